@@ -1,0 +1,121 @@
+"""The marketplace's HTTP API as Python methods; answers are plain dictionaries, errors ours.
+
+Signs in by a challenge that the party's own key signs: there are no passwords.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import httpx
+
+from ledger import b64, unb64
+from marketplace.client.errors import RemoteError
+from marketplace.client.keys import SigningKey
+
+TIMEOUT_SECONDS = 60.0
+SESSION_CONTEXT = b"omic/session/v1\n"
+
+
+class Market:
+    """One signed-in (or anonymous) connection to a marketplace."""
+
+    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
+        self._token: str | None = None
+
+    def sign_in(self, party: str, key: SigningKey) -> None:
+        """Prove that we hold a signing key the ledger binds to this party."""
+        challenge = self.post("/session/challenge", {"party": party})["challenge"]
+        message = SESSION_CONTEXT + challenge.encode() + b"\n" + self.url.encode()
+        answer = {
+            "party": party,
+            "challenge": challenge,
+            "public_key": b64(key.public),
+            "signature": b64(key.private.sign(message)),
+        }
+        self._token = self.post("/session", answer)["token"]
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET a JSON document of the API."""
+        return self._json("GET", path, params={k: v for k, v in params.items() if v is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST a JSON document to the API."""
+        return self._json("POST", path, json=dict(body or {}))
+
+    def upload(self, dataset: str, data: bytes) -> Any:
+        """Send a dataset's whole Crypt4GH file; it counts only once the ledger names it."""
+        headers = {"X-Content-SHA256": sha256(data).hexdigest()}
+        return self._json("PUT", f"/uploads/{dataset}", content=data, headers=headers)
+
+    def download(self, path: str) -> bytes:
+        """GET the bytes of an object."""
+        return self._send("GET", path).content
+
+    def public(self, path: str) -> Any:
+        """GET a document beside the API, such as the catalogue's own pages."""
+        return _checked(self._http.get(self.url + path), self.url).json()
+
+    def _json(self, method: str, path: str, **kwargs: Any) -> Any:
+        response = self._send(method, path, **kwargs)
+        return response.json() if response.content else {}
+
+    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        headers = dict(kwargs.pop("headers", {}))
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        url = f"{self.url}/api/v1{path}"
+        try:
+            response = self._http.request(method, url, headers=headers, **kwargs)
+        except httpx.HTTPError as error:
+            raise RemoteError(
+                f"the marketplace at {self.url} does not answer ({type(error).__name__}); "
+                "is it running? `omic up` starts one here"
+            ) from None
+        return _checked(response, self.url)
+
+
+class Attester:
+    """The attester's HTTP face: it cosigns an enrolment and states claims about a party."""
+
+    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
+
+    def cosign(self, submission: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attester's signature over a party's registration."""
+        return self._post("/cosign", {"submission": dict(submission)})
+
+    def attest(self, party: str, role: str, claims: Mapping[str, Any]) -> int:
+        """Ask for claims about a party; return the ledger index of the party.attested entry."""
+        body = {"party": party, "role": role, "claims": dict(claims)}
+        return int(self._post("/attest", body)["index"])
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            response = self._http.post(self.url + path, json=dict(body))
+        except httpx.HTTPError as error:
+            raise RemoteError(
+                f"the attester at {self.url} does not answer ({type(error).__name__})"
+            ) from None
+        value: dict[str, Any] = _checked(response, self.url).json()
+        return value
+
+
+def _checked(response: httpx.Response, url: str) -> httpx.Response:
+    if response.is_success:
+        return response
+    title, detail, code = f"HTTP {response.status_code}", response.text[:300], ""
+    if "json" in response.headers.get("content-type", ""):
+        problem = response.json()
+        title = str(problem.get("title", title))
+        detail = str(problem.get("detail", ""))
+        code = str(problem.get("type", "")).rsplit("/", 1)[-1]
+    raise RemoteError(f"{url} answered: {title}. {detail}".strip(), response.status_code, code)
+
+
+def decode_hashes(values: Iterable[str]) -> list[bytes]:
+    """Decode base64 hashes as the API gives them."""
+    return [unb64(value) for value in values]
