@@ -26,22 +26,20 @@ class Home:
     def keys(self) -> KeyStore:
         return KeyStore(self.path / "keys", self.passphrase)
 
-    def create(self, trust_file: Path, role: str, party: str) -> None:
-        """Pin the trust file and make this person's identity and keys.
+    def create_from(self, trust_file: bytes, role: str, party: str) -> None:
+        """Pin a trust file and make this person's identity and keys.
 
         Raises HomeError where there is an identity already: one home is one party.
         """
         if (self.path / "identity.json").exists():
             raise HomeError(f"{self.path} already holds an identity; choose another --home")
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        trust = TrustPolicy.parse(trust_file.read_bytes())
-        self._write("trust.json", trust_file.read_bytes())
-        if not self.keys.has("sign"):
-            self.keys.create("sign", "sign")
-        if not self.keys.has("encrypt"):
-            self.keys.create("encrypt", "encrypt")
-        identity = {"party": party, "role": role, "origin": trust.origin}
-        self._write("identity.json", _dump(identity))
+        trust = TrustPolicy.parse(trust_file)
+        self._write("trust.json", trust_file)
+        for name in ("sign", "encrypt"):
+            if not self.keys.has(name):
+                self.keys.create(name, name)
+        self.write("identity.json", {"party": party, "role": role, "origin": trust.origin})
 
     @property
     def identity(self) -> dict[str, str]:
@@ -62,6 +60,14 @@ class Home:
         if not path.exists():
             raise HomeError(f"no trust file in {self.path}; run `omic keygen --trust FILE` first")
         return TrustPolicy.parse(path.read_bytes())
+
+    @property
+    def attester_url(self) -> str:
+        """Return where parties are attested, as the trust file names it."""
+        url = (self.read("trust.json") or {}).get("attester_url")
+        if not isinstance(url, str):
+            raise HomeError("your trust file names no attester; ask the market for one that does")
+        return url
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return a stored JSON document, or None."""

@@ -78,8 +78,8 @@ def _make_keys(layout: Layout) -> dict[str, Any]:
     public |= _init(layout, "ledger.server", "ledger", "--origin", ORIGIN)
     public |= _init(layout, "compute.worker", "compute", "--region", "local", port=False)
     public |= _init(layout, "marketplace.server", "marketplace")
-    public |= _init(layout, "marketplace.attester", "attester")
-    public["auditor"] = _init(layout, "marketplace.client.auditor_keys", "auditor", port=False)
+    public |= _init(layout, "marketplace.embedded.attester", "attester")
+    public["auditor"] = _init(layout, "marketplace.embedded.auditor", "auditor", port=False)
     return public
 
 

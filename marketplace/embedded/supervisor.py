@@ -215,7 +215,11 @@ def _programs(layout: Layout) -> Iterator[tuple[str, list[str], str | None]]:
         yield name, run("ledger.witness", name), f"{layout.url(name)}/healthz"
     yield "ledger", run("ledger.server", "ledger"), f"{layout.url('ledger')}/healthz"
     yield "stripe", _stripe_command(layout), f"{layout.url('stripe')}/healthz"
-    yield "attester", run("marketplace.attester", "attester"), f"{layout.url('attester')}/healthz"
+    yield (
+        "attester",
+        run("marketplace.embedded.attester", "attester"),
+        f"{layout.url('attester')}/healthz",
+    )
     yield (
         "marketplace",
         run("marketplace.server", "marketplace"),

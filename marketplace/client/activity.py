@@ -1,0 +1,180 @@
+"""Who used my data: every access on the ledger, checked for being about me, asking nobody.
+
+The owner's home holds an activity key for each grant; its tag in an access tree tells, to the
+owner alone, that the grant was used. Money comes from the settlement, with a proof of its own.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ledger import (
+    State,
+    access_index,
+    canonical,
+    leaf_hash,
+    parse_access_tree,
+    unb64,
+    verify_inclusion,
+)
+from ledger.errors import LedgerError
+from marketplace.client.errors import LedgerChangedError
+from marketplace.client.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of one person's data, as its owner sees it."""
+
+    time: int
+    index: int
+    access: str
+    order: str | None
+    purpose: str
+    project: str | None
+    organisation: str | None
+    family: str | None
+    datasets: tuple[str, ...]
+    state: str
+    share: int | None
+    currency: str | None
+    proof: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def activity(session: Session) -> list[Use]:
+    """Return every use of this home's data, oldest first, each verified against the ledger.
+
+    Raises LedgerChangedError where an access tree does not have the root the ledger shows.
+    """
+    state = session.view.sync()
+    keys = _activity_keys(session)
+    shares = _shares(session, state)
+    return [
+        use
+        for access in sorted(state.accesses.values(), key=lambda a: a.index)
+        if (use := _use(session, state, access.index, access.payload, keys, shares)) is not None
+    ]
+
+
+def _activity_keys(session: Session) -> dict[str, tuple[bytes, str]]:
+    """Return activity key and dataset of each grant in the home."""
+    return {
+        str(d["grant"]): (unb64(d["activity_key"]), str(d["dataset"]))
+        for d in session.home.documents("grants")
+        if d.get("index") is not None
+    }
+
+
+def _use(
+    session: Session,
+    state: State,
+    index: int,
+    payload: Mapping[str, Any],
+    keys: Mapping[str, tuple[bytes, str]],
+    shares: Mapping[str, Mapping[str, Any]],
+) -> Use | None:
+    tags = _tags(session, str(payload["cohort_root"]))
+    access = str(payload["access"])
+    used = tuple(d for key, d in keys.values() if access_index(tags, key, access) is not None)
+    if not used:
+        return None
+    order = payload["order"]
+    placed = state.orders[order].payload if order in state.orders else None
+    share = shares.get(str(order))
+    return Use(
+        time=int(payload["time"]),
+        index=index,
+        access=access,
+        order=order,
+        purpose=str(payload["purpose"]),
+        project=None if placed is None else str(placed["purpose"].get("project", "")),
+        organisation=None if placed is None else _organisation(state, str(placed["researcher"])),
+        family=None if placed is None else str(placed["query"].get("family", "")),
+        datasets=used,
+        state=_outcome(state, order),
+        share=None if share is None else int(share["amount"]),
+        currency=None if share is None else str(share["currency"]),
+        proof=f"tag among {len(tags)} in the access tree {payload['cohort_root'][:16]}…",
+    )
+
+
+def _tags(session: Session, root: str) -> list[bytes]:
+    """Return the tags of an access tree, kept in the home once verified."""
+    known = session.home.read(f"access-trees/{root}.json")
+    if known is not None:
+        return [bytes.fromhex(tag) for tag in known["tags"]]
+    try:
+        tags = parse_access_tree(b"".join(session.ledger.access_tree(bytes.fromhex(root))))
+    except LedgerError as error:
+        raise LedgerChangedError(
+            f"the access tree {root} is not served as it must be: {error}"
+        ) from None
+    session.home.write(f"access-trees/{root}.json", {"tags": [tag.hex() for tag in tags]})
+    return tags
+
+
+def _organisation(state: State, party: str) -> str | None:
+    known = state.parties.get(party)
+    if known is None:
+        return None
+    for attestation in reversed(known.attestations):
+        if "organisation" in attestation.claims:
+            return str(attestation.claims["organisation"])
+    return None
+
+
+def _outcome(state: State, order: str | None) -> str:
+    if order is None:
+        return "checked and stored for consented use"
+    known = state.orders.get(order)
+    if known is None:
+        return "unknown order"
+    if known.result is not None:
+        return "answer released"
+    return "withheld" if known.withheld else "in progress"
+
+
+def _shares(session: Session, state: State) -> dict[str, dict[str, Any]]:
+    """Return this owner's shares by order, each proved against the settlement on the ledger."""
+    shares: dict[str, dict[str, Any]] = {}
+    for share in session.market.get("/me/shares")["shares"]:
+        order = state.orders.get(str(share["order"]))
+        if order is None or order.settlement is None:
+            continue
+        verify_share(share, session.home.party, order.settlement.payload)
+        shares[str(share["order"])] = share
+    return shares
+
+
+def verify_share(share: Mapping[str, Any], owner: str, settlement: Mapping[str, Any]) -> None:
+    """Check one share against the share root of its settlement entry.
+
+    Raises LedgerChangedError: the marketplace shows an amount the ledger does not commit to.
+    """
+    statement = canonical(
+        {
+            "order": share["order"],
+            "owner": owner,
+            "amount": share["amount"],
+            "currency": share["currency"],
+        }
+    )
+    leaf = hmac.new(unb64(share["salt"]), statement, hashlib.sha256).digest()
+    proof = [bytes.fromhex(item) for item in share["proof"]["hashes"]]
+    try:
+        verify_inclusion(
+            int(share["proof"]["index"]),
+            int(settlement["shares"]),
+            leaf_hash(leaf),
+            proof,
+            bytes.fromhex(settlement["share_root"]),
+        )
+    except LedgerError as error:
+        raise LedgerChangedError(
+            f"the share shown for order {share['order']} is not the one settled on the ledger: {error}"
+        ) from None

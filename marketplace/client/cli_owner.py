@@ -1,0 +1,293 @@
+"""The owner's commands: keygen, register, offer, consent, activity, erase, list."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import httpx
+import typer
+
+from compute import Terms, describe, parse_terms, preset
+from compute.ingest import Modality
+from marketplace.client.activity import activity
+from marketplace.client.errors import ClientError
+from marketplace.client.owner import MODALITIES, Owner
+from marketplace.client.receipts import check_all
+from marketplace.client.session import Session
+from marketplace.client.statements import append, new_id, now_ms
+from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
+
+consent_app = typer.Typer(help="Give consent, take it back, and see what is given.")
+DEFAULT_TRUST = "http://localhost:8080/trust.json"
+OWNER_CLAIMS = {"person_verified": True, "unaffiliated": True}
+
+TermsOption = Annotated[
+    str,
+    typer.Option(
+        help="my_condition_free, non_profit_research, everything_at_a_price, or a JSON file."
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the owner's commands to the main one."""
+    app.command()(keygen)
+    app.command()(register)
+    app.command()(offer)
+    app.command("list")(list_datasets)
+    app.command("activity")(show_activity)
+    app.command()(erase)
+    app.command()(receipts)
+    app.add_typer(consent_app, name="consent")
+
+
+def keygen(
+    context: typer.Context,
+    trust: Annotated[
+        str, typer.Option(help="Trust file or its URL: whose log, witnesses and compute to trust.")
+    ] = DEFAULT_TRUST,
+    role: Annotated[str, typer.Option(help="owner, researcher or reviewer.")] = "owner",
+) -> None:
+    """Make your keys (they stay here) and pin whom you trust."""
+    options = context_of(context)
+    home = options.open_home()
+    home.create_from(_trust_bytes(trust), role, new_id())
+    show(
+        options,
+        home.identity,
+        [
+            f"Made a new {role} in {home.path}. Your keys are in {home.path / 'keys'}; back them up.",
+            f"Pinned the trust file of {home.trust.origin}"
+            + (" (an embedded run: its witnesses are stand-ins)." if home.trust.embedded else "."),
+        ],
+    )
+
+
+def _trust_bytes(where: str) -> bytes:
+    if not where.startswith(("http://", "https://")):
+        try:
+            return Path(where).read_bytes()
+        except OSError as error:
+            raise ClientError(f"cannot read the trust file {where}: {error.strerror}") from None
+    try:
+        response = httpx.get(where, timeout=20.0).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ClientError(
+            f"cannot fetch the trust file {where} ({type(error).__name__}); "
+            "start a market with `omic up`, or give --trust FILE"
+        ) from None
+    return response.content
+
+
+def register(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to register, e.g. my.vcf.gz")],
+    modality: Annotated[
+        str, typer.Option(help="genotypes, expression or participant.")
+    ] = "genotypes",
+    sample: Annotated[
+        str | None, typer.Option(help="Which sample, if the file has several.")
+    ] = None,
+) -> None:
+    """Check a file, encrypt it to yourself alone, and register it."""
+    if modality not in MODALITIES:
+        raise ClientError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    owner = Owner(session)
+    prepared = owner.prepare(file, cast("Modality", modality), sample=sample)
+    if not options.json_output:
+        say(f"{file}: checked. Nothing has left this machine yet.")
+        for line in pairs(prepared.summary.as_dict()):
+            say(line)
+    enrolled = session.home.read("enrolled.json") is not None
+    owner.send([prepared], before=[] if enrolled else [owner.enrol()])
+    if not enrolled:
+        _finish_enrolment(session)
+    session.keep_receipts()
+    value = {"dataset": prepared.dataset, "ciphertext": prepared.record["ciphertext"]}
+    show(
+        options,
+        value,
+        [f"Registered as dataset [bold]{prepared.dataset}[/]. Only you can read it."],
+    )
+
+
+def _finish_enrolment(session: Session) -> None:
+    index = session.attester.attest(session.home.party, "owner", OWNER_CLAIMS)
+    session.home.write("enrolled.json", {"attested": index})
+
+
+def list_datasets(context: typer.Context) -> None:
+    """List your datasets."""
+    options = context_of(context)
+    records = list(options.open_home().documents("datasets"))
+    if options.json_output:
+        typer.echo(json.dumps(records, indent=2))
+        return
+    rows = [
+        (r["dataset"], r["modality"], r["name"], "erased" if r["erased"] else "registered")
+        for r in records
+    ]
+    console.print(table("Your datasets", ("dataset", "modality", "file", "state"), rows))
+
+
+def offer(
+    context: typer.Context,
+    datasets: Annotated[list[str], typer.Argument(help="Dataset ids to offer together.")],
+    terms: TermsOption = "non_profit_research",
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Publish a facet, e.g. population=CEU")
+    ] = None,
+    disease: Annotated[
+        list[str] | None, typer.Option(help="MONDO id, for my_condition_free.")
+    ] = None,
+    price: Annotated[
+        int | None, typer.Option(help="Minor units per use, for a priced preset.")
+    ] = None,
+    trusted: Annotated[
+        bool, typer.Option(help="Allow exact answers for accredited researchers.")
+    ] = False,
+) -> None:
+    """Publish the terms your datasets are offered under."""
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    chosen = _terms(terms, disease or [], price, trusted)
+    facets = _facets(facet or [])
+    offered, submission = Owner(session).offer(datasets, chosen, facets)
+    append(session.ledger, session.home, [submission])
+    document = {"offer": offered, "datasets": datasets, "terms": chosen.to_dict(), "facets": facets}
+    session.home.write(f"offers/{offered}.json", document)
+    lines = [f"Offer [bold]{offered}[/]:", *(f"  {line}" for line in describe(chosen))]
+    show(options, document, [*lines, f"Now: omic consent grant {offered}"])
+
+
+def _terms(name: str, diseases: list[str], price: int | None, trusted: bool) -> Terms:
+    if name.endswith(".json"):
+        try:
+            return parse_terms(json.loads(Path(name).read_text()))
+        except (OSError, ValueError) as error:
+            raise ClientError(f"cannot read terms from {name}: {error}") from None
+    return preset(
+        name,
+        valid_from=now_ms(),
+        diseases=tuple(diseases),
+        price=price,
+        release_mode="trusted" if trusted else "private",
+    )
+
+
+def _facets(items: list[str]) -> dict[str, str]:
+    pairs_ = [item.split("=", 1) for item in items]
+    if any(len(pair) != 2 for pair in pairs_):
+        raise ClientError("a facet is written name=value, e.g. --facet population=CEU")
+    return dict(tuple(pair) for pair in pairs_)
+
+
+@consent_app.command("grant")
+def grant(
+    context: typer.Context, offer_id: Annotated[str, typer.Argument(help="The offer's id.")]
+) -> None:
+    """Consent: hand compute the key to each dataset of an offer, under its exact terms."""
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    home = session.home
+    document = home.read(f"offers/{offer_id}.json")
+    if document is None:
+        raise ClientError(f"no offer {offer_id} in {home.path}; make one with `omic offer`")
+    session.view.sync()
+    owner, terms = Owner(session), parse_terms(document["terms"])
+    submissions = [
+        owner.grant(
+            _record(home.read(f"datasets/{d}.json"), d), offer_id, terms, document["facets"]
+        )
+        for d in document["datasets"]
+    ]
+    owner.send([], after=submissions)
+    session.keep_receipts()
+    grants = [str(s.entry.payload["grant"]) for s in submissions]
+    show(options, {"grants": grants}, [f"Consent given: [bold]{g}[/]" for g in grants])
+
+
+def _record(record: dict[str, Any] | None, dataset: str) -> dict[str, Any]:
+    if record is None or record["erased"]:
+        raise ClientError(f"dataset {dataset} is not registered here (or was erased)")
+    return record
+
+
+@consent_app.command("withdraw")
+def withdraw(
+    context: typer.Context, grant_id: Annotated[str, typer.Argument(help="The consent's id.")]
+) -> None:
+    """Take a consent back. The key compute held is destroyed; no reason is asked."""
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    done = Owner(session).withdraw(grant_id)
+    session.keep_receipts()
+    show(
+        options,
+        {"grant": grant_id, "index": done.index},
+        [f"Withdrawn: ledger entry {done.index}. It acts on every job that has not released."],
+    )
+
+
+@consent_app.command("list")
+def list_consents(context: typer.Context) -> None:
+    """List your consents and their state."""
+    options = context_of(context)
+    documents = [
+        {key: d[key] for key in ("grant", "dataset", "offer", "state", "index")}
+        for d in options.open_home().documents("grants")
+    ]
+    if options.json_output:
+        typer.echo(json.dumps(documents, indent=2))
+        return
+    rows = [(d["grant"], d["dataset"], d["state"], d["index"]) for d in documents]
+    console.print(table("Your consents", ("consent", "dataset", "state", "ledger entry"), rows))
+
+
+def show_activity(context: typer.Context) -> None:
+    """Show who used your data, for what, when, and your share; each checked on the ledger."""
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    uses = activity(session)
+    session.keep_receipts()
+    checked = check_all(session.home)
+    if options.json_output:
+        typer.echo(json.dumps([use.to_json() for use in uses], indent=2))
+        return
+    rows = [
+        (when(u.time), u.organisation or "compute service", u.purpose, u.project or "", u.state,
+         money(u.share, u.currency), f"entry {u.index}")
+        for u in uses
+    ]  # fmt: skip
+    columns = ("when", "who", "purpose", "project", "outcome", "your share", "proof")
+    console.print(table("Uses of your data", columns, rows))
+    say(f"Checked {len(uses)} uses and {checked} receipts; the ledger agrees with all of them.")
+
+
+def erase(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a dataset everywhere: ciphertext, keys, envelopes. It cannot be undone."""
+    options = context_of(context)
+    if not yes:
+        typer.confirm(f"Erase dataset {dataset} everywhere, for good?", abort=True)
+    done = Owner(Session.open(options.open_home())).erase(dataset)
+    show(
+        options, {"dataset": dataset, "index": done.index}, [f"Erased: ledger entry {done.index}."]
+    )
+
+
+def receipts(context: typer.Context) -> None:
+    """Fetch missing receipts and verify all of them offline."""
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    fetched, checked = session.keep_receipts(), check_all(session.home)
+    show(
+        options,
+        {"fetched": fetched, "verified": checked},
+        [f"{fetched} new receipts; all {checked} verify."],
+    )

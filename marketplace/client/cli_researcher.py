@@ -1,0 +1,211 @@
+"""The researcher's and reviewer's commands: join, dry-run, order, review."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compute import catalogue, parse_purpose, parse_release, parse_scope
+from marketplace.client.errors import ClientError
+from marketplace.client.researcher import Request, Researcher
+from marketplace.client.reviewer import Reviewer
+from marketplace.client.session import Session
+from marketplace.client.terminal import console, context_of, money, pairs, say, show, table
+
+order_app = typer.Typer(help="Ask for a price, order, pay, and open the answer.")
+review_app = typer.Typer(help="Check draft answers before they leave (output reviewers).")
+
+RequestFile = Annotated[
+    Path, typer.Argument(help="A request as JSON: purpose, query, scope, release.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the researcher's commands to the main one."""
+    app.command()(join)
+    app.command()(queries)
+    app.command("dry-run")(dry_run)
+    app.add_typer(order_app, name="order")
+    app.add_typer(review_app, name="review")
+
+
+def _researcher(context: typer.Context) -> Researcher:
+    return Researcher(Session.open(context_of(context).open_home()))
+
+
+def _request(path: Path) -> Request:
+    try:
+        value = json.loads(path.read_text())
+        return Request(
+            parse_purpose(value["purpose"]),
+            value["query"],
+            parse_scope(value["scope"]),
+            parse_release(value["release"]).to_dict(),
+        )
+    except OSError as error:
+        raise ClientError(f"cannot read {path}: {error.strerror}") from None
+    except KeyError as error:
+        raise ClientError(f"{path} lacks the part {error}; see `omic order template`") from None
+    except ValueError as error:
+        raise ClientError(f"{path} is not JSON: {error}") from None
+
+
+def join(
+    context: typer.Context,
+    organisation: Annotated[str, typer.Option(help="Your organisation, as it will be shown.")],
+    sector: Annotated[
+        str, typer.Option(help="academic, public_health, commercial, ...")
+    ] = "academic",
+    country: Annotated[str, typer.Option(help="ISO 3166 code.")] = "GB",
+    non_profit: Annotated[bool, typer.Option(help="A not-for-profit organisation.")] = True,
+    accredited: Annotated[bool, typer.Option(help="Ask to be attested as accredited.")] = False,
+) -> None:
+    """Enrol as a researcher (or reviewer) and ask the attester for your claims."""
+    researcher = _researcher(context)
+    role = researcher.session.home.identity["role"]
+    claims: dict[str, Any] = {
+        "person_verified": True,
+        "organisation": organisation,
+        "sector": sector,
+        "country": country,
+        "non_profit": non_profit,
+    }
+    if accredited:
+        claims["accredited_researcher"] = True
+    if role == "reviewer":
+        claims["output_reviewer"] = True
+    index = researcher.join(claims, role)
+    show(
+        context_of(context),
+        {"party": researcher.session.home.party, "attested": index},
+        [f"Enrolled as {role} of {organisation}; attested in ledger entry {index}."],
+    )
+
+
+def queries(context: typer.Context) -> None:
+    """List the query families and what each needs."""
+    options = context_of(context)
+    families = [
+        {"family": name, "version": family.version, "about": family.summary}
+        for name, family in sorted(catalogue().items())
+    ]
+    rows = [(f["family"], f["version"], f["about"]) for f in families]
+    if options.json_output:
+        typer.echo(json.dumps(families, indent=2))
+        return
+    console.print(table("Queries you can buy", ("family", "version", "about"), rows))
+
+
+@order_app.command("template")
+def template() -> None:
+    """Print an example request to start from."""
+    example = {
+        "purpose": {"primary": "HMB", "commercial": False, "project": "Expression and ancestry"},
+        "query": {"family": "genotype_counts", "params": {"variants": {"panel": "all"}}},
+        "scope": {
+            "modalities": ["genotypes", "participant"],
+            "build": "GRCh37",
+            "facets": {"population": ["CEU"]},
+            "region": "local",
+        },
+        "release": {"mode": "trusted", "rho": "0"},
+    }
+    typer.echo(json.dumps(example, indent=2))
+
+
+def dry_run(context: typer.Context, request: RequestFile) -> None:
+    """Say, free of charge and from public quantities only, what an order would give."""
+    answer = _researcher(context).dry_run(_request(request))
+    show(context_of(context), answer, pairs(answer))
+
+
+@order_app.command("place")
+def place(context: typer.Context, request: RequestFile) -> None:
+    """Get a quote, sign the order, and print where to pay."""
+    researcher, wanted = _researcher(context), _request(request)
+    quote = researcher.quote(wanted)
+    order = researcher.order(wanted, quote)
+    checkout = researcher.checkout(order)
+    value = {"order": order, "total": quote["total"], "currency": quote["currency"], **checkout}
+    lines = [
+        f"Order [bold]{order}[/] for {money(quote['total'], quote['currency'])}",
+        f"Pay at {checkout['url']}",
+        f"Then: omic order wait {order}",
+    ]
+    show(context_of(context), value, lines)
+
+
+@order_app.command("show")
+def show_order(context: typer.Context, order: str) -> None:
+    """Show an order's state."""
+    status = _researcher(context).status(order)
+    show(context_of(context), status, pairs(status))
+
+
+@order_app.command("wait")
+def wait(context: typer.Context, order: str) -> None:
+    """Wait until an order is settled, refunded or refused."""
+    options, seen = context_of(context), [""]
+
+    def progress(state: str) -> None:
+        if state != seen[0] and not options.json_output:
+            say(f"  {state}")
+        seen[0] = state
+
+    status = _researcher(context).wait(order, progress=progress)
+    show(options, status, [f"Order {order}: {status['state']}"])
+
+
+@order_app.command("result")
+def result(
+    context: typer.Context,
+    order: str,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(),
+) -> None:
+    """Open the answer with your key and write result and proof bundle."""
+    answer = _researcher(context).answer(order)
+    output.mkdir(parents=True, exist_ok=True)
+    written = {"result": output / f"{order}.result.json", "bundle": output / f"{order}.bundle.json"}
+    written["result"].write_bytes(answer.result_bytes)
+    written["bundle"].write_bytes(answer.bundle)
+    value = {name: str(path) for name, path in written.items()}
+    show(context_of(context), value, [f"{n}: {p}" for n, p in value.items()])
+
+
+@review_app.command("list")
+def list_reviews(context: typer.Context) -> None:
+    """List draft answers waiting for a decision."""
+    waiting = _reviewer(context).waiting()
+    show(context_of(context), waiting, [f"{w['order']}  {w['draft_commitment']}" for w in waiting])
+
+
+@review_app.command("show")
+def show_draft(context: typer.Context, order: str) -> None:
+    """Open a draft answer."""
+    typer.echo(json.dumps(_reviewer(context).draft(order), indent=2))
+
+
+@review_app.command("approve")
+def approve(context: typer.Context, order: str) -> None:
+    """Approve a draft: two approvals let it go."""
+    _decide(context, order, "approve")
+
+
+@review_app.command("reject")
+def reject(context: typer.Context, order: str) -> None:
+    """Reject a draft: the order is refunded."""
+    _decide(context, order, "reject")
+
+
+def _decide(context: typer.Context, order: str, decision: str) -> None:
+    reviewer = _reviewer(context)
+    matching = [w for w in reviewer.waiting() if w["order"] == order]
+    if not matching:
+        raise ClientError(f"order {order} has no draft waiting for you; see `omic review list`")
+    index = reviewer.decide(order, str(matching[0]["draft_commitment"]), decision)
+    show(context_of(context), {"index": index}, [f"Signed: ledger entry {index}."])
+
+
+def _reviewer(context: typer.Context) -> Reviewer:
+    return Reviewer(Session.open(context_of(context).open_home()))

@@ -1,0 +1,212 @@
+"""What the demo tries to break: a withdrawal, a flipped byte, a forged consent.
+
+Each returns whether the market refused, shown by what is on the ledger or in the vault's own
+answer, never by comparing statistics.
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, text
+
+from compute import terms_sha256
+from ledger import submission_to_json
+from marketplace.client.activity import activity
+from marketplace.client.demo_roles import (
+    Done,
+    Participant,
+    Say,
+    Team,
+    demo_terms,
+    different_request,
+)
+from marketplace.client.errors import ClientError
+from marketplace.client.keys import KeyStore
+from marketplace.client.statements import new_id, stated
+from marketplace.embedded import Layout
+
+WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What happened after a withdrawal."""
+
+    order: Done
+    excluded: bool
+
+
+def withdraw_and_order(layout: Layout, leaver: Participant, team: Team, say: Say) -> Withdrawn:
+    """Withdraw every consent of one person, then run a different order without them."""
+    for grant in leaver.grants:
+        leaver.owner.withdraw(grant)
+    say(f"   {leaver.name} took back {len(leaver.grants)} consents; compute destroys their keys")
+    before = {use.access for use in activity(leaver.owner.session)}
+    done = team.buy(different_request(), say)
+    after = {use.access for use in activity(leaver.owner.session)}
+    unused = after == before
+    say(f"   the new access tree holds no tag of {leaver.name}: {_yes(unused)}")
+    refusal = probe_vault(layout, leaver.grants[0])
+    say(f"   asked directly, the vault refuses: {refusal['reason']}")
+    return Withdrawn(done, unused and refusal["opened"] is False)
+
+
+def probe_vault(layout: Layout, grant: str) -> dict[str, Any]:
+    """Ask the compute machine's vault to open one grant; it answers and records nothing else."""
+    command = [sys.executable, "-m", "compute.probe", "--dir", str(layout.directory("compute"))]
+    done = subprocess.run(
+        [*command, "--grant", grant],
+        cwd=layout.directory("compute"),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        raise ClientError(f"the vault's probe failed: {done.stderr.strip()[-500:]}") from None
+    return answer
+
+
+def tamper(layout: Layout, person: Participant, say: Say) -> bool:
+    """Register a new file, flip one byte of its stored ciphertext, consent: compute must refuse."""
+    owner = person.owner
+    source = b"##namespace=Ensembl\n##unit=normalised\n##assay=demo\nfeature_id\tvalue\nENSG00000000001\t1.5\n"
+    prepared = owner.prepare(source, "expression", name="another file")
+    owner.send([prepared])
+    _flip_byte(layout, prepared.dataset)
+    facets = {"population": str(person.person.population)}
+    terms = demo_terms()
+    offer, offered = owner.offer([prepared.dataset], terms, facets)
+    record = owner.session.home.read(f"datasets/{prepared.dataset}.json") or {}
+    grant = owner.grant(record, offer, terms, facets)
+    before = _excluded(person, "ciphertext")
+    owner.send([], after=[offered, grant])
+    refused = _eventually(lambda: _excluded(person, "ciphertext") > before)
+    say(
+        f"   one flipped byte in a stored file: refused before any use, on the ledger: {_yes(refused)}"
+    )
+    return refused
+
+
+def _flip_byte(layout: Layout, dataset: str) -> None:
+    """Change one byte of a dataset's stored ciphertext, as a hostile storage operator could."""
+    folder = layout.directory("marketplace") / "objects"
+    (path,) = [
+        p for p in folder.rglob("*") if p.is_file() and dataset in str(p.relative_to(folder))
+    ]
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(bytes(data))
+
+
+def _excluded(person: Participant, reason: str) -> int:
+    state = person.owner.session.view.sync()
+    return sum(
+        count
+        for access in state.accesses.values()
+        for name, count in access.payload["excluded"].items()
+        if reason in name
+    )
+
+
+def forge(layout: Layout, victim: Participant, say: Say) -> bool:
+    """Write a forged consent straight into the marketplace's database; the ledger must refuse it.
+
+    An administrator with full database access signs with a key of their own, and puts it where
+    the marketplace's own statements wait to be published.
+    """
+    forged = _forged_consent(layout, victim)
+    row = _insert_into_outbox(layout, forged)
+    refused = _eventually(lambda: _outbox_error(layout, row) is not None)
+    state = victim.owner.session.view.sync()
+    grants = {d["grant"] for d in victim.owner.session.home.documents("grants")}
+    if refused:
+        say(f"   a forged consent in the marketplace's database: {_outbox_error(layout, row)}")
+    return refused and not state.violations and forged["grant"] not in grants
+
+
+def _forged_consent(layout: Layout, victim: Participant) -> dict[str, Any]:
+    """Return a consent in the victim's name, signed with the administrator's own key."""
+    home = victim.owner.session.home
+    store = KeyStore(layout.root / "people" / "administrator" / "keys")
+    store.create("sign", "sign")
+    sealed = secrets.token_bytes(64)
+    genuine = next(iter(home.documents("entries")))
+    grant = new_id()
+    terms = demo_terms()
+    recipient = victim.owner.session.view.recipient("local", int(genuine["time"]))
+    fields = {
+        "grant": grant,
+        "owner": home.party,
+        "dataset": victim.datasets[0],
+        "offer": None,
+        "terms": terms.to_dict(),
+        "terms_sha256": terms_sha256(terms),
+        "facets": {},
+        "recipient": {"key_id": recipient.key_id, "region": recipient.region},
+        "sealed_grant_sha256": sha256(sealed).hexdigest(),
+        "activity_commitment": sha256(b"forged").hexdigest(),
+        "order": None,
+    }
+    submission = stated("consent.granted", fields, store.signing(), {"sealed_grant": sealed})
+    return {
+        "grant": grant,
+        "entry": submission.entry.payload["id"],
+        "submission": submission_to_json(submission),
+    }
+
+
+def _engine(layout: Layout) -> Engine:
+    """Open the marketplace's own database, as its administrator could."""
+    url = layout.overrides.get("marketplace", {}).get("database_url")
+    if url is None:
+        url = f"sqlite:///{layout.directory('marketplace') / 'marketplace.sqlite'}"
+    return create_engine(str(url))
+
+
+def _insert_into_outbox(layout: Layout, forged: dict[str, Any]) -> str:
+    """Put the forged entry among the statements waiting for the ledger; return its row's name."""
+    submission = forged["submission"]
+    row = {
+        "entry": forged["entry"],
+        "submission": json.dumps(submission),
+        "now": time.time_ns() // 1_000_000,
+    }
+    statement = text(
+        "INSERT INTO outbox (entry_id, dedupe, type, submission, state, attempts, retry_at,"
+        " created_at) VALUES (:entry, :entry, 'consent.granted', :submission, 'pending', 0, 0, :now)"
+    )
+    with _engine(layout).begin() as connection:
+        connection.execute(statement, row)
+    return str(forged["entry"])
+
+
+def _outbox_error(layout: Layout, entry: str) -> str | None:
+    """Return why the ledger refused the row, once it did."""
+    statement = text("SELECT state, error FROM outbox WHERE entry_id = :entry")
+    with _engine(layout).connect() as connection:
+        row = connection.execute(statement, {"entry": entry}).one()
+    return str(row.error) if row.state == "refused" else None
+
+
+def _eventually(check: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _yes(value: bool) -> str:
+    return "[green]yes[/]" if value else "[red]NO[/]"

@@ -1,0 +1,152 @@
+"""What a researcher does: enrol, rehearse, ask for a price, order, pay, and open the answer.
+
+The researcher's own key signs purpose, project, query and the key the answer is encrypted to;
+compute encrypts to that key only, so neither marketplace nor ledger ever sees a plaintext answer.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compute import Purpose, Scope, code_digest, parse_query, query_digest, query_value
+from compute.crypt import decrypt_file
+from ledger import Submission, b64
+from marketplace.client.errors import ClientError
+from marketplace.client.owner import cosigned
+from marketplace.client.session import Session
+from marketplace.client.statements import append, drafted, new_id, stated
+
+UNDERTAKING = "no-reidentification/1"
+FINAL_STATES = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a researcher asks: who for, what, of whom, and how it may be released."""
+
+    purpose: Purpose
+    query: Mapping[str, Any]
+    scope: Scope
+    release: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "purpose": self.purpose.to_dict(),
+            "query": query_value(parse_query(self.query)),
+            "scope": self.scope.to_dict(),
+            "release": dict(self.release),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decrypted answer: the result document and the public bundle that proves it."""
+
+    result: dict[str, Any]
+    result_bytes: bytes
+    bundle: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Researcher:
+    """The verbs of one researcher, on one session."""
+
+    session: Session
+
+    def enrol(self, role: str = "researcher") -> Submission:
+        """Return this party's public registration, cosigned by the attester (not yet posted)."""
+        home = self.session.home
+        sign, encrypt = home.keys.signing(), home.keys.encryption()
+        fields = {
+            "party": home.party,
+            "role": role,
+            "keys": [
+                {"public_key": b64(sign.public), "kind": "ed25519", "use": "sign"},
+                {"public_key": b64(encrypt.public), "kind": "x25519", "use": "encrypt"},
+            ],
+        }
+        return cosigned(self.session, drafted("party.registered", fields, sign))
+
+    def join(self, claims: Mapping[str, Any], role: str = "researcher") -> int:
+        """Register, and ask the attester for claims; return the index of its statement."""
+        append(self.session.ledger, self.session.home, [self.enrol(role)])
+        index = self.session.attester.attest(self.session.home.party, role, claims)
+        known = self.session.home.read("attestations.json") or {"indexes": []}
+        self.session.home.write("attestations.json", {"indexes": [*known["indexes"], index]})
+        return index
+
+    def dry_run(self, request: Request) -> dict[str, Any]:
+        """Return people (a bucket), who was left out and why, price and expected error; free."""
+        answer: dict[str, Any] = self.session.market.post("/dry-run", request.to_json())
+        return answer
+
+    def quote(self, request: Request) -> dict[str, Any]:
+        """Return an itemised price, valid for a while."""
+        answer: dict[str, Any] = self.session.market.post("/quotes", request.to_json())
+        return answer
+
+    def order(self, request: Request, quote: Mapping[str, Any]) -> str:
+        """Sign and place the order a quote names; return its id. Nothing is paid yet."""
+        home = self.session.home
+        query = parse_query(request.query)
+        attestations = (home.read("attestations.json") or {"indexes": []})["indexes"]
+        fields = {
+            "order": new_id(),
+            "researcher": home.party,
+            **request.to_json(),
+            "query_digest": query_digest(query),
+            "code_digest": code_digest(query),
+            "price": {"amount": quote["total"], "currency": quote["currency"]},
+            "quote": quote["quote"],
+            "quote_sha256": quote["sha256"],
+            "undertaking": UNDERTAKING,
+            "result_key": b64(home.keys.encryption().public),
+            "attestations": attestations,
+        }
+        placed = stated("order.placed", fields, home.keys.signing())
+        (done,) = append(self.session.ledger, home, [placed])
+        self.session.market.post("/orders", {"quote": quote["quote"], "index": done.index})
+        order = str(fields["order"])
+        home.write(f"orders/{order}.json", {"order": order, "index": done.index, "fields": fields})
+        return order
+
+    def checkout(self, order: str) -> dict[str, Any]:
+        """Return where to pay: {"url", "session_id"}."""
+        answer: dict[str, Any] = self.session.market.post(f"/orders/{order}/checkout")
+        return answer
+
+    def status(self, order: str) -> dict[str, Any]:
+        """Return the order as the marketplace shows it."""
+        answer: dict[str, Any] = self.session.market.get(f"/orders/{order}")
+        return answer
+
+    def wait(
+        self,
+        order: str,
+        *,
+        until: frozenset[str] = FINAL_STATES,
+        timeout: float = 600.0,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> dict[str, Any]:
+        """Poll an order until it reaches one of the states; ClientError when time is up."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            status = self.status(order)
+            progress(str(status["state"]))
+            if status["state"] in until:
+                return status
+            time.sleep(0.1)
+        raise ClientError(
+            f"order {order} is still {status['state']} after {timeout:.0f} s; "
+            "it goes on by itself, ask again with `omic order show`"
+        )
+
+    def answer(self, order: str) -> Answer:
+        """Fetch and open the answer with this home's key."""
+        market, key = self.session.market, self.session.home.keys.encryption()
+        sealed = market.download(f"/orders/{order}/objects/result")
+        opened = decrypt_file(sealed, key.secret)
+        bundle = market.download(f"/orders/{order}/objects/bundle")
+        return Answer(json.loads(opened), opened, bundle)
