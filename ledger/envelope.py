@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import rfc8785
 
 from ledger.errors import FormatError
@@ -23,7 +24,10 @@ from ledger.errors import FormatError
 PAYLOAD_TYPE_PREFIX = "application/vnd.omic."
 COMMITMENT_CONTEXT = b"omic/entry/v1"
 MAX_SUBMISSION_BYTES = 4 << 20
+MAX_INTEGER = 2**53 - 1
 SIGNATURE_PARTS = {"ed25519": 1, "webauthn": 3}
+_U32 = struct.Struct(">I")
+_LENGTH = _U32.pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,21 @@ class Entry:
 
     type: str
     version: int
-    payload_bytes: bytes
-    signatures: tuple[Signature, ...]
+    payload_bytes: bytes = field(repr=False)
+    signatures: tuple[Signature, ...] = field(repr=False)
+    _parsed: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    _rule: object = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def payload(self) -> dict[str, Any]:
-        """Return the payload parsed from the very bytes that were signed."""
-        return parse_json(self.payload_bytes)
+        """Return the payload parsed from the very bytes that were signed; do not change it.
+
+        Raises FormatError unless they are canonical JSON (RFC 8785).
+        """
+        if self._parsed is None:
+            # Parsed once: admission, fold and audit all read it, and parsing costs like a hash.
+            object.__setattr__(self, "_parsed", parse_canonical(self.payload_bytes))
+        return self._parsed or {}
 
     @property
     def payload_type(self) -> str:
@@ -64,36 +76,89 @@ class Submission:
     """What a client posts: the entry, the salt of a personal one, and attachments it commits to."""
 
     entry: Entry
-    salt: bytes | None = None
-    attachments: Mapping[str, bytes] = field(default_factory=dict)
+    salt: bytes | None = field(default=None, repr=False)
+    attachments: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def remembered_rule(entry: Entry) -> object:
+    """Return what `remember_rule` noted: the form of an immutable entry is checked only once."""
+    return entry._rule
+
+
+def remember_rule(entry: Entry, rule: object) -> None:
+    """Note that an entry's form was checked against this rule."""
+    object.__setattr__(entry, "_rule", rule)
 
 
 def canonical(value: Any) -> bytes:
     """Return the RFC 8785 bytes of a JSON value; floats are refused (money and ids are exact)."""
-    _refuse_floats(value)
     try:
-        return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeError) as error:
+        _refuse_inexact(value)
+        return canonical_parsed(value)
+    except (rfc8785.CanonicalizationError, UnicodeError, TypeError, ValueError) as error:
         raise FormatError(f"this value has no canonical JSON form: {error}") from None
+    except RecursionError:
+        raise FormatError("this value is nested too deeply") from None
 
 
-def _refuse_floats(value: Any) -> None:
+def canonical_parsed(value: Any) -> bytes:
+    """Return the RFC 8785 bytes of a value that came out of `parse_json` (already exact)."""
+    data = orjson.dumps(value, option=_SORTED)
+    # orjson and RFC 8785 agree byte for byte on ASCII; they sort other keys differently.
+    return data if data.isascii() else rfc8785.dumps(value)
+
+
+def is_canonical(data: bytes, value: Any) -> bool:
+    """Tell whether data is the RFC 8785 form of value, which was read from data."""
+    try:
+        return data == canonical_parsed(value)
+    except (rfc8785.CanonicalizationError, TypeError, ValueError, RecursionError):
+        return False
+
+
+def parse_canonical(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object that must be in its RFC 8785 form. Raises FormatError."""
+    value = parse_to_compare(data)
+    if not is_canonical(data, value):
+        raise FormatError("not canonical JSON (RFC 8785)")
+    return value
+
+
+def parse_to_compare(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object for a caller who writes it again and compares the bytes.
+
+    That is why a repeated key goes unnoticed here: written again, it is there once.
+    """
+    return _parse_object(data, _PLAIN)
+
+
+def _refuse_inexact(value: Any) -> None:
+    if value is None or isinstance(value, str):
+        return
     if isinstance(value, float):
         raise FormatError("a ledger payload holds integers and strings only; found a float")
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_floats(item)
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise FormatError("a ledger payload holds integers up to 2^53 - 1; found a larger one")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise FormatError("a key of a JSON object must be text")
+            _refuse_inexact(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            _refuse_floats(item)
+            _refuse_inexact(item)
+    elif not isinstance(value, int):
+        raise FormatError(f"a ledger payload holds JSON values only; found {type(value).__name__}")
 
 
 def parse_json(data: bytes) -> dict[str, Any]:
     """Parse a JSON object, refusing duplicate keys, NaN, floats and anything not an object."""
+    return _parse_object(data, _DECODER)
+
+
+def _parse_object(data: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
-        value = json.loads(
-            data, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float
-        )
+        value = decoder.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not a JSON object we accept: {error}") from None
     if not isinstance(value, dict):
@@ -108,8 +173,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _no_float(text: str) -> Any:
-    raise ValueError(f"number {text[:20]!r} is not an integer")
+def _no_float(_text: str) -> Any:
+    raise ValueError("a number in it is not an integer")
+
+
+def _exact(text: str) -> int:
+    if len(text) > 17 or abs(value := int(text)) > MAX_INTEGER:
+        raise ValueError("a number in it is larger than 2^53 - 1")
+    return value
+
+
+# Made once: json.loads builds a new one for every call.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_no_float, parse_int=_exact, parse_constant=_no_float
+)
+_PLAIN = json.JSONDecoder(parse_float=_no_float, parse_int=_exact, parse_constant=_no_float)
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def payload_type(type_: str, version: int) -> str:
@@ -127,40 +206,46 @@ def entry_bytes(entry: Entry) -> bytes:
     """Return the fixed binary layout an entry is committed to: length-prefixed (u32 BE) fields."""
     fields = [entry.payload_type.encode(), entry.payload_bytes]
     for signature in entry.signatures:
-        fields += [signature.kind.encode(), signature.public_key, *signature.parts]
-    return b"".join(struct.pack(">I", len(item)) + item for item in fields)
+        fields += (signature.kind.encode(), signature.public_key, *signature.parts)
+    return b"".join([_LENGTH(len(item)) + item for item in fields])
 
 
 def parse_entry_bytes(data: bytes) -> Entry:
-    """Parse `entry_bytes`; raises FormatError on anything that does not round-trip."""
+    """Parse `entry_bytes`, which has one form for each entry. Raises FormatError."""
     fields = _fields(data)
     if len(fields) < 2:
         raise FormatError("an entry needs a payload type and a payload")
-    type_, version = parse_payload_type(fields[0].decode("utf-8", "replace"))
-    signatures, rest = [], fields[2:]
-    while rest:
-        kind = rest[0].decode("utf-8", "replace")
+    type_, version = parse_payload_type(_ascii(fields[0]))
+    signatures, at = [], 2
+    while at < len(fields):
+        kind = _ascii(fields[at])
         count = SIGNATURE_PARTS.get(kind)
-        if count is None or len(rest) < 2 + count:
+        end = at + 2 + (count or 0)
+        if count is None or len(fields) < end:
             raise FormatError(f"signature kind {kind[:20]!r} is unknown or cut short")
-        signatures.append(Signature(kind, rest[1], tuple(rest[2 : 2 + count])))
-        rest = rest[2 + count :]
-    entry = Entry(type_, version, fields[1], tuple(signatures))
-    if entry_bytes(entry) != data:
-        raise FormatError("entry bytes are not in their only accepted form")
-    return entry
+        signatures.append(Signature(kind, fields[at + 1], tuple(fields[at + 2 : end])))
+        at = end
+    return Entry(type_, version, fields[1], tuple(signatures))
+
+
+def _ascii(data: bytes) -> str:
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError:
+        raise FormatError("a name in entry bytes is not ASCII") from None
 
 
 def _fields(data: bytes) -> list[bytes]:
-    fields, at = [], 0
-    while at < len(data):
-        if at + 4 > len(data):
+    fields, at, size = [], 0, len(data)
+    while at < size:
+        if at + 4 > size:
             raise FormatError("entry bytes are cut inside a length")
-        (length,) = struct.unpack_from(">I", data, at)
-        if at + 4 + length > len(data):
+        (length,) = _U32.unpack_from(data, at)
+        at += 4
+        if at + length > size:
             raise FormatError("entry bytes are cut inside a field")
-        fields.append(data[at + 4 : at + 4 + length])
-        at += 4 + length
+        fields.append(data[at : at + length])
+        at += length
     return fields
 
 
@@ -168,21 +253,25 @@ def parse_payload_type(text: str) -> tuple[str, int]:
     """Split a payloadType into entry type and version."""
     body = text.removeprefix(PAYLOAD_TYPE_PREFIX).removesuffix("+json")
     type_, _, version = body.rpartition(".v")
-    if payload_type(type_, 0)[:-6] + f"{version}+json" != text or not version.isdigit():
+    if payload_type(type_, 0)[:-6] + f"{version}+json" != text or not type_:
         raise FormatError(f"payload type {text[:60]!r} is not one of ours")
+    if not (version.isascii() and version.isdecimal()) or len(version) > 9:
+        raise FormatError(f"payload type {text[:60]!r} has no version number")
     if str(int(version)) != version:
         raise FormatError(f"payload type {text[:60]!r} has a version with leading zeros")
     return type_, int(version)
 
 
-def commitment(salt: bytes, entry: Entry) -> bytes:
+def commitment(salt: bytes, entry: Entry, data: bytes | None = None) -> bytes:
     """Return HMAC-SHA256(salt, "omic/entry/v1" || entry bytes), 32 bytes (salt: 32 random bytes).
 
     It stands in the leaf of a personal entry; once salt and envelope are erased it means nothing.
+    data: the entry bytes, if the caller has made them of this entry already.
     """
     if len(salt) != 32:
         raise FormatError(f"the salt of a personal entry is 32 bytes, not {len(salt)}")
-    return hmac.new(salt, COMMITMENT_CONTEXT + entry_bytes(entry), hashlib.sha256).digest()
+    message = COMMITMENT_CONTEXT + (entry_bytes(entry) if data is None else data)
+    return hmac.digest(salt, message, "sha256")
 
 
 def fingerprint(public_key: bytes) -> str:
@@ -209,16 +298,20 @@ def submission_from_json(value: Any) -> Submission:
     """Parse what a client posted; raises FormatError naming the field."""
     try:
         type_, version = parse_payload_type(value["payload_type"])
-        signatures = tuple(
-            Signature(str(s["kind"]), unb64(s["public_key"]), tuple(unb64(p) for p in s["parts"]))
-            for s in value["signatures"]
-        )
+        signatures = tuple(_signature(item) for item in value["signatures"])
         salt = value.get("salt")
         attachments = {str(k): unb64(v) for k, v in (value.get("attachments") or {}).items()}
         entry = Entry(type_, version, unb64(value["payload"]), signatures)
     except (KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"the submission lacks a field or has one of a wrong kind: {error}") from None
+        raise FormatError(f"the submission lacks a field or has a wrong kind: {error}") from None
     return Submission(entry, None if salt is None else unb64(salt), attachments)
+
+
+def _signature(value: Any) -> Signature:
+    kind, parts = value["kind"], tuple(unb64(part) for part in value["parts"])
+    if not isinstance(kind, str) or len(parts) != SIGNATURE_PARTS.get(kind):
+        raise FormatError("a signature in the submission has an unknown kind or misses a part")
+    return Signature(kind, unb64(value["public_key"]), parts)
 
 
 def b64(data: bytes) -> str:
@@ -227,8 +320,12 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """Decode standard base64; raises FormatError."""
+    """Decode standard base64 in its only accepted spelling; raises FormatError."""
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError):
         raise FormatError("a field is not standard base64") from None
+    # The unused last bits must be zero, or one value would have several spellings.
+    if base64.b64encode(data).decode() != text:
+        raise FormatError("a field is not in the only accepted form of base64")
+    return data

@@ -7,7 +7,16 @@ size n" can be checked when every envelope is gone.
 
 from dataclasses import dataclass
 
-from ledger.envelope import Entry, b64, canonical, entry_bytes, parse_entry_bytes, parse_json, unb64
+from ledger.envelope import (
+    MAX_INTEGER,
+    Entry,
+    b64,
+    canonical_parsed,
+    entry_bytes,
+    parse_entry_bytes,
+    parse_to_compare,
+    unb64,
+)
 from ledger.errors import FormatError
 
 LEAF_VERSION = 1
@@ -51,7 +60,9 @@ def format_leaf(leaf: Leaf) -> bytes:
     for name in INDEX_LISTS:
         if indexes := getattr(leaf, name):
             value[name] = list(indexes)
-    data = canonical(value)
+    if leaf.time > MAX_INTEGER:
+        raise FormatError("the time of a leaf is beyond what JSON holds exactly")
+    data = canonical_parsed(value)
     if len(data) > MAX_LEAF_BYTES:
         raise FormatError(f"the leaf has {len(data)} bytes; a log entry holds {MAX_LEAF_BYTES}")
     return data
@@ -59,7 +70,7 @@ def format_leaf(leaf: Leaf) -> bytes:
 
 def parse_leaf(data: bytes) -> Leaf:
     """Parse a leaf; refuses any byte string that is not the canonical form of what it says."""
-    value = parse_json(data)
+    value = parse_to_compare(data)
     try:
         if value["v"] != LEAF_VERSION:
             raise FormatError(f"leaf format {value['v']!r} is newer than this program; update it")

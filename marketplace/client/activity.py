@@ -6,13 +6,14 @@ owner alone, that the grant was used. Money comes from the settlement, with a pr
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ledger import (
     State,
     access_index,
+    activity_commitment,
     canonical,
     leaf_hash,
     parse_access_tree,
@@ -80,7 +81,7 @@ def _use(
 ) -> Use | None:
     tags = _tags(session, str(payload["cohort_root"]))
     access = str(payload["access"])
-    used = tuple(d for key, d in keys.values() if access_index(tags, key, access) is not None)
+    used = tuple(d for key, d in keys.values() if _is_used(tags, key, access, payload["purpose"]))
     if not used:
         return None
     order = payload["order"]
@@ -101,6 +102,17 @@ def _use(
         currency=None if share is None else str(share["currency"]),
         proof=f"tag among {len(tags)} in the access tree {payload['cohort_root'][:16]}…",
     )
+
+
+def _is_used(tags: Sequence[bytes], key: bytes, access: str, purpose: str) -> bool:
+    """Tell whether a grant's tag is in an access tree.
+
+    Before the first opening compute does not know the activity key, so an access of purpose
+    "ingest" is keyed with what the consent commits to instead.
+    """
+    if purpose == "ingest":
+        key = bytes.fromhex(activity_commitment(key))
+    return access_index(tags, key, access) is not None
 
 
 def _tags(session: Session, root: str) -> list[bytes]:
@@ -164,11 +176,11 @@ def verify_share(share: Mapping[str, Any], owner: str, settlement: Mapping[str, 
             "currency": share["currency"],
         }
     )
-    leaf = hmac.new(unb64(share["salt"]), statement, hashlib.sha256).digest()
-    proof = [bytes.fromhex(item) for item in share["proof"]["hashes"]]
+    leaf = hmac.new(bytes.fromhex(share["salt"]), statement, hashlib.sha256).digest()
+    proof = [bytes.fromhex(item) for item in share["proof"]]
     try:
         verify_inclusion(
-            int(share["proof"]["index"]),
+            int(share["index"]),
             int(settlement["shares"]),
             leaf_hash(leaf),
             proof,
@@ -176,5 +188,5 @@ def verify_share(share: Mapping[str, Any], owner: str, settlement: Mapping[str, 
         )
     except LedgerError as error:
         raise LedgerChangedError(
-            f"the share shown for order {share['order']} is not the one settled on the ledger: {error}"
+            f"the share shown for order {share['order']} is not the one on the ledger: {error}"
         ) from None

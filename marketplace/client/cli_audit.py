@@ -45,7 +45,7 @@ def audit_whole_ledger(
 ) -> None:
     """Check tree, cosignatures, every signature and transition, stops and totals."""
     options, pinned = context_of(context), _trust(context, trust)
-    token = _token(token_file)
+    token = None if token_file is None else _read(token_file).decode().strip()
     client = LedgerClient(url or pinned.ledger_url, token=token)
     with Progress(transient=True, disable=options.json_output) as progress:
         task = progress.add_task("reading the ledger", total=None)
@@ -58,7 +58,7 @@ def audit_whole_ledger(
         )
     lines = [
         f"[bold]{report.kind}[/] audit of {report.origin}: {report.size} entries",
-        f"  root {report.root}",
+        f"  root {report.root.hex()}",
         f"  {report.uses} uses, {report.stops} stops, {report.personal} personal entries",
         *(f"  entry {p.index}: {p.reason}" for p in report.problems[:10]),
         report.words(),
@@ -67,29 +67,21 @@ def audit_whole_ledger(
     raise typer.Exit(0 if report.verdict == "pass" else 1)
 
 
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise ClientError(f"cannot read the token {path}: {error.strerror}") from None
-
-
 @audit_app.command("result")
 def audit_result(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="A researcher's or an auditor's bundle.")],
-    result: Annotated[Path | None, typer.Option(help="The decrypted result document.")] = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="Where to read the log, to show that no consent was stopped.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="Folder of the auditor's keys.")] = None,
     trust: TrustOption = None,
 ) -> None:
     """Check one answer offline: query, code, cohort, consents, payment, inclusion."""
     options, pinned = context_of(context), _trust(context, trust)
     document = read_bundle(bundle, key)
-    opened: bytes | None = None if result is None else _bytes(result)
-    report = verify_bundle(document, pinned, now_ms(), result=opened)
-    lines = [f"  {'✓' if c.ok else '✗'} {c.name}: {c.detail}" for c in report.checks]
+    report = verify_bundle(document, pinned, now_ms(), leaves=_leaves(mirror, pinned))
+    lines = [f"  {_MARKS[c.ok]} {c.name}: {c.detail}" for c in report.checks]
     value: dict[str, Any] = {
         "ok": report.ok,
         "verdict": report.verdict,
@@ -99,7 +91,21 @@ def audit_result(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def _bytes(path: Path) -> bytes:
+_MARKS = {True: "✓", False: "✗", None: "-"}
+
+
+def _leaves(url: str | None, trust: TrustPolicy) -> list[bytes] | None:
+    """Read the whole public log, once it hashes to the root its witnesses signed."""
+    if url is None:
+        return None
+    client = LedgerClient(url)
+    report = audit_ledger(client, trust, now=now_ms())
+    if report.verdict == "fail":
+        raise ClientError(f"the log at {url} does not verify: {report.words()}")
+    return client.entries(0, report.size)
+
+
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

@@ -56,7 +56,7 @@ def keygen(
         options,
         home.identity,
         [
-            f"Made a new {role} in {home.path}. Your keys are in {home.path / 'keys'}; back them up.",
+            f"Made a new {role} in {home.path}. Back up your keys: {home.path / 'keys'}",
             f"Pinned the trust file of {home.trust.origin}"
             + (" (an embedded run: its witnesses are stand-ins)." if home.trust.embedded else "."),
         ],
@@ -181,7 +181,7 @@ def _facets(items: list[str]) -> dict[str, str]:
     pairs_ = [item.split("=", 1) for item in items]
     if any(len(pair) != 2 for pair in pairs_):
         raise ClientError("a facet is written name=value, e.g. --facet population=CEU")
-    return dict(tuple(pair) for pair in pairs_)
+    return {pair[0]: pair[1] for pair in pairs_}
 
 
 @consent_app.command("grant")

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from compute import catalogue, parse_purpose, parse_release, parse_scope
+from compute import parse_purpose, parse_release, parse_scope
+from compute.queries import catalogue
 from marketplace.client.errors import ClientError
 from marketplace.client.researcher import Request, Researcher
 from marketplace.client.reviewer import Reviewer
@@ -87,7 +88,7 @@ def queries(context: typer.Context) -> None:
     """List the query families and what each needs."""
     options = context_of(context)
     families = [
-        {"family": name, "version": family.version, "about": family.summary}
+        {"family": name, "version": family.version, "about": family.title}
         for name, family in sorted(catalogue().items())
     ]
     rows = [(f["family"], f["version"], f["about"]) for f in families]

@@ -79,44 +79,46 @@ def probe_vault(layout: Layout, grant: str) -> dict[str, Any]:
 def tamper(layout: Layout, person: Participant, say: Say) -> bool:
     """Register a new file, flip one byte of its stored ciphertext, consent: compute must refuse."""
     owner = person.owner
-    source = b"##namespace=Ensembl\n##unit=normalised\n##assay=demo\nfeature_id\tvalue\nENSG00000000001\t1.5\n"
+    head = b"##namespace=Ensembl\n##unit=normalised\n##assay=demo\n"
+    source = head + b"feature_id\tvalue\nENSG00000000001\t1.5\n"
     prepared = owner.prepare(source, "expression", name="another file")
     owner.send([prepared])
-    _flip_byte(layout, prepared.dataset)
+    _flip_byte(layout, prepared.ciphertext)
     facets = {"population": str(person.person.population)}
     terms = demo_terms()
     offer, offered = owner.offer([prepared.dataset], terms, facets)
     record = owner.session.home.read(f"datasets/{prepared.dataset}.json") or {}
     grant = owner.grant(record, offer, terms, facets)
-    before = _excluded(person, "ciphertext")
     owner.send([], after=[offered, grant])
-    refused = _eventually(lambda: _excluded(person, "ciphertext") > before)
-    say(
-        f"   one flipped byte in a stored file: refused before any use, on the ledger: {_yes(refused)}"
-    )
+    refused = _eventually(lambda: _ingest_code(layout, prepared.dataset) not in (None, "ingested"))
+    code = _ingest_code(layout, prepared.dataset)
+    say(f"   one flipped byte in a stored file: compute refuses it ({code}): {_yes(refused)}")
     return refused
 
 
-def _flip_byte(layout: Layout, dataset: str) -> None:
-    """Change one byte of a dataset's stored ciphertext, as a hostile storage operator could."""
+def _flip_byte(layout: Layout, ciphertext: bytes) -> None:
+    """Change one byte of a stored ciphertext, as a hostile storage operator could."""
     folder = layout.directory("marketplace") / "objects"
-    (path,) = [
-        p for p in folder.rglob("*") if p.is_file() and dataset in str(p.relative_to(folder))
-    ]
-    data = bytearray(path.read_bytes())
-    data[-20] ^= 1
-    path.chmod(0o600)
-    path.write_bytes(bytes(data))
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size == len(ciphertext):
+            data = bytearray(path.read_bytes())
+            if bytes(data) == ciphertext:
+                data[-20] ^= 1
+                path.chmod(0o600)
+                path.write_bytes(bytes(data))
+                return
+    raise ClientError(f"no stored file under {folder} is the ciphertext just uploaded")
 
 
-def _excluded(person: Participant, reason: str) -> int:
-    state = person.owner.session.view.sync()
-    return sum(
-        count
-        for access in state.accesses.values()
-        for name, count in access.payload["excluded"].items()
-        if reason in name
-    )
+def _ingest_code(layout: Layout, dataset: str) -> str | None:
+    """Return what compute reported of a dataset's ingest, once it did."""
+    statement = text("SELECT outcome FROM jobs WHERE kind = 'ingest' AND state = 'done'")
+    with _engine(layout).connect() as connection:
+        for (outcome,) in connection.execute(statement):
+            found = json.loads(outcome) if isinstance(outcome, str) else outcome
+            if found and dataset in found["datasets"]:
+                return str(found["datasets"][dataset])
+    return None
 
 
 def forge(layout: Layout, victim: Participant, say: Say) -> bool:
@@ -184,7 +186,8 @@ def _insert_into_outbox(layout: Layout, forged: dict[str, Any]) -> str:
     }
     statement = text(
         "INSERT INTO outbox (entry_id, dedupe, type, submission, state, attempts, retry_at,"
-        " created_at) VALUES (:entry, :entry, 'consent.granted', :submission, 'pending', 0, 0, :now)"
+        " created_at) VALUES (:entry, :entry, 'consent.granted', :submission, 'pending', 0, 0,"
+        " :now)"
     )
     with _engine(layout).begin() as connection:
         connection.execute(statement, row)

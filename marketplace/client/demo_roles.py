@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compute import Report, Scope, Terms, parse_purpose, parse_scope, preset, verify_bundle
-from ledger import LedgerClient, audit_ledger
+from ledger import LedgerClient, State, TrustPolicy, audit_ledger, fingerprint
 from marketplace.client.activity import Use, activity
 from marketplace.client.auditor import open_bundle
 from marketplace.client.demo_data import cut
@@ -206,7 +206,6 @@ class Done:
     request: Request
     status: dict[str, Any]
     answer: Answer | None
-    auditor_bundle: bytes | None = None
     report: Report | None = None
 
     def to_json(self, audit: "Audit") -> dict[str, Any]:
@@ -325,35 +324,49 @@ def audit(layout: Layout, orders: Sequence[Done], say: Say) -> Audit:
     client = LedgerClient(trust.ledger_url, token=(directory / "ledger.token").read_text().strip())
     report = audit_ledger(client, trust, envelopes=client, now=now_ms())
     say(f"   {report.words()}")
-    ledger = {"size": report.size, "root": report.root, "verified": report.verdict == "pass"}
+    ledger = {"size": report.size, "root": report.root.hex(), "verified": report.verdict == "pass"}
     result = Audit(ledger, [report.words()])
-    secret = KeyStore(directory / "keys").encryption().secret
+    auditor = _Auditor(
+        layout,
+        trust,
+        KeyStore(directory / "keys").encryption().secret,
+        client.entries(0, report.size),
+        LedgerView(trust).sync(),
+    )
     for done in orders:
         if done.answer is not None:
-            _audit_result(done, layout, trust, secret, result, say)
+            auditor.check(done, done.answer, result)
+            say(f"   {result.lines[-1]}")
     return result
 
 
-def _audit_result(
-    done: Done, layout: Layout, trust: Any, secret: bytes, result: Audit, say: Say
-) -> None:
-    answer = done.answer
-    if answer is None:
-        return
-    public = verify_bundle(answer.bundle, trust, now_ms(), result=answer.result_bytes)
-    done.auditor_bundle = auditor_bundle(layout, done.order)
-    full = verify_bundle(open_bundle(done.auditor_bundle, secret), trust, now_ms())
-    done.report = full
-    result.verified[done.order] = public.ok and full.ok
-    result.cohort_sizes[done.order] = full.cohort_size
-    result.lines.append(f"{done.title}: {full.verdict}")
-    say(f"   {done.title}: {full.verdict}")
+@dataclass(frozen=True, slots=True)
+class _Auditor:
+    """What the auditor holds: trust file, own key, and the public log."""
+
+    layout: Layout
+    trust: TrustPolicy
+    secret: bytes
+    leaves: list[bytes]
+    state: State
+
+    def check(self, done: Done, answer: Answer, result: Audit) -> None:
+        """Verify the researcher's bundle and the auditor's own, offline."""
+        public = verify_bundle(answer.bundle, self.trust, now_ms(), leaves=self.leaves)
+        opened = open_bundle(auditor_bundle(self.layout, done.order), self.secret)
+        full = verify_bundle(opened, self.trust, now_ms(), leaves=self.leaves)
+        access = self.state.accesses[str(answer.result["access"])]
+        done.report = full
+        result.verified[done.order] = public.ok and full.complete
+        result.cohort_sizes[done.order] = int(access.payload["cohort_size"])
+        result.lines.append(f"{done.title}: {full.verdict}")
 
 
 def auditor_bundle(layout: Layout, order: str) -> bytes:
     """Fetch the bundle that only the auditor's key opens."""
     market = Market(layout.url("marketplace"))
-    market.sign_in_service("auditor", KeyStore(layout.root / "auditor" / "keys").signing())
+    key = KeyStore(layout.root / "auditor" / "keys").signing()
+    market.sign_in(fingerprint(key.public), key)
     return market.download(f"/orders/{order}/objects/auditor_bundle")
 
 

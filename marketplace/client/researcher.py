@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compute import Purpose, Scope, code_digest, parse_query, query_digest, query_value
+from compute import Purpose, Scope
 from compute.crypt import decrypt_file
+from compute.queries import code_digest, parse_query, query_digest, query_value
 from ledger import Submission, b64
 from marketplace.client.errors import ClientError
 from marketplace.client.owner import cosigned
@@ -148,5 +149,5 @@ class Researcher:
         market, key = self.session.market, self.session.home.keys.encryption()
         sealed = market.download(f"/orders/{order}/objects/result")
         opened = decrypt_file(sealed, key.secret)
-        bundle = market.download(f"/orders/{order}/objects/bundle")
+        bundle = decrypt_file(market.download(f"/orders/{order}/objects/bundle"), key.secret)
         return Answer(json.loads(opened), opened, bundle)

@@ -74,7 +74,7 @@ def _make_keys(layout: Layout) -> dict[str, Any]:
     public: dict[str, Any] = {"witnesses": {}}
     for name in WITNESSES:
         answer = _init(layout, "ledger.witness", name, "--name", name)
-        public["witnesses"][name] = answer["witness"]
+        public["witnesses"][name] = answer["vkey"]
     public |= _init(layout, "ledger.server", "ledger", "--origin", ORIGIN)
     public |= _init(layout, "compute.worker", "compute", "--region", "local", port=False)
     public |= _init(layout, "marketplace.server", "marketplace")
@@ -135,7 +135,7 @@ def _write_trust(layout: Layout, public: Mapping[str, Any]) -> None:
         "ledger_url": layout.url("ledger"),
         "marketplace_url": layout.url("marketplace"),
         "attester_url": layout.url("attester"),
-        "witness_policy": witness_policy(public["log"], public["witnesses"]),
+        "witness_policy": witness_policy(public["vkey"], public["witnesses"]),
         "pins": pins,
         "max_checkpoint_age_ms": 10_000,
         "embedded": True,
@@ -181,7 +181,7 @@ def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
         "ledger_url": layout.url("ledger"),
         "marketplace_url": layout.url("marketplace"),
         "database_url": "sqlite:///compute.sqlite",
-        "store_url": "store",
+        "store_url": "file://store.sqlite",
         "broker_url": broker,
         "region": "local",
         "trust_file": trust,
@@ -195,6 +195,8 @@ def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
         "object_store_url": "objects",
         "broker_url": broker,
         "ledger_url": layout.url("ledger"),
+        # One address plays everybody here, so a limit per address would stop the demo itself.
+        "rate_limit": "100000 per minute",
         "stripe": {
             "base_url": layout.url("stripe"),
             "key_file": "stripe.key",

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks`, or one alone, such as `python -m benchmarks.ledger`."""

@@ -1,0 +1,111 @@
+"""The face of compute: consent terms, the one matcher, scopes, messages and bundle verification.
+
+Pure: importing it reads no file and brings in neither parsers nor servers. Encryption is the
+sub-face `compute.crypt`; reading people's files is `compute.ingest`.
+"""
+
+from compute.bundle import (
+    Bundle,
+    Check,
+    Report,
+    bundle_entry,
+    make_auditor_bundle,
+    make_researcher_bundle,
+    parse_bundle,
+    verify_bundle,
+)
+from compute.claims import claims_of
+from compute.duo import DUO_TERMS, DuoTerm, duo_term, modernise
+from compute.errors import BundleError, ComputeError, CryptError, TermsError
+from compute.match import match_terms, parse_release, price_class, price_of
+from compute.messages import JobMessage, Outcome
+from compute.ontology import TEST_SUBSET, DictOntology, Ontology, load_obographs
+from compute.presets import PRESETS, TRUSTED_WARNING, describe, preset
+from compute.result import (
+    ResultDocument,
+    answer_bytes,
+    check_opening,
+    make_opening,
+    result_commitment,
+)
+from compute.scope import Member, Scope, ScopeResult, bucket, parse_scope, resolve_scope
+from compute.terms import (
+    NEVER,
+    Claim,
+    Claims,
+    Modifier,
+    Purpose,
+    Terms,
+    canonical_terms,
+    claims_from_attestations,
+    parse_purpose,
+    parse_terms,
+    terms_sha256,
+)
+from compute.values import PRICE_CLASSES, SECTORS, SENSITIVE, parse_value
+from compute.verdict import GROUPS, Match, Reason, Release, Verdict
+
+__all__ = [
+    "DUO_TERMS",
+    "GROUPS",
+    "NEVER",
+    "PRESETS",
+    "PRICE_CLASSES",
+    "SECTORS",
+    "SENSITIVE",
+    "TEST_SUBSET",
+    "TRUSTED_WARNING",
+    "Bundle",
+    "BundleError",
+    "Check",
+    "Claim",
+    "Claims",
+    "ComputeError",
+    "CryptError",
+    "DictOntology",
+    "DuoTerm",
+    "JobMessage",
+    "Match",
+    "Member",
+    "Modifier",
+    "Ontology",
+    "Outcome",
+    "Purpose",
+    "Reason",
+    "Release",
+    "Report",
+    "ResultDocument",
+    "Scope",
+    "ScopeResult",
+    "Terms",
+    "TermsError",
+    "Verdict",
+    "answer_bytes",
+    "bucket",
+    "bundle_entry",
+    "canonical_terms",
+    "check_opening",
+    "claims_from_attestations",
+    "claims_of",
+    "describe",
+    "duo_term",
+    "load_obographs",
+    "make_auditor_bundle",
+    "make_opening",
+    "make_researcher_bundle",
+    "match_terms",
+    "modernise",
+    "parse_bundle",
+    "parse_purpose",
+    "parse_release",
+    "parse_scope",
+    "parse_terms",
+    "parse_value",
+    "preset",
+    "price_class",
+    "price_of",
+    "resolve_scope",
+    "result_commitment",
+    "terms_sha256",
+    "verify_bundle",
+]

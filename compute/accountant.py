@@ -1,0 +1,275 @@
+"""The privacy budget: what every person has been charged, in exact rationals of zCDP's rho.
+
+A charge is made before any key opens and is stated by the access entry on the ledger; the ledger
+is the truth and this database its index: on start `reconcile` completes what a crash left open,
+adds what is missing, and refuses a database that knows charges the ledger does not. Never reads
+data, never refunds after a release. zCDP composes by adding rho (Bun and Steinke 2016, 1.3).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from compute.errors import ComputeError
+from compute.tables import BudgetRow, ChargeRow, ReservationRow, StoreStateError, write_lock
+
+RESERVED, COMMITTED, RELEASED = "reserved", "committed", "released"
+TRANSITIONS = {RESERVED: {COMMITTED, RELEASED}, COMMITTED: set[str](), RELEASED: set[str]()}
+BATCH = 400
+
+
+class BudgetExceededError(ComputeError):
+    """Somebody's budget does not cover the charge; nothing was charged to anyone."""
+
+    default_code = "budget_exceeded"
+
+
+class LedgerMismatchError(StoreStateError):
+    """The budget database and the ledger disagree in a way that cannot be repaired safely."""
+
+    default_code = "budget_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One person's part in an access: rho is charged to the person and to each dataset read.
+
+    limit: the lifetime budget the person's terms state; share: the largest part of it one order
+    may take. Exact rationals.
+    """
+
+    person: str
+    datasets: tuple[str, ...]
+    limit: Fraction
+    share: Fraction = Fraction(1)
+
+    def subjects(self) -> list[str]:
+        return [f"p:{self.person}", *(f"d:{name}" for name in self.datasets)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """One access entry as the ledger states it, with the charges this worker can attribute.
+
+    strangers: leaves of its tree that match no key held any more (erased since).
+    """
+
+    access: str
+    order: str
+    rho: Fraction
+    charges: tuple[Charge, ...]
+    strangers: int = 0
+
+
+class Accountant:
+    """Charges people atomically; safe for any number of threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def exhausted(self, charges: Sequence[Charge], rho: Fraction) -> frozenset[str]:
+        """Return the people whose budget would not cover rho now (advice: reserve decides)."""
+        with self._transaction() as session:
+            spent = _spent(session, _subjects(charges))
+            return frozenset(c.person for c in charges if not _covers(c, rho, spent))
+
+    def reserve(self, order: str, access: str, charges: Sequence[Charge], rho: Fraction) -> None:
+        """Charge rho to every person at once, or to nobody. Repeating an access changes nothing.
+
+        Raises BudgetExceededError, which names no one.
+        """
+        _check(charges, rho)
+        with self._transaction() as session:
+            if session.get(ReservationRow, access) is not None:
+                return
+            spent = _spent(session, _subjects(charges), lock=True)
+            if not all(_covers(charge, rho, spent) for charge in charges):
+                raise BudgetExceededError("the budget of someone in the cohort does not cover this")
+            row = ReservationRow(access=access, order=order, rho=str(rho), state=RESERVED)
+            _add(session, row, charges)
+
+    def commit(self, access: str) -> None:
+        """Make a reservation final; call once the access entry is on the ledger."""
+        with self._transaction() as session:
+            _move(session, access, COMMITTED)
+
+    def release(self, access: str) -> None:
+        """Give a reservation back; only legal when no access entry was ever recorded for it."""
+        with self._transaction() as session:
+            if _move(session, access, RELEASED):
+                _take_back(session, access)
+
+    def spent(self, person: str) -> Fraction:
+        """Return what a participant has been charged in all, reservations included."""
+        with self._transaction() as session:
+            return _spent(session, [f"p:{person}"])[f"p:{person}"]
+
+    def dataset_spent(self, dataset: str) -> Fraction:
+        """Return what a dataset has been charged in all, reservations included."""
+        with self._transaction() as session:
+            return _spent(session, [f"d:{dataset}"])[f"d:{dataset}"]
+
+    def open_reservations(self) -> list[str]:
+        """Return the accesses reserved and not yet committed or released."""
+        with self._transaction() as session:
+            return sorted(_states(session, RESERVED))
+
+    def unknown(self, accesses: Iterable[str]) -> set[str]:
+        """Return which accesses this database has no charge for."""
+        with self._transaction() as session:
+            known = set(session.scalars(select(col(ReservationRow.access))))
+        return set(accesses) - known
+
+    def released(self, accesses: Iterable[str]) -> set[str]:
+        """Return which of these accesses were given back here (and so must be charged again)."""
+        with self._transaction() as session:
+            return _states(session, RELEASED) & set(accesses)
+
+    def reconcile(self, stated: Sequence[Stated], on_ledger: set[str], erasable: int) -> int:
+        """Make the database agree with the ledger; return how many accesses were rebuilt.
+
+        stated: own accesses the database lacks. on_ledger: every access on the ledger. erasable:
+        how many grants were ended for good, the most strangers a tree may hold.
+        Raises LedgerMismatchError when the database knows a committed charge the ledger does not
+        (another ledger, or one rolled back), or lacks charges that cannot be attributed any more.
+        """
+        with self._transaction() as session:
+            _refuse_ahead(session, on_ledger)
+            for access in _states(session, RESERVED) & on_ledger:
+                _move(session, access, COMMITTED)
+            for one in stated:
+                if one.strangers > erasable:
+                    raise LedgerMismatchError(
+                        "the budget database is behind the ledger and charges of living grants "
+                        "cannot be attributed: restore a newer backup"
+                    )
+                _restore(session, one)
+        return len(stated)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with write_lock(self._engine), Session(self._engine) as session, session.begin():
+            yield session
+
+
+def _check(charges: Sequence[Charge], rho: Fraction) -> None:
+    if rho < 0:
+        raise BudgetExceededError("a charge cannot be negative")
+    people = [charge.person for charge in charges]
+    if len(set(people)) != len(people):
+        raise BudgetExceededError("a person stands twice in one cohort")
+    if any(rho > charge.limit * charge.share for charge in charges):
+        raise BudgetExceededError("the order asks more of someone than one order may take")
+
+
+def _covers(charge: Charge, rho: Fraction, spent: dict[str, Fraction]) -> bool:
+    if rho > charge.limit * charge.share:
+        return False
+    return all(spent[subject] + rho <= charge.limit for subject in charge.subjects())
+
+
+def _subjects(charges: Iterable[Charge]) -> list[str]:
+    return sorted({subject for charge in charges for subject in charge.subjects()})
+
+
+def _spent(session: Session, subjects: Sequence[str], lock: bool = False) -> dict[str, Fraction]:
+    """Read balances, in one order for everybody so that two reservations cannot deadlock."""
+    found: dict[str, Fraction] = {}
+    for part in _parts(subjects):
+        if lock:
+            _ensure(session, part)
+        query = select(col(BudgetRow.subject), col(BudgetRow.spent)).where(
+            col(BudgetRow.subject).in_(part)
+        )
+        query = query.order_by(col(BudgetRow.subject))
+        if lock:
+            query = query.with_for_update()
+        found.update((row[0], Fraction(row[1])) for row in session.execute(query))
+    return {subject: found.get(subject, Fraction(0)) for subject in subjects}
+
+
+def _ensure(session: Session, subjects: Sequence[str]) -> None:
+    rows = [{"subject": subject, "spent": "0"} for subject in subjects]
+    module: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.execute(module.insert(BudgetRow).values(rows).on_conflict_do_nothing())
+
+
+def _add(session: Session, row: ReservationRow, charges: Sequence[Charge]) -> None:
+    access, rho = row.access, Fraction(row.rho)
+    session.add(row)
+    session.flush()
+    subjects = _subjects(charges)
+    if subjects:
+        rows = [{"access": access, "subject": subject} for subject in subjects]
+        session.execute(insert(ChargeRow), rows)
+    _shift(session, subjects, rho)
+
+
+def _shift(session: Session, subjects: Sequence[str], rho: Fraction) -> None:
+    spent = _spent(session, subjects, lock=True)
+    rows = [{"subject": name, "spent": str(value + rho)} for name, value in spent.items()]
+    if rows and rho:
+        session.execute(update(BudgetRow), rows)
+
+
+def _take_back(session: Session, access: str) -> None:
+    row = session.get(ReservationRow, access)
+    query = select(col(ChargeRow.subject)).where(col(ChargeRow.access) == access)
+    subjects = sorted(session.scalars(query))
+    _shift(session, subjects, -Fraction(row.rho if row else 0))
+    session.execute(delete(ChargeRow).where(col(ChargeRow.access) == access))
+
+
+def _move(session: Session, access: str, state: str) -> bool:
+    """Move a reservation; return whether it moved. Repeating a move does nothing."""
+    row = session.get(ReservationRow, access, with_for_update=True)
+    if row is None:
+        raise StoreStateError("there is no reservation for this access")
+    if row.state == state:
+        return False
+    if state not in TRANSITIONS[row.state]:
+        raise StoreStateError(f"a {row.state} charge cannot become {state}")
+    row.state = state
+    session.flush()
+    return True
+
+
+def _restore(session: Session, stated: Stated) -> None:
+    """Write a charge the ledger states; whether the budget covered it no longer matters."""
+    row = session.get(ReservationRow, stated.access)
+    if row is not None and row.state != RELEASED:
+        return
+    if row is not None:
+        session.delete(row)
+        session.flush()
+    fresh = ReservationRow(
+        access=stated.access, order=stated.order, rho=str(stated.rho), state=COMMITTED
+    )
+    _add(session, fresh, stated.charges)
+
+
+def _states(session: Session, state: str) -> set[str]:
+    return set(
+        session.scalars(
+            select(col(ReservationRow.access)).where(col(ReservationRow.state) == state)
+        )
+    )
+
+
+def _refuse_ahead(session: Session, on_ledger: set[str]) -> None:
+    if _states(session, COMMITTED) - on_ledger:
+        raise LedgerMismatchError(
+            "the budget database knows charges the ledger does not: it belongs to another ledger, "
+            "or the ledger was rolled back"
+        )
+
+
+def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -1,0 +1,88 @@
+"""The Celery application: one task, `omic.run(job_id)`, on any broker a URL names.
+
+The broker carries opaque job ids and nothing else: JSON only, arguments masked in every log and
+header, no result backend. Jobs live in the marketplace's table; a message lost by a broker is
+sent again by its sweeper. Never imported by pure code.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, Task
+from kombu.entity import Queue
+
+QUEUE = "compute"
+TASK = "omic.run"
+POLL_S = 0.05
+VISIBILITY_S = 6 * 3600
+FOLDER_MODE = 0o700
+FILESYSTEM = "filesystem://"
+
+
+class QuietTask(Task):  # type: ignore[misc]
+    """A task whose arguments and result appear in no log and no header."""
+
+    abstract = True
+    resultrepr_maxsize = 0
+    ignore_result = True
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        """Send the task with its arguments masked."""
+        options.update(argsrepr="(...)", kwargsrepr="{...}")
+        return super().apply_async(*args, **options)
+
+
+def make_app(broker_url: str, directory: Path) -> Celery:
+    """Make the application for a broker URL; folders of a filesystem broker get mode 0700."""
+    app = Celery("omic", task_cls=QuietTask, set_as_current=False)
+    url, options = _transport(broker_url, directory)
+    app.conf.update(
+        broker_url=url,
+        broker_transport_options=options,
+        broker_connection_retry_on_startup=True,
+        task_default_queue=QUEUE,
+        task_queues=(Queue(QUEUE),),  # type: ignore[no-untyped-call]
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        result_backend=None,
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+    )
+    return app
+
+
+def _transport(broker_url: str, directory: Path) -> tuple[str, dict[str, Any]]:
+    if broker_url.startswith(FILESYSTEM):
+        root = (directory / broker_url.removeprefix(FILESYSTEM)).resolve()
+        return FILESYSTEM, filesystem_options(root)
+    if broker_url.startswith(("redis://", "rediss://")):
+        return broker_url, {
+            "visibility_timeout": VISIBILITY_S,
+            "unacked_restore_interval": 2,
+            "unacked_restore_throttle": 1,
+        }
+    return broker_url, {}
+
+
+def filesystem_options(root: Path) -> dict[str, Any]:
+    """Make the broker's folders and return the transport options both sides use."""
+    folders = {name: root / name for name in ("queue", "control", "processed")}
+    for folder in folders.values():
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        os.chmod(folder, FOLDER_MODE)  # noqa: PTH101  (an older folder may be wider)
+    return {
+        "data_folder_in": str(folders["queue"]),
+        "data_folder_out": str(folders["queue"]),
+        "control_folder": str(folders["control"]),
+        "processed_folder": str(folders["processed"]),
+        "store_processed": True,
+        "polling_interval": POLL_S,
+    }

@@ -1,0 +1,130 @@
+"""Configuration of the compute worker: config.toml in its directory, environment over it.
+
+Holds addresses and file names only; secrets are read from their files when they are needed.
+Never reaches the network. Keys are those of the directory contract (config.toml of compute).
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compute.errors import ComputeError
+
+ENVIRONMENT = {
+    "database_url": "OMIC_DATABASE_URL",
+    "broker_url": "OMIC_BROKER_URL",
+    "store_url": "OMIC_STORE_URL",
+}
+
+
+class ConfigError(ComputeError):
+    """The worker's directory or configuration cannot be used as it is."""
+
+    default_code = "configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Where the worker finds everything; times in milliseconds.
+
+    `lease_ms` is what it asks of no one: the marketplace states the lease, this is the longest a
+    step may wait for the ledger before the job is given back.
+    """
+
+    directory: Path
+    ledger_url: str
+    marketplace_url: str
+    database_url: str
+    store_url: str
+    broker_url: str
+    region: str
+    trust_file: Path
+    worker_token_file: Path
+    ledger_token_file: Path
+    inclusion_wait_ms: int = 30_000
+
+    @property
+    def store_path(self) -> Path:
+        """Return the file of the cohort store; only file:// is offered so far."""
+        prefix = "file://"
+        if not self.store_url.startswith(prefix):
+            raise ConfigError("store_url must be file:///absolute/path")
+        return self.directory / self.store_url.removeprefix(prefix)
+
+
+def default_settings(directory: Path, region: str) -> dict[str, Any]:
+    """Return the settings `init` writes: the embedded layout, everything beside the directory."""
+    here = directory.resolve()
+    return {
+        "ledger_url": "http://127.0.0.1:8081",
+        "marketplace_url": "http://localhost:8080",
+        "database_url": f"sqlite:///{here / 'compute.sqlite'}",
+        "store_url": f"file://{here / 'store.sqlite'}",
+        "broker_url": f"filesystem://{here.parent / 'broker'}",
+        "region": region,
+        "trust_file": str(here.parent / "trust" / "trust.json"),
+        "worker_token_file": str(here / "worker.token"),
+        "ledger_token_file": str(here / "ledger.token"),
+    }
+
+
+def format_toml(settings: Mapping[str, Any]) -> str:
+    """Write flat settings as TOML; values are strings and integers only."""
+    lines = []
+    for name, value in settings.items():
+        text = str(value)
+        if isinstance(value, str):
+            escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+            text = f'"{escaped}"'
+        lines.append(f"{name} = {text}")
+    return "\n".join(lines) + "\n"
+
+
+def load_config(directory: Path, environment: Mapping[str, str] | None = None) -> WorkerConfig:
+    """Read config.toml and the OMIC_* overrides. Raises ConfigError naming the file and key."""
+    path = directory / "config.toml"
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing: run `python -m compute.worker init` first") from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    values = {**default_settings(directory, "local"), **values.get("compute", values)}
+    for name, variable in ENVIRONMENT.items():
+        values[name] = (environment or os.environ).get(variable) or values[name]
+    return _config(directory, values)
+
+
+def _config(directory: Path, values: Mapping[str, Any]) -> WorkerConfig:
+    return WorkerConfig(
+        directory=directory,
+        ledger_url=str(values["ledger_url"]),
+        marketplace_url=str(values["marketplace_url"]),
+        database_url=str(values["database_url"]),
+        store_url=str(values["store_url"]),
+        broker_url=str(values["broker_url"]),
+        region=str(values["region"]),
+        trust_file=directory / str(values["trust_file"]),
+        worker_token_file=directory / str(values["worker_token_file"]),
+        ledger_token_file=directory / str(values["ledger_token_file"]),
+        inclusion_wait_ms=int(values.get("inclusion_wait_ms", 30_000)),
+    )
+
+
+def read_token(path: Path, scope: str) -> str:
+    """Read a bearer token: the whole file, or `scope` of a TOML table. Raises ConfigError."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        raise ConfigError(
+            f"the token file {path} cannot be read; the supervisor puts it there"
+        ) from None
+    if "=" not in text.rstrip("="):
+        return text
+    try:
+        return str(tomllib.loads(text)[scope])
+    except (tomllib.TOMLDecodeError, KeyError):
+        raise ConfigError(f"{path} names no token of scope {scope}") from None

@@ -1,0 +1,220 @@
+"""Bytes of an ingested file between the confined child and its parent. No pickle.
+
+    "OMICWIR1" | u32 length of head | head (JSON) | buffers, each 8-byte aligned
+
+The parent decodes what a possibly subverted child sent, so ``decode`` trusts nothing: lengths,
+types, ranges and order are checked and every fault is ParserDiedError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, Final, cast, get_args
+
+import numpy as np
+
+from compute.errors import ComputeError, IngestError, ParserDiedError
+from compute.ingest.builds import CONTIGS, Build
+from compute.ingest.model import (
+    CALLABILITIES,
+    Features,
+    Genotypes,
+    Parsed,
+    Participant,
+    Sex,
+)
+
+MAGIC: Final = b"OMICWIR1"
+_MAX_HEAD: Final = 4 << 20
+_TYPES: Final[Mapping[str, Any]] = {"i1": np.int8, "i4": np.int32, "f8": np.float64}
+
+
+def encode(parsed: Parsed) -> bytes:
+    """Return the wire form of an ingested file."""
+    if isinstance(parsed, Genotypes):
+        meta = {
+            "kind": "genotypes",
+            "sample": parsed.sample,
+            "build": parsed.build,
+            "callability": parsed.callability,
+            "records": parsed.records,
+            "skipped": dict(parsed.skipped),
+            "no_calls": dict(parsed.no_calls),
+        }
+        return _frame(
+            meta,
+            {"contig": parsed.contig, "pos": parsed.pos, "dosage": parsed.dosage,
+             "ploidy": parsed.ploidy},
+            {"ref": parsed.ref, "alt": parsed.alt},
+        )  # fmt: skip
+    if isinstance(parsed, Features):
+        meta = {"kind": "features", "namespace": parsed.namespace, "unit": parsed.unit,
+                "assay": parsed.assay}  # fmt: skip
+        return _frame(meta, {"values": parsed.values}, {"ids": parsed.ids})
+    meta = {
+        "kind": "participant",
+        "participant": parsed.participant,
+        "sex": parsed.sex,
+        "population": parsed.population,
+        "covariates": dict(parsed.covariates),
+    }
+    return _frame(meta, {}, {})
+
+
+def encode_error(error: IngestError) -> bytes:
+    """Return the wire form of a refusal."""
+    meta = {
+        "kind": "error",
+        "reason": error.reason,
+        "code": error.code,
+        "where": error.where,
+        "name": error.name,
+    }
+    return _frame(meta, {}, {})
+
+
+def _frame(
+    meta: dict[str, Any], arrays: Mapping[str, np.ndarray], texts: Mapping[str, tuple[str, ...]]
+) -> bytes:
+    buffers: list[bytes] = []
+    parts: list[list[Any]] = []
+    for name, array in arrays.items():
+        kind = f"{array.dtype.kind}{array.dtype.itemsize}"
+        buffers.append(array.astype(f"<{kind}", copy=False).tobytes())
+        parts.append([name, kind, len(array), len(buffers[-1])])
+    for name, strings in texts.items():
+        buffers.append("\n".join(strings).encode())
+        parts.append([name, "text", len(strings), len(buffers[-1])])
+    head = json.dumps({"meta": meta, "parts": parts}, separators=(",", ":")).encode()
+    out = [MAGIC, struct.pack("<I", len(head)), head]
+    for buffer in buffers:
+        out.append(b"\0" * (-sum(map(len, out)) % 8))
+        out.append(buffer)
+    return b"".join(out)
+
+
+def decode(data: bytes) -> Parsed:
+    """Rebuild an ingested file from its wire form.
+
+    Raises IngestError where the child refused the file, ParserDiedError for a faulty frame.
+    """
+    try:
+        return _decode(data)
+    except ComputeError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as e:
+        raise _faulty() from e
+
+
+def _decode(data: bytes) -> Parsed:
+    meta, parts = _unframe(data)
+    kind = meta.pop("kind")
+    if kind == "error":
+        raise _refusal(meta)
+    if kind == "genotypes":
+        return _genotypes(meta, parts)
+    if kind == "features":
+        return _features(meta, parts)
+    _require(kind == "participant" and not parts)
+    return _participant(meta)
+
+
+def _unframe(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    _require(data[:8] == MAGIC and len(data) >= 12)
+    (size,) = struct.unpack_from("<I", data, 8)
+    _require(size <= _MAX_HEAD and 12 + size <= len(data))
+    head = json.loads(data[12 : 12 + size])
+    at = 12 + size
+    parts: dict[str, Any] = {}
+    for name, kind, count, length in head["parts"]:
+        at += -at % 8
+        _require(_whole(count) and _whole(length) and at + length <= len(data))
+        parts[str(name)] = _part(data, kind, count, at, length)
+        at += length
+    _require(at == len(data))
+    return dict(head["meta"]), parts
+
+
+def _part(data: bytes, kind: str, count: int, at: int, length: int) -> Any:
+    if kind == "text":
+        strings = tuple(data[at : at + length].decode().split("\n")) if count else ()
+        _require(len(strings) == count)
+        return strings
+    _require(kind in _TYPES and length == count * np.dtype(_TYPES[kind]).itemsize)
+    return np.frombuffer(data, f"<{kind}", count, at)
+
+
+def _genotypes(meta: dict[str, Any], parts: dict[str, Any]) -> Genotypes:
+    found = Genotypes(
+        **{**meta, "skipped": _counts(meta["skipped"]), "no_calls": _counts(meta["no_calls"])},
+        **parts,
+    )
+    n = len(found.pos)
+    columns = (found.contig, found.dosage, found.ploidy, found.ref, found.alt)
+    _require(all(len(column) == n for column in columns))
+    _require(found.pos.dtype == np.int32 and isinstance(found.sample, str))
+    _require(found.contig.dtype == found.dosage.dtype == found.ploidy.dtype == np.int8)
+    _require(found.build in get_args(Build) and found.callability in CALLABILITIES)
+    _require(_whole(found.records))
+    _require(n == 0 or bool(_rows_hold(found)))
+    return found
+
+
+def _rows_hold(g: Genotypes) -> np.bool_:
+    fits = (g.contig >= 0) & (g.contig < len(CONTIGS)) & (g.pos >= 1)
+    calls = (g.ploidy >= 0) & (g.ploidy <= 2) & (g.dosage >= -1) & (g.dosage <= g.ploidy)
+    agree = (g.dosage == -1) == (g.ploidy == 0)
+    place = g.contig.astype(np.int64) * (1 << 32) + g.pos
+    return np.all(fits & calls & agree) & np.all(np.diff(place) >= 0)
+
+
+def _features(meta: dict[str, Any], parts: dict[str, Any]) -> Features:
+    found = Features(**meta, **parts)
+    _require(len(found.ids) == len(found.values) == len(set(found.ids)))
+    _require(found.values.dtype == np.float64 and not np.isinf(found.values).any())
+    _require(all(isinstance(t, str) for t in (found.namespace, found.unit, found.assay)))
+    return found
+
+
+def _participant(meta: dict[str, Any]) -> Participant:
+    found = Participant(**meta)
+    _require(isinstance(found.participant, str) and found.sex in get_args(Sex))
+    _require(found.population is None or isinstance(found.population, str))
+    _require(
+        all(
+            isinstance(k, str) and isinstance(v, float) and math.isfinite(v)
+            for k, v in found.covariates.items()
+        )
+    )
+    return found
+
+
+def _refusal(meta: dict[str, Any]) -> IngestError:
+    short = {key: str(meta[key])[:400] for key in ("reason", "code", "where", "name")}
+    return IngestError(
+        short["reason"], code=short["code"], where=short["where"], name=short["name"]
+    )
+
+
+def _counts(value: Any) -> dict[str, int]:
+    _require(isinstance(value, dict) and all(_whole(v) for v in value.values()))
+    return cast("dict[str, int]", value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise _faulty()
+
+
+def _faulty() -> ParserDiedError:
+    return ParserDiedError(
+        "the confined parser answered with a malformed frame; the file is refused",
+        code="parser_protocol",
+    )

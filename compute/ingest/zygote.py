@@ -1,0 +1,113 @@
+"""The confined parser's zygote: imports once, forks one child a file.
+
+    python -m compute.ingest.zygote      (file descriptor 0 is the control socket)
+
+The zygote never reads a file, holds no secret and keeps no state between files. Protocol on the
+socket, one message each (SOCK_SEQPACKET): the parent sends a job (JSON) with two descriptors,
+input and output; the zygote answers {"pid"} with a pidfd, and {"status", "signal"} once the
+child is gone. The child writes one wire frame to the output pipe.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+from typing import Any, Final, NoReturn
+
+from compute.errors import IngestError
+from compute.ingest import wire
+from compute.ingest.confine import confine, leave_network
+from compute.ingest.model import Limits
+from compute.ingest.parse import parse
+
+MAX_MESSAGE: Final = 1 << 16
+
+
+def main() -> None:
+    """Serve jobs until the parent closes its end."""
+    import numpy as np  # noqa: F401 - loaded before the first fork
+    import pysam
+
+    pysam.set_verbosity(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host decides when to stop
+    leave_network()
+    control = socket.socket(fileno=0)
+    gc.collect()
+    gc.freeze()  # children share these pages
+    while True:
+        message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE, 2)
+        if not message:
+            return
+        _serve(control, json.loads(message), fds)
+
+
+def _serve(control: socket.socket, job: dict[str, Any], fds: list[int]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        _child(control, job, fds)
+    for fd in fds:
+        os.close(fd)
+    handle = os.pidfd_open(pid)
+    socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [handle])
+    os.close(handle)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    control.send(json.dumps({"status": max(code, 0), "signal": max(-code, 0)}).encode())
+
+
+def _child(control: socket.socket, job: dict[str, Any], fds: list[int]) -> NoReturn:
+    status = 1
+    try:
+        os.dup2(fds[0], 3)
+        os.dup2(fds[1], 4)
+        control.detach()
+        os.closerange(5, 1024)
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        os.close(null)
+        run_child(job, 3, 4)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def run_child(job: dict[str, Any], source: int, output: int) -> None:
+    """Confine this process, parse descriptor ``source``, write one wire frame to ``output``."""
+    gc.disable()  # the child lives for one file
+    confine(memory=job["memory"], cpu_s=job["cpu_s"], files=job["files"])
+    write_all(output, answer(job, source))
+
+
+def answer(job: dict[str, Any], source: int) -> bytes:
+    """Return the wire frame for a job: the parsed file, or its refusal."""
+    try:
+        parsed = parse(
+            source,
+            job["modality"],
+            job["name"],
+            sample=job["sample"],
+            callability=job["callability"],
+            limits=Limits(**job["limits"]),
+        )
+        return wire.encode(parsed)
+    except IngestError as error:
+        return wire.encode_error(error)
+    except MemoryError:
+        return wire.encode_error(
+            IngestError("the file needs more memory than a file may take", code="too_large")
+        )
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte to a pipe."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""From an order and the fold to a plan: who is in, who pays which budget, whether floors hold.
+
+Pure: looks at signed terms, published facets and attestations, never at data, so that the plan is
+the same for a quote, a run and an auditor. Spec: DESIGN section 4.1.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from compute.accountant import Charge
+from compute.release import CohortFacts
+from compute.scope import Member, Scope, ScopeResult, resolve_scope
+from compute.terms import Claims, Purpose, parse_terms
+from ledger import State
+
+Attested = Callable[[str], bool]
+"""owner id -> an attester we pin says: a person, and unaffiliated with buyers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an order asks, as the planner needs it; rho is zCDP's, 0 in trusted mode."""
+
+    order: str
+    purpose: Purpose
+    claims: Claims
+    scope: Scope
+    family: str
+    release: Mapping[str, Any]
+    rho: Fraction
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is in. members are sorted by participant; excluded counts people by reason code."""
+
+    members: tuple[Member, ...]
+    excluded: Mapping[str, int]
+    facts: CohortFacts
+
+    @property
+    def grant_ids(self) -> tuple[str, ...]:
+        """Return every grant to be opened, in member and modality order."""
+        return tuple(
+            member.grants[modality].id
+            for member in self.members
+            for modality in sorted(member.grants)
+        )
+
+    def charges(self) -> list[Charge]:
+        """Return each person's charge: the strictest budget of the grants used."""
+        return [charge_of(member) for member in self.members]
+
+
+def charge_of(member: Member) -> Charge:
+    """Return what limits one person's budget: the strictest of the terms of the grants used."""
+    terms = [parse_terms(grant.terms).release for grant in member.grants.values()]
+    return Charge(
+        person=f"{member.owner}/{member.participant}",
+        datasets=tuple(sorted(grant.dataset for grant in member.grants.values())),
+        limit=min(Fraction(one.lifetime_rho) for one in terms),
+        share=min(Fraction(one.order_share) for one in terms),
+    )
+
+
+def select(state: State, asked: Asked, now_ms: int, *, relaxed: bool = False) -> ScopeResult:
+    """Resolve the scope; relaxed leaves the facets out, as the complement floor needs it."""
+    scope = asked.scope.model_copy(update={"facets": {}}) if relaxed else asked.scope
+    return resolve_scope(
+        state,
+        scope,
+        asked.purpose,
+        asked.claims,
+        family=asked.family,
+        release=asked.release,
+        now_ms=now_ms,
+        order=asked.order,
+        currency=asked.currency,
+    )
+
+
+def plan_order(
+    state: State,
+    asked: Asked,
+    now_ms: int,
+    *,
+    out: Mapping[str, str],
+    attested: Attested,
+    exhausted: frozenset[str] = frozenset(),
+) -> Plan:
+    """Return the plan of an order. out: grant id -> reason code of grants that may not be used
+    (not ingested, stopped early); exhausted: people whose budget is spent.
+    """
+    found = select(state, asked, now_ms)
+    excluded: Counter[str] = Counter(found.left_out)
+    members: list[Member] = []
+    for member in found.people:
+        reason = _reason_out(member, out, exhausted)
+        if reason is None:
+            members.append(member)
+        else:
+            excluded[reason] += 1
+    everyone = _usable(select(state, asked, now_ms, relaxed=True), out, exhausted)
+    owners = {member.owner for member in members}
+    facts = CohortFacts(
+        people=len(members),
+        complement=everyone - len(members),
+        owners=sum(1 for owner in owners if attested(owner)),
+    )
+    return Plan(tuple(members), dict(sorted(excluded.items())), facts)
+
+
+def _usable(found: ScopeResult, out: Mapping[str, str], exhausted: frozenset[str]) -> int:
+    return sum(1 for member in found.people if _reason_out(member, out, exhausted) is None)
+
+
+def _reason_out(member: Member, out: Mapping[str, str], exhausted: frozenset[str]) -> str | None:
+    for modality in sorted(member.grants):
+        reason = out.get(member.grants[modality].id)
+        if reason is not None:
+            return reason
+    return "budget" if charge_of(member).person in exhausted else None

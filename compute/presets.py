@@ -1,0 +1,145 @@
+"""Terms a person understands: three presets to start from, and terms said back in plain words.
+
+A preset is only a first value of `Terms`; the owner may change every part of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from compute.duo import DS, DUO_TERMS, GRU, NRES
+from compute.errors import TermsError
+from compute.ontology import TEST_LABELS
+from compute.terms import NEVER, Flags, Modifier, Terms
+from compute.values import PRICE_CLASSES, parse_value
+
+PRESETS = ("my_condition_free", "non_profit_research", "everything_at_a_price")
+TRUSTED_WARNING = (
+    "Warning: trusted release. Accredited researchers may get exact figures without added noise, "
+    "after two people have reviewed them. Exact figures can show that you took part, to somebody "
+    "who already has your genome. Choose private release to be protected from that."
+)
+_NPUNCU = "DUO:0000018"
+
+
+def preset(
+    name: str,
+    *,
+    valid_from: int,
+    diseases: Sequence[str] = (),
+    price: int | None = None,
+    currency: str = "gbp",
+    valid_until: int | None = None,
+    regions: Sequence[str] = ("*",),
+    query_families: Sequence[str] = ("*",),
+    release_mode: Literal["private", "trusted"] = "private",
+    lifetime_rho: str = "1/10",
+    order_share: str = "1/5",
+) -> Terms:
+    """Make the terms of a preset (PRESETS). Times: Unix ms; price: minor units for every use.
+
+    my_condition_free needs diseases; everything_at_a_price needs price. Raises TermsError.
+    """
+    value = {
+        **_preset(name, diseases, price),
+        "currency": currency,
+        "regions": list(regions),
+        "query_families": list(query_families),
+        "release": {
+            "mode": release_mode,
+            "lifetime_rho": lifetime_rho,
+            "order_share": order_share,
+        },
+        "valid_from": valid_from,
+        "valid_until": valid_until,
+    }
+    return parse_value(Terms, value)
+
+
+def _preset(name: str, diseases: Sequence[str], price: int | None) -> dict[str, object]:
+    prices: dict[str, int | str] = dict.fromkeys(PRICE_CLASSES, NEVER)
+    prices |= {"non_profit_research": 0, "methods": 0}
+    if name == "my_condition_free":
+        return {
+            "permissions": [DS],
+            "diseases": list(diseases),
+            "modifiers": [{"id": _NPUNCU}],
+            "prices": prices,
+        }
+    if name == "non_profit_research":
+        return {
+            "permissions": [GRU],
+            "modifiers": [{"id": _NPUNCU}],
+            "prices": prices,
+        }
+    if name == "everything_at_a_price":
+        if price is None:
+            raise TermsError("everything_at_a_price needs a price in minor units")
+        return {
+            "permissions": [NRES],
+            "flags": {"no_ai_training": False},
+            "prices": dict.fromkeys(PRICE_CLASSES, price),
+        }
+    raise TermsError(f"there is no preset of that name; choose one of {', '.join(PRESETS)}")
+
+
+def describe(terms: Terms) -> list[str]:
+    """Say terms in plain sentences, the warning about trusted release first."""
+    lines = [TRUSTED_WARNING] if terms.release.mode == "trusted" else []
+    allowed = "; or ".join(_permission(code, terms) for code in terms.permissions)
+    lines.append(f"You allow: {allowed}.")
+    lines.extend(_modifier(modifier) for modifier in terms.modifiers)
+    lines.extend(_flags(terms.flags))
+    lines.extend(_prices(terms))
+    lines.extend(_limits(terms))
+    return lines
+
+
+def _permission(code: str, terms: Terms) -> str:
+    plain = DUO_TERMS[code].plain
+    if code != DS:
+        return plain
+    return "research on " + ", ".join(TEST_LABELS.get(d, d) for d in terms.diseases)
+
+
+def _modifier(modifier: Modifier) -> str:
+    plain = DUO_TERMS[modifier.id].plain
+    value = modifier.parameter
+    if value is None:
+        return f"Condition: {plain}."
+    return f"Condition: {plain} ({', '.join(value) if isinstance(value, tuple) else value})."
+
+
+def _flags(flags: Flags) -> Iterator[str]:
+    if flags.no_insurers:
+        yield "Never for insurers."
+    if flags.no_employers:
+        yield "Never for employers."
+    yield f"Training AI models: {'never' if flags.no_ai_training else 'allowed'}."
+    yield "Nobody may try to find out who you are."
+
+
+def _prices(terms: Terms) -> Iterator[str]:
+    for kind in PRICE_CLASSES:
+        price = terms.prices.get(kind, NEVER)
+        plain = kind.replace("_", " ")
+        if not isinstance(price, int):
+            yield f"Price for {plain}: never."
+        elif price == 0:
+            yield f"Price for {plain}: free."
+        else:
+            yield f"Price for {plain}: {price} (smallest unit of {terms.currency.upper()}) a use."
+
+
+def _limits(terms: Terms) -> Iterator[str]:
+    families = ", ".join(terms.query_families)
+    yield "Any approved query." if families == "*" else f"Only these queries: {families}."
+    regions = ", ".join(terms.regions)
+    yield "Computed anywhere." if regions == "*" else f"Computed only in: {regions}."
+    release = terms.release
+    if release.mode == "private":
+        yield "Every answer has noise added, so that it cannot show whether you took part."
+    yield (
+        f"Privacy budget for your lifetime: {release.lifetime_rho}, of which one order may use "
+        f"at most {release.order_share}."
+    )
+    yield "Until you withdraw." if terms.valid_until is None else "Until the date you set."

@@ -1,0 +1,147 @@
+"""The closed catalogue, and queries as values: parse, canonical bytes, digests.
+
+    {"v": 1, "family": "genotype_counts", "build": "GRCh37", "params": {"variants": {"panel": "all"}}}
+
+Canonical form is RFC 8785 with defaults written out and lists sorted, so that two ways of asking
+the same question have one digest.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, cast, get_args
+
+import rfc8785
+from pydantic import ValidationError
+
+from compute.errors import QueryError
+from compute.ingest import Build
+from compute.queries.cis_association import CisAssociation
+from compute.queries.data import CohortData, Frame
+from compute.queries.family import Answer, Family, Needs, Partial, source_digest
+from compute.queries.genotype_counts import GenotypeCounts
+from compute.queries.params import Strict, picked_by_buyer
+
+_FIELDS: Final = {"v", "family", "version", "build", "params"}
+_CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
+    {family.name: family for family in (GenotypeCounts(), CisAssociation())}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A parsed question: which family, at which version, on which build, with what."""
+
+    family: str
+    version: int
+    build: Build
+    params: Strict
+
+    @property
+    def needs(self) -> Needs:
+        """Return what the query opens of each person."""
+        return _CATALOGUE[self.family].needs(self.params)
+
+    @property
+    def picks_variants(self) -> bool:
+        """Tell whether the buyer chose variants one by one."""
+        return picked_by_buyer(getattr(self.params, "variants", None))
+
+
+def catalogue() -> Mapping[str, Family]:
+    """Return every family by name."""
+    return _CATALOGUE
+
+
+def parse_query(value: Mapping[str, Any] | str | bytes) -> Query:
+    """Parse a query (JSON text or a mapping). Raises QueryError naming the field."""
+    fields = _mapping(value)
+    unknown = sorted(set(map(str, fields)) - _FIELDS)
+    if unknown:
+        raise QueryError(f"unknown field(s) in the query: {len(unknown)}", code="query")
+    if fields.get("v") != 1 or isinstance(fields.get("v"), bool):
+        raise QueryError('the query must say "v": 1', code="query")
+    family = _CATALOGUE.get(str(fields.get("family")))
+    if family is None:
+        raise QueryError(f"family must be one of {', '.join(sorted(_CATALOGUE))}", code="family")
+    if fields.get("version", family.version) != family.version:
+        raise QueryError(f"{family.name} is at version {family.version}", code="version")
+    if fields.get("build") not in get_args(Build):
+        raise QueryError(f"build must be one of {', '.join(get_args(Build))}", code="build")
+    params = _params(family, fields.get("params"))
+    return Query(family.name, family.version, cast("Build", fields["build"]), params)
+
+
+def _mapping(value: Mapping[str, Any] | str | bytes) -> Mapping[str, Any]:
+    if isinstance(value, str | bytes):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise QueryError("the query is not JSON", code="query") from error
+    if not isinstance(value, Mapping):
+        raise QueryError("the query must be a JSON object", code="query")
+    return value
+
+
+def _params(family: Family, value: object) -> Strict:
+    try:
+        return family.params.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(["params", *map(str, first["loc"])])
+        raise QueryError(f"{place}: {first['msg']}", code="params") from None
+    except RecursionError as error:
+        raise QueryError("params nests too deeply", code="params") from error
+
+
+def query_value(query: Query) -> dict[str, Any]:
+    """Return the query as JSON-able content with defaults written out."""
+    return {
+        "v": 1,
+        "family": query.family,
+        "version": query.version,
+        "build": query.build,
+        "params": query.params.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def canonical_query(query: Query) -> bytes:
+    """Return the query's canonical bytes (RFC 8785)."""
+    return rfc8785.dumps(query_value(query))
+
+
+def query_digest(query: Query) -> str:
+    """Return the SHA-256 (hex) of the canonical query."""
+    return hashlib.sha256(canonical_query(query)).hexdigest()
+
+
+def code_digest(query: Query) -> str:
+    """Return the SHA-256 (hex) of the code that would answer the query."""
+    return source_digest(_CATALOGUE[query.family].modules)
+
+
+def start(query: Query, frame: Frame) -> Partial:
+    """Return an empty partial. Raises QueryError where the frame is on another build."""
+    if frame.table.build != query.build:
+        raise QueryError(
+            f"the query names {query.build}, the cohort's table is {frame.table.build}",
+            code="build",
+        )
+    return cast("Partial", _CATALOGUE[query.family].start(query.params, frame))
+
+
+def reduce(query: Query, partial: Partial) -> Answer:
+    """Turn a query's sums into its exact answer (before release control)."""
+    return _CATALOGUE[query.family].reduce(partial)
+
+
+def run(query: Query, cohort: CohortData) -> Answer:
+    """Answer a query over a cohort in memory, person by person in the cohort's order."""
+    partial = start(query, cohort.frame)
+    for person in cohort.people:
+        partial.add(person)
+    return reduce(query, partial)

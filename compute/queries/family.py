@@ -1,0 +1,166 @@
+"""What a query family is: typed parameters, needs, partial sums, a reduction, and its digest.
+
+A family is code of ours. Its digest covers its own source and every helper an answer depends
+on, so that an auditor can tell which code made a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from compute.errors import QueryError
+from compute.ingest import CONTIGS, Modality
+from compute.queries.data import Frame, PersonData, VariantTable
+from compute.queries.params import Selected, Strict
+
+ReleaseMode = Literal["trusted", "private"]
+Column: TypeAlias = npt.NDArray[Any]
+
+_SHARED: Final = ("compute.queries.data", "compute.queries.params", "compute.queries.family")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a query opens of each person."""
+
+    modalities: frozenset[Modality]
+    features: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How far one person can move a statistic; ``each`` is a bound per row and column."""
+
+    statement: str
+    each: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """Exact numbers, before release control. Never leaves compute as it is.
+
+    ``columns`` have equal length; NaN = not available, with the reason in a column of its own.
+    ``people`` counts the people in each stratum, exactly.
+    """
+
+    family: str
+    version: int
+    columns: Mapping[str, Column]
+    people: Mapping[str, int]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one mapping a row; NaN as None."""
+        plain = {name: _plain(column) for name, column in self.columns.items()}
+        return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-able content, column by column; NaN as null."""
+        return {
+            "family": self.family,
+            "version": self.version,
+            "columns": {name: _plain(column) for name, column in self.columns.items()},
+            "facts": json.loads(json.dumps(dict(self.facts), allow_nan=False)),
+        }
+
+
+class Partial(Protocol):
+    """Sums over some people. ``add`` takes what it needs of a person and keeps nothing else."""
+
+    @property
+    def people(self) -> int:
+        """Return how many people were added."""
+        ...
+
+    def add(self, person: PersonData) -> None:
+        """Add one person. Raises QueryError for data that do not fit the frame."""
+        ...
+
+    def merge(self, other: Self) -> None:
+        """Add another partial of the same query and frame."""
+        ...
+
+
+class Family(Protocol):
+    """One entry of the closed catalogue."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    title: ClassVar[str]
+    modes: ClassVar[frozenset[ReleaseMode]]
+    sensitivity: ClassVar[Sensitivity]
+    params: ClassVar[type[Strict]]
+    modules: ClassVar[tuple[str, ...]]
+
+    def needs(self, params: Any) -> Needs:
+        """Return what the query opens of each person."""
+        ...
+
+    def cost(self, params: Any, variants: int, people: int) -> int:
+        """Return work units (one = one genotype read), for quotes and limits."""
+        ...
+
+    def start(self, params: Any, frame: Frame) -> Any:
+        """Return an empty Partial. Raises QueryError where the query cannot run on the frame."""
+        ...
+
+    def reduce(self, partial: Any) -> Answer:
+        """Turn sums into the answer."""
+        ...
+
+
+@cache
+def source_digest(modules: tuple[str, ...]) -> str:
+    """Return the SHA-256 (hex) over the source of a family's modules and the shared ones."""
+    digest = hashlib.sha256(b"omic/code/v1")
+    for name in sorted({*modules, *_SHARED}):
+        path = import_module(name).__file__
+        if path is None:
+            raise QueryError(f"the source of {name} is not available", code="code")
+        body = Path(path).read_bytes()
+        digest.update(f"\n{name} {len(body)}\n".encode())
+        digest.update(body)
+    return digest.hexdigest()
+
+
+def variant_columns(table: VariantTable, rows: Selected) -> dict[str, Column]:
+    """Return the columns contig, pos, ref, alt of some rows of a table."""
+    return {
+        "contig": np.array(CONTIGS)[table.contig[rows].astype(np.intp)],
+        "pos": table.pos[rows].astype(np.int64),
+        "ref": np.array([table.ref[i] for i in rows.tolist()], dtype=object),
+        "alt": np.array([table.alt[i] for i in rows.tolist()], dtype=object),
+    }
+
+
+def dosages(person: PersonData, table: VariantTable) -> npt.NDArray[np.int8]:
+    """Return a person's dosages after checking shape and range. Raises QueryError."""
+    dosage = person.dosage
+    fits = dosage.shape == (len(table),) and dosage.dtype == np.int8
+    if not fits or (len(dosage) and not -2 <= int(dosage.min()) <= int(dosage.max()) <= 2):
+        raise QueryError("a person's genotypes do not fit the variant table", code="shape")
+    if person.ploidy is not None and (
+        person.ploidy.shape != dosage.shape or bool((dosage > person.ploidy).any())
+    ):
+        raise QueryError("a person's ploidy does not fit the genotypes", code="shape")
+    return dosage
+
+
+def _plain(column: Column) -> list[Any]:
+    return [None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist()]

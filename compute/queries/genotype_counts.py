@@ -1,0 +1,171 @@
+"""Family genotype_counts: genotypes, AC, AN, AF, call rate and HWE, by variant and stratum.
+
+Counts are of people and of allele copies. At a split multi-allelic site the other ALT keeps its
+place: it counts in AN and, as "no copy of this ALT", in hom_ref or het. A person not covered at
+a variant enters neither AC, AN nor the call rate. HWE is exact without mid-p, from diploid
+calls, on autosomes only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from compute.errors import QueryError
+from compute.ingest import CONTIGS
+from compute.queries.data import Frame, PersonData, level_of
+from compute.queries.family import (
+    Answer,
+    Column,
+    Needs,
+    ReleaseMode,
+    Sensitivity,
+    dosages,
+    variant_columns,
+)
+from compute.queries.params import Strict, Variants, select
+from compute.stats import hwe_exact_many
+
+FAMILY: Final = "genotype_counts"
+STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
+ALL: Final = "all"
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+
+class GenotypeCountParams(Strict):
+    """Which variants, and by which stratum."""
+
+    variants: Variants
+    by: Literal["population", "sex"] | None = None
+
+
+class GenotypeCountPartial:
+    """Counts of genotype states: stratum x state x variant."""
+
+    def __init__(self, params: GenotypeCountParams, frame: Frame) -> None:
+        self.params = params
+        self.frame = frame
+        self.rows = select(params.variants, frame.table)
+        self.levels = frame.levels.get(params.by, ()) if params.by else (ALL,)
+        self._level = {level: i for i, level in enumerate(self.levels)}
+        self._at = np.arange(len(self.rows))
+        self.counts: Counts = np.zeros((len(self.levels), len(STATES), len(self.rows)), np.int64)
+        self.members = np.zeros(len(self.levels), np.int64)
+
+    @property
+    def people(self) -> int:
+        """Return how many people were added."""
+        return int(self.members.sum())
+
+    def add(self, person: PersonData) -> None:
+        """Add one person's genotype states."""
+        dosage = dosages(person, self.frame.table)[self.rows]
+        level = self._level.get(level_of(person, self.params.by) if self.params.by else ALL)
+        if level is None:
+            raise QueryError("a person's stratum is not among the cohort's levels", code="stratum")
+        state = dosage.astype(np.intp) + 2
+        if person.ploidy is not None:
+            haploid = (person.ploidy[self.rows] == 1) & (dosage >= 0)
+            state[haploid] += 3
+        self.counts[level, state, self._at] += 1
+        self.members[level] += 1
+
+    def merge(self, other: Self) -> None:
+        """Add another partial of the same query and frame."""
+        if self.counts.shape != other.counts.shape or self.levels != other.levels:
+            raise QueryError("partial counts of different queries cannot be added", code="merge")
+        self.counts += other.counts
+        self.members += other.members
+
+
+class GenotypeCounts:
+    """The family (see the module)."""
+
+    name: ClassVar[str] = FAMILY
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Genotype and allele counts, allele frequency, call rate, HWE"
+    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
+    params: ClassVar[type[Strict]] = GenotypeCountParams
+    modules: ClassVar[tuple[str, ...]] = ("compute.queries.genotype_counts", "compute.stats")
+    sensitivity: ClassVar[Sensitivity] = Sensitivity(
+        "Adding or removing one person changes, in one stratum and for each variant, exactly one "
+        "of the seven genotype counts by 1, AC by at most 2 and AN by at most 2.",
+        dict.fromkeys(STATES, 1) | {"ac": 2, "an": 2},
+    )
+
+    def needs(self, params: GenotypeCountParams) -> Needs:
+        """Genotypes, and the participant record where a stratum is asked for."""
+        if params.by is None:
+            return Needs(frozenset({"genotypes"}))
+        return Needs(frozenset({"genotypes", "participant"}), strata=(params.by,))
+
+    def cost(self, params: GenotypeCountParams, variants: int, people: int) -> int:
+        """Return one unit a genotype."""
+        return variants * people
+
+    def start(self, params: GenotypeCountParams, frame: Frame) -> GenotypeCountPartial:
+        """Return empty counts."""
+        return GenotypeCountPartial(params, frame)
+
+    def reduce(self, partial: GenotypeCountPartial) -> Answer:
+        """Return one row a stratum and variant, stratum by stratum."""
+        place = variant_columns(partial.frame.table, partial.rows)
+        autosomal = np.isin(place["contig"], CONTIGS[:22])
+        blocks = [
+            {
+                "stratum": np.full(len(partial.rows), level, dtype=object),
+                **place,
+                **_statistics(partial.counts[i], autosomal),
+            }
+            for i, level in enumerate(partial.levels)
+        ]
+        columns = {
+            name: np.concatenate([block[name] for block in blocks]) for name in _names(blocks)
+        }
+        people = dict(zip(partial.levels, partial.members.tolist(), strict=True))
+        return Answer(self.name, self.version, columns, people, _facts(partial))
+
+
+def _names(blocks: list[dict[str, Column]]) -> list[str]:
+    return list(blocks[0]) if blocks else []
+
+
+def _facts(partial: GenotypeCountPartial) -> dict[str, Any]:
+    facts: dict[str, Any] = {"by": partial.params.by, "variants": len(partial.rows)}
+    if isinstance(partial.params.variants, list):
+        facts["variants_asked"] = len(partial.params.variants)
+    return facts
+
+
+def _statistics(counts: Counts, autosomal: npt.NDArray[np.bool_]) -> dict[str, Column]:
+    state = dict(zip(STATES, counts, strict=True))
+    diploid = state["hom_ref"] + state["het"] + state["hom_alt"]
+    haploid = state["hap_ref"] + state["hap_alt"]
+    ac = state["het"] + 2 * state["hom_alt"] + state["hap_alt"]
+    an = 2 * diploid + haploid
+    called = diploid + haploid
+    hwe = hwe_exact_many(state["hom_ref"], state["het"], state["hom_alt"])
+    reason = np.full(len(an), "", dtype="<U16")
+    reason[diploid == 0] = "no_diploid_calls"
+    reason[~autosomal] = "not_autosomal"
+    return {
+        **{name: state[name] for name in STATES[2:]},
+        "no_call": state["no_call"],
+        "not_covered": state["not_covered"],
+        "ac": ac,
+        "an": an,
+        "af": _ratio(ac, an),
+        "call_rate": _ratio(called, called + state["no_call"]),
+        "hwe_p": np.where(reason == "", hwe, np.nan),
+        "af_na": np.where(an == 0, "no_calls", ""),
+        "hwe_na": reason,
+    }
+
+
+def _ratio(over: Counts, under: Counts) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = np.full(len(over), np.nan)
+    np.divide(over, under, out=found, where=under > 0)
+    return found

@@ -1,0 +1,85 @@
+"""Typed parameters shared by the families. Closed: an unknown field is refused.
+
+Strings are patterns, numbers are bounded integers; nothing a buyer writes is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from compute.ingest import CONTIGS
+from compute.queries.data import VariantTable
+
+CHROM: Final = r"(?:[1-9]|1[0-9]|2[0-2]|X|Y|MT)"
+_REGION: Final = re.compile(rf"({CHROM}):([1-9][0-9]{{0,8}})-([1-9][0-9]{{0,8}})")
+
+Selected: TypeAlias = npt.NDArray[np.intp]
+
+
+class Strict(BaseModel):
+    """Base of every parameter model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _ordered_region(text: str) -> str:
+    found = _REGION.fullmatch(text)
+    if found is None or int(found[2]) > int(found[3]):
+        raise ValueError("a region is CHROM:START-END with START <= END, without chr and commas")
+    return text
+
+
+def _normal_list(names: list[str]) -> list[str]:
+    return sorted(set(names))
+
+
+class Panel(Strict):
+    """A fixed panel. "all" is every variant of the cohort's table."""
+
+    panel: Literal["all"]
+
+
+class Region(Strict):
+    """A region of the query's build, 1-based, both ends included."""
+
+    region: Annotated[str, AfterValidator(_ordered_region)]
+
+
+VariantName = Annotated[
+    str, Field(pattern=rf"^{CHROM}-[1-9][0-9]{{0,8}}-[ACGTN]{{1,1000}}-[ACGTN]{{1,1000}}$")
+]
+VariantList = Annotated[
+    list[VariantName], Field(min_length=1, max_length=100_000), AfterValidator(_normal_list)
+]
+Variants = Panel | Region | VariantList
+
+
+def picked_by_buyer(variants: Any) -> bool:
+    """Tell whether a buyer chose the variants one by one (release control cares)."""
+    return isinstance(variants, list)
+
+
+def select(variants: Variants, table: VariantTable) -> Selected:
+    """Return the rows of a table that are asked for, in table order.
+
+    Variants of a list that the table lacks are left out; the answer states how many.
+    """
+    if isinstance(variants, Panel):
+        return np.arange(len(table))
+    if isinstance(variants, Region):
+        chrom, _, span = variants.region.partition(":")
+        start, _, end = span.partition("-")
+        return select_span(table, chrom, int(start), int(end))
+    wanted = set(variants)
+    return np.array([i for i, name in enumerate(table.names()) if name in wanted], np.intp)
+
+
+def select_span(table: VariantTable, chrom: str, start: int, end: int) -> Selected:
+    """Return the rows with start <= pos <= end on a chromosome."""
+    inside = (table.contig == CONTIGS.index(chrom)) & (table.pos >= start) & (table.pos <= end)
+    return np.flatnonzero(inside)

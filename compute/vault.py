@@ -1,0 +1,254 @@
+"""The vault: the only module that opens sealed grants and unwraps data keys.
+
+It opens nothing without a `RecordedAccess`: proof that an access.recorded entry naming the very
+grant stands in the log under a checkpoint the follower verified (signature, witnesses, age). It
+opens a grant only under the terms about to be applied, since the seal's HPKE `info` binds them,
+and never a grant the fold shows stopped or paused. Never decides who belongs to a cohort, never
+logs, never writes a plaintext. Spec: DESIGN 3.1 "Grant bound to terms", "No hidden use".
+
+Tags. A leaf of an access tree is HMAC-SHA256(activity key, "omic/access/v1" || access id). It lies
+inside the sealed grant, so before the first opening nobody here knows it: an access of purpose
+"ingest" uses the grant's `activity_commitment` (32 bytes, from the owner's own envelope) as the
+key instead. The owner computes both for each access; outsiders hold neither the commitment (it is
+in the personal envelope, not in the leaf) nor the key.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from compute.crypt import (
+    CryptError,
+    decrypt_all,
+    grant_info,
+    open_grant,
+    session_keys,
+)
+from compute.errors import ComputeError
+from compute.keys import KeyRing
+from compute.store import (
+    KEY_BYTES,
+    CohortStore,
+    CopyHead,
+    Kms,
+    copy_context,
+    fresh_head,
+    seal,
+    unseal,
+)
+from ledger import Grant, State, access_tag, tree_root_of
+
+INGEST = "ingest"
+_MINT = object()
+
+
+class VaultRefusedError(ComputeError):
+    """The vault will not open this; the code says which rule forbids it."""
+
+    default_code = "vault_refused"
+
+
+class VerifiedLog(Protocol):
+    """What the vault needs of a follower: its fold and the checkpoint that covers it."""
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def checkpoint(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class RecordedAccess:
+    """An access that stands in the witnessed log. Made by `recorded_access` and nowhere else."""
+
+    access: str
+    index: int
+    purpose: str
+    tags: frozenset[bytes]
+    log: VerifiedLog
+
+    def __init__(self, mint: object, log: VerifiedLog, access: str, tags: frozenset[bytes]) -> None:
+        if mint is not _MINT:
+            raise VaultRefusedError("an access token comes from the log only", code="no_access")
+        entry = log.state.accesses[access]
+        object.__setattr__(self, "access", access)
+        object.__setattr__(self, "index", entry.index)
+        object.__setattr__(self, "purpose", str(entry.payload["purpose"]))
+        object.__setattr__(self, "tags", tags)
+        object.__setattr__(self, "log", log)
+
+
+def recorded_access(log: VerifiedLog, access: str, leaves: Sequence[bytes]) -> RecordedAccess:
+    """Turn an access entry under the follower's verified checkpoint into a token.
+
+    leaves: the access tree, checked against the entry's cohort_root. Raises VaultRefusedError.
+    """
+    entry = log.state.accesses.get(access)
+    if entry is None or log.checkpoint is None or entry.index >= log.checkpoint.size:
+        raise VaultRefusedError(
+            "no access entry covered by a witnessed checkpoint: nothing is opened", code="no_access"
+        )
+    if tree_root_of(sorted(leaves)).hex() != str(entry.payload["cohort_root"]):
+        raise VaultRefusedError("the access tree is not the one recorded", code="wrong_tree")
+    return RecordedAccess(_MINT, log, access, frozenset(leaves))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class OpenedGrant:
+    """What a sealed grant holds, for the length of one ingest."""
+
+    grant: Grant
+    session_keys: tuple[bytes, ...]
+    activity_key: bytes
+    access: RecordedAccess
+
+
+class CopyReader:
+    """Decrypts chunks of one derived copy under one recorded access."""
+
+    __slots__ = ("_key", "_store", "head")
+
+    def __init__(self, store: CohortStore, head: CopyHead, key: bytes) -> None:
+        self._store, self.head, self._key = store, head, key
+
+    def chunk(self, number: int) -> bytes:
+        """Decrypt one chunk. Raises StoreError."""
+        sealed = self._store.chunk(self.head.dataset, number)
+        return unseal(self._key, sealed, self.head.chunk_context(number))
+
+    def whole(self) -> list[bytes]:
+        """Decrypt every chunk in order."""
+        return [self.chunk(n) for n in range(self._store.chunk_count(self.head.dataset))]
+
+
+class Vault:
+    """Opens what the log says may be opened, and destroys what it says has ended."""
+
+    def __init__(self, keys: KeyRing, store: CohortStore, kms: Kms) -> None:
+        self._keys, self._store, self._kms = keys, store, kms
+
+    def open(
+        self, grant_id: str, terms: Mapping[str, Any], sealed: bytes, access: RecordedAccess
+    ) -> OpenedGrant:
+        """Open a sealed grant under the terms about to be applied. Raises VaultRefusedError.
+
+        Codes: stopped, not_recorded, sealed_mismatch, no_epoch, wrong_terms, wrong_activity_key.
+        """
+        grant = _grant_in_force(grant_id, access)
+        if access.purpose != INGEST:
+            raise VaultRefusedError("grants are opened at ingest only", code="not_recorded")
+        _demand(access, bytes.fromhex(grant.activity_commitment))
+        if hashlib.sha256(sealed).hexdigest() != grant.sealed_grant_sha256:
+            raise VaultRefusedError(
+                "the sealed grant is not the signed one", code="sealed_mismatch"
+            )
+        header, activity = self._unseal(grant, terms, sealed)
+        if hashlib.sha256(activity).hexdigest() != grant.activity_commitment:
+            raise VaultRefusedError(
+                "the activity key is not the committed one", code="wrong_activity_key"
+            )
+        return OpenedGrant(grant, self._session_keys(grant, header), activity, access)
+
+    def decrypt(self, opened: OpenedGrant, ciphertext: bytes, header_size: int) -> bytes:
+        """Decrypt a whole Crypt4GH file, its owner's header left out, in memory.
+
+        Raises VaultRefusedError (code tampered).
+        """
+        try:
+            return bytes(decrypt_all(ciphertext[header_size:], list(opened.session_keys)))
+        except CryptError:
+            raise VaultRefusedError("the ciphertext does not decrypt", code="tampered") from None
+
+    def keep_copy(
+        self, opened: OpenedGrant, modality: str, table_version: int, chunks: Iterable[bytes]
+    ) -> None:
+        """Encrypt a derived copy under a fresh data key and store it."""
+        grant = opened.grant
+        _grant_in_force(grant.id, opened.access)
+        context = copy_context(grant.dataset, grant.id)
+        key = os.urandom(KEY_BYTES)
+        head = replace(
+            fresh_head(grant.dataset, grant.id, modality, table_version),
+            wrapped_data_key=self._kms.wrap(key, b"data" + context),
+            wrapped_activity_key=self._kms.wrap(opened.activity_key, b"activity" + context),
+        )
+        sealed = [seal(key, chunk, head.chunk_context(n)) for n, chunk in enumerate(chunks)]
+        self._store.put(head, sealed)
+
+    def reader(self, grant_id: str, access: RecordedAccess) -> CopyReader:
+        """Unwrap one data key for reading under a recorded access. Raises VaultRefusedError.
+
+        Codes: stopped, not_recorded, no_copy.
+        """
+        grant = _grant_in_force(grant_id, access)
+        head = self._head(grant)
+        _demand(access, self._activity_key(head))
+        context = b"data" + copy_context(head.dataset, head.grant)
+        return CopyReader(self._store, head, self._kms.unwrap(head.wrapped_data_key, context))
+
+    def tag(self, grant: Grant, access: str) -> bytes:
+        """Compute a grant's leaf in an access tree; opens no data. Raises VaultRefusedError."""
+        return access_tag(self._activity_key(self._head(grant)), access)
+
+    def activity_opening(self, grant_id: str, access: RecordedAccess) -> bytes:
+        """Return the activity key of a member, for the auditor's bundle. Raises as `reader`."""
+        grant = _grant_in_force(grant_id, access)
+        key = self._activity_key(self._head(grant))
+        _demand(access, key)
+        return key
+
+    def has_copy(self, grant: Grant) -> bool:
+        """Tell whether the derived copy made under this very grant is in the store."""
+        head = self._store.head(grant.dataset)
+        return head is not None and head.grant == grant.id
+
+    def destroy(self, grants: Iterable[str]) -> int:
+        """Destroy wrapped keys and derived copies of these grants; return how many there were."""
+        return self._store.destroy_grants(grants)
+
+    def _head(self, grant: Grant) -> CopyHead:
+        head = self._store.head(grant.dataset)
+        if head is None or head.grant != grant.id:
+            raise VaultRefusedError("there is no derived copy under this grant", code="no_copy")
+        return head
+
+    def _activity_key(self, head: CopyHead) -> bytes:
+        context = b"activity" + copy_context(head.dataset, head.grant)
+        return self._kms.unwrap(head.wrapped_activity_key, context)
+
+    def _unseal(self, grant: Grant, terms: Mapping[str, Any], sealed: bytes) -> tuple[bytes, bytes]:
+        epoch = self._keys.epoch(str(grant.recipient["key_id"]))
+        if epoch is None:
+            raise VaultRefusedError("the epoch this grant was sealed to has ended", code="no_epoch")
+        info = grant_info(grant.owner, grant.dataset, grant.id, terms)
+        try:
+            return open_grant(sealed, epoch.hpke_secret, info)
+        except CryptError:
+            raise VaultRefusedError(
+                "the grant does not open under the terms to be applied", code="wrong_terms"
+            ) from None
+
+    def _session_keys(self, grant: Grant, header: bytes) -> tuple[bytes, ...]:
+        epoch = self._keys.epoch(str(grant.recipient["key_id"]))
+        try:
+            return tuple(session_keys(header, epoch.crypt4gh_secret)) if epoch else ()
+        except CryptError:
+            raise VaultRefusedError("the header packet does not open", code="tampered") from None
+
+
+def _grant_in_force(grant_id: str, access: RecordedAccess) -> Grant:
+    """Return the grant when the fold, as it stands now, shows it in force."""
+    state = access.log.state
+    grant = state.grants.get(grant_id)
+    if grant is None or state.consent_blocked() or not state.in_force(grant):
+        raise VaultRefusedError("the grant is not in force", code="stopped")
+    return grant
+
+
+def _demand(access: RecordedAccess, key: bytes) -> None:
+    """Refuse a grant whose leaf is not in the recorded access tree."""
+    if access_tag(key, access.access) not in access.tags:
+        raise VaultRefusedError("the recorded access does not name this grant", code="not_recorded")

@@ -1,0 +1,132 @@
+"""The compute worker's program: `python -m compute.worker init --dir D`, and `… --dir D` to run.
+
+Runs one job at a time from the broker (Celery, solo pool), opens no port, and between jobs
+follows the ledger so that a withdrawal destroys keys at once. SIGTERM finishes the job in hand.
+Never writes a core dump and logs ids and digests only.
+"""
+
+import argparse
+import json
+import logging
+import os
+import resource
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from compute.broker import QUEUE, TASK, make_app
+from compute.config import default_settings, format_toml, load_config
+from compute.errors import ComputeError
+from compute.keys import create_keys
+from compute.worker_ports import Workshop
+from compute.worker_run import run_job
+from compute.worker_start import build_workshop, clock_ms, open_for_work, wait_for_ledger
+from compute.worker_stops import follow
+from ledger import LedgerError, b64
+
+TEND_S = 2.0
+USAGE = 2
+logger = logging.getLogger("compute.worker")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit status (0 done, 1 failed, 2 wrong use or configuration)."""
+    options = _options(arguments)
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s %(message)s")
+    for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return init(options.dir, options.region) if options.command == "init" else run(options.dir)
+    except ComputeError as error:
+        sys.stderr.write(f"compute.worker: {error}\n")
+        return USAGE
+    except LedgerError as error:
+        sys.stderr.write(f"compute.worker: {error}\n")
+        return 1
+
+
+def _options(arguments: Sequence[str] | None) -> Any:
+    parser = argparse.ArgumentParser(prog="python -m compute.worker", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["init", "run"], default="run")
+    parser.add_argument("--dir", type=Path, required=True, help="the worker's own directory")
+    parser.add_argument("--region", default="local", help="the region its keys are for (init)")
+    return parser.parse_args(arguments)
+
+
+def init(directory: Path, region: str) -> int:
+    """Create keys and a default configuration; print the public part as one JSON line."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = create_keys(directory, region, clock_ms())
+    path = directory / "config.toml"
+    if not path.exists():
+        path.write_text(format_toml(default_settings(directory, region)))
+    public = {
+        "compute": b64(keys.identity_public),
+        "region": region,
+        "keys": [epoch.published() for epoch in keys.epochs],
+    }
+    sys.stdout.write(json.dumps(public, sort_keys=True) + "\n")
+    return 0
+
+
+def run(directory: Path) -> int:
+    """Replay the ledger, then serve jobs until SIGTERM."""
+    config = load_config(directory)
+    shop = build_workshop(config)
+    wait_for_ledger(shop)
+    open_for_work(shop)
+    busy, ended = threading.Lock(), threading.Event()
+
+    def handle(job_id: str) -> None:
+        with busy:
+            run_job(shop, job_id)
+
+    tender = threading.Thread(target=_tend, args=(shop, busy, ended), name="tender", daemon=True)
+    tender.start()
+    logger.info("ready: region %s", config.region)
+    status = serve(config.broker_url, directory, handle)
+    ended.set()
+    return status
+
+
+def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> int:
+    """Give every job id from the broker to `handle`, one at a time, until SIGTERM."""
+    app = make_app(broker_url, directory)
+
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    def omic_run(job_id: str) -> None:
+        handle(str(job_id))
+
+    worker = app.Worker(
+        pool="solo",
+        queues=[QUEUE],
+        hostname=f"compute@{os.getpid()}",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel="WARNING",
+        optimization="fair",
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _tend(shop: Workshop, busy: threading.Lock, ended: threading.Event) -> None:
+    """Between jobs, follow the log: what was withdrawn is destroyed without waiting for a job."""
+    while not ended.wait(TEND_S):
+        if not busy.acquire(blocking=False):
+            continue
+        try:
+            follow(shop)
+        except (LedgerError, ComputeError) as error:
+            logger.warning("following the ledger: %s", type(error).__name__)
+        finally:
+            busy.release()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

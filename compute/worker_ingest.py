@@ -1,0 +1,183 @@
+"""Ingest: once per grant, open, check, parse and store a derived copy, after its access entry.
+
+A bad file, a missing sealed grant or changed ciphertext excludes that person with a reason code
+and never ends the job. Plaintext exists in memory and in the parser's memfd only. Never retries a
+grant that was refused, except where its ciphertext had not arrived yet.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from compute.copies import encode_features, encode_genotypes, encode_participant
+from compute.errors import ComputeError, IngestError
+from compute.ingest import Features, Genotypes, Parsed
+from compute.jobs_client import MissingFileError
+from compute.orderbook import IngestNote
+from compute.planes import LayoutError
+from compute.vault import INGEST, OpenedGrant, RecordedAccess, VaultRefusedError, recorded_access
+from compute.worker_entries import Use, access_entry, tree_of
+from compute.worker_ports import Workshop
+from compute.worker_steps import checkpoint_step
+from compute.worker_stops import Heart, follow
+from ledger import Dataset, Grant, access_tag
+
+BATCH = 500
+PARALLEL = 2  # parsers at work at once
+SLICE = 8  # parsed files held in memory at once
+INGESTED = "ingested"
+NOT_YET = "ciphertext_missing"
+STOPPED = "stopped"
+
+
+class UnfitFileError(ComputeError):
+    """The ciphertext is not the registered one, or holds another modality than registered."""
+
+    default_code = "ciphertext_differs"
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """Dataset id -> "ingested" or the reason code, and the accesses that were recorded."""
+
+    datasets: dict[str, str] = field(default_factory=dict)
+    accesses: list[str] = field(default_factory=list)
+
+
+def pending(shop: Workshop, grants: Iterable[Grant], *, retry: bool) -> list[Grant]:
+    """Return the live grants without a derived copy, and not refused before."""
+    known = shop.book.ingested()
+    found = []
+    for grant in grants:
+        state, reason = known.get(grant.id, ("", None))
+        tried = state == "excluded" and not (retry and reason == NOT_YET)
+        ours = grant.recipient.get("region") == shop.region
+        if ours and not tried and not shop.vault.has_copy(grant):
+            found.append(grant)
+    return found
+
+
+def ingest_all(shop: Workshop, heart: Heart) -> IngestReport:
+    """Ingest every live grant sealed to this region and not yet ingested."""
+    follow(shop)
+    return ingest(shop, heart, pending(shop, shop.follower.state.live_grants(), retry=True))
+
+
+def ingest(shop: Workshop, heart: Heart, grants: Sequence[Grant]) -> IngestReport:
+    """Ingest these grants, each batch after its own access entry."""
+    report = IngestReport()
+    for start in range(0, len(grants), BATCH):
+        _ingest_batch(shop, heart, grants[start : start + BATCH], report)
+    return report
+
+
+def _ingest_batch(
+    shop: Workshop, heart: Heart, grants: Sequence[Grant], report: IngestReport
+) -> None:
+    checkpoint_step("ingest_before_access")
+    access = _record(shop, grants)
+    report.accesses.append(access.access)
+    follow(shop)
+    sealed = shop.ledger.grants([grant.index for grant in grants])
+    checkpoint_step("ingest_before_open")
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        for start in range(0, len(grants), SLICE):
+            part = grants[start : start + SLICE]
+            heart.check()
+            parsed = list(pool.map(lambda g: _parse(shop, heart, g, sealed, access), part))
+            codes = [_keep(shop, *item) for item in zip(part, parsed, strict=True)]
+            _note(shop, part, codes, access.access)
+            report.datasets |= {g.dataset: code for g, code in zip(part, codes, strict=True)}
+            checkpoint_step("ingest_one_stored")
+
+
+def _note(shop: Workshop, grants: Sequence[Grant], codes: Sequence[str], access: str) -> None:
+    """Record each grant's end; one that stopped meanwhile was not tried and is not noted."""
+    shop.book.note_ingest(
+        IngestNote(grant.id, grant.dataset, "ingested", None, access)
+        if code == INGESTED
+        else IngestNote(grant.id, grant.dataset, "excluded", code, access)
+        for grant, code in zip(grants, codes, strict=True)
+        if code != STOPPED
+    )
+
+
+def _record(shop: Workshop, grants: Sequence[Grant]) -> RecordedAccess:
+    """Append the access entry of purpose ingest and wait until a witnessed checkpoint has it.
+
+    The tags are keyed with each grant's activity_commitment (see compute.vault).
+    """
+    access = shop.new_id()
+    tags = [access_tag(bytes.fromhex(g.activity_commitment), access) for g in grants]
+    datasets = shop.follower.state.datasets
+    people = {(grant.owner, datasets[grant.dataset].participant) for grant in grants}
+    use = Use(purpose=INGEST, people=len(people))
+    submission = access_entry(shop, access, use, dict.fromkeys(tags), {})
+    index = shop.ledger.append([submission], wait=True)[0].index
+    checkpoint_step("ingest_access_appended")
+    shop.follower.wait_for(index, shop.clock() + shop.inclusion_wait_ms)
+    return recorded_access(shop.follower, access, tree_of(submission))
+
+
+def _parse(
+    shop: Workshop,
+    heart: Heart,
+    grant: Grant,
+    sealed: Mapping[int, bytes],
+    access: RecordedAccess,
+) -> tuple[OpenedGrant, Parsed] | str:
+    """Open and parse one grant's file; return it, or the reason code. Only TryAgainError passes."""
+    if grant.index not in sealed:
+        return "sealed_grant_missing"
+    if grant.id in heart.stopped:
+        return STOPPED
+    try:
+        dataset = shop.follower.state.datasets[grant.dataset]
+        opened = shop.vault.open(grant.id, grant.terms, sealed[grant.index], access)
+        plaintext = shop.vault.decrypt(opened, _ciphertext(shop, dataset), dataset.header_size)
+        genotypes = dataset.modality == "genotypes"
+        callability = dataset.format.get("callability") if genotypes else None
+        modality: Any = dataset.modality
+        parsed = shop.parser.parse(plaintext, modality, grant.dataset, callability=callability)
+        return opened, parsed
+    except MissingFileError:
+        return NOT_YET
+    except IngestError as error:
+        return f"file.{error.code}"[:60].lower()
+    except (VaultRefusedError, UnfitFileError) as error:
+        return error.code
+
+
+def _keep(shop: Workshop, grant: Grant, parsed: tuple[OpenedGrant, Parsed] | str) -> str:
+    """Encode and store one parsed file; return "ingested" or the reason code."""
+    if isinstance(parsed, str):
+        return parsed
+    dataset = shop.follower.state.datasets[grant.dataset]
+    try:
+        version, chunks = _encode(shop, dataset, parsed[1])
+        shop.vault.keep_copy(parsed[0], dataset.modality, version, chunks)
+    except (VaultRefusedError, UnfitFileError, LayoutError) as error:
+        return error.code
+    return INGESTED
+
+
+def _ciphertext(shop: Workshop, dataset: Dataset) -> bytes:
+    """Fetch a dataset's file and hold it against the owner's signed manifest: length and hash."""
+    data = shop.market.dataset_file(dataset.id)
+    if len(data) != dataset.size:
+        raise UnfitFileError("the ciphertext has another length than registered")
+    if hashlib.sha256(data).hexdigest() != dataset.ciphertext_sha256:
+        raise UnfitFileError("the ciphertext has another hash than registered")
+    return data
+
+
+def _encode(shop: Workshop, dataset: Dataset, parsed: Parsed) -> tuple[int, list[bytes]]:
+    if isinstance(parsed, Genotypes):
+        if dataset.format.get("build") not in (None, str(parsed.build)):
+            raise UnfitFileError("the file's build is not the registered one", code="build_differs")
+        return encode_genotypes(shop.variants, parsed)
+    if isinstance(parsed, Features):
+        return 0, encode_features(parsed)
+    return 0, encode_participant(parsed)

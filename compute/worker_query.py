@@ -1,0 +1,268 @@
+"""One order from its lease to its answer, one durable step at a time.
+
+Each step takes the order from one phase of the order book to the next, so a worker killed
+anywhere resumes where it was: signed entries are kept before they are sent and repeated byte for
+byte (the log answers with their first place), charges are idempotent by access id, and files are
+encrypted once. Nothing is decrypted before its access entry is under a witnessed checkpoint.
+Partial sums belong to one cohort: when a member stops, all of them are thrown away and the order
+runs once more with the smaller cohort under a new access entry. Spec: DESIGN 3.1.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from compute.accountant import BudgetExceededError
+from compute.errors import ComputeError
+from compute.messages import JobMessage, Outcome
+from compute.orderbook import TERMINAL, Phase
+from compute.planner import Plan, plan_order, select
+from compute.queries import QueryError
+from compute.release import CohortFacts, WithheldError, check_floors, release_gate
+from compute.vault import VaultRefusedError, recorded_access
+from compute.worker_bundle import openings
+from compute.worker_engine import Cohort, answer_query
+from compute.worker_entries import Use, access_entry, from_text, to_text, tree_of
+from compute.worker_ingest import ingest, pending
+from compute.worker_order import VerifiedOrder, is_independent, read_order
+from compute.worker_outcomes import Code, JobRefusedError, MemberStoppedError
+from compute.worker_ports import Workshop
+from compute.worker_publish import (
+    close,
+    close_with,
+    deliver,
+    publish,
+    review_or_wait,
+    sign_result,
+)
+from compute.worker_result import keep_result, kept_file
+from compute.worker_state import Run, members_of, outcome_of, require_live
+from compute.worker_steps import checkpoint_step
+from compute.worker_stops import Heart, follow
+from ledger import RefusedError
+
+MAX_ATTEMPTS = 2
+
+
+def run_order(shop: Workshop, job: JobMessage, heart: Heart) -> Outcome:
+    """Take an order as far as it goes now and say where it stands.
+
+    Raises TryAgainError or LedgerError when nothing could be decided: the job is run again.
+    """
+    run = Run(shop, job, heart, shop.book.begin(str(job.order)))
+    if run.held.phase is Phase.STARTED:
+        checkpoint_step("query_started")
+    waiting = False
+    while run.held.phase not in TERMINAL and not waiting:
+        try:
+            waiting = _STEPS[run.held.phase](run)
+        except MemberStoppedError:
+            _start_over(run)
+        except JobRefusedError as error:
+            close_with(run, error.outcome)
+        except (BudgetExceededError, WithheldError, QueryError) as error:
+            close_with(run, _closing_code(error))
+        except RefusedError:
+            # The log will not take our entry: the order was closed or changed under our hands.
+            close_with(run, Code.NOT_OPEN)
+    return outcome_of(run)
+
+
+def _closing_code(error: ComputeError) -> Code:
+    if isinstance(error, BudgetExceededError):
+        return Code.BUDGET
+    known = {code.value for code in Code}
+    return Code(error.code) if error.code in known else Code.NOT_RELEASABLE
+
+
+# -- the steps: each returns True when the order must wait for somebody ---------------------------
+
+
+def _judge(run: Run) -> bool:
+    """STARTED: verify the order, resolve and ingest its scope, hold the floors, sign the access."""
+    shop = run.shop
+    follow(shop)
+    run.heart.check()
+    order = read_order(shop, run.held.order, run.now())
+    _ingest_scope(run, order)
+    follow(shop)
+    order = read_order(shop, run.held.order, run.now())
+    plan = _plan(run, order)
+    check_floors(plan.facts, run.floors)
+    access = shop.new_id()
+    grants = shop.follower.state.grants
+    tags = [shop.vault.tag(grants[grant], access) for grant in plan.grant_ids]
+    use = Use(
+        purpose=order.asked.purpose.primary,
+        people=len(plan.members),
+        order=order.id,
+        query_digest=order.query_digest,
+        code_digest=order.code_digest,
+        release=order.release,
+        attempt=run.held.attempt,
+    )
+    submission = access_entry(shop, access, use, tags, plan.excluded)
+    run.move(
+        Phase.JUDGED,
+        access=access,
+        members=plan.grant_ids,
+        access_submission=to_text(submission),
+        access_index=None,
+    )
+    checkpoint_step("query_judged")
+    return False
+
+
+def _ingest_scope(run: Run, order: VerifiedOrder) -> None:
+    """Ingest whoever is in scope, facets relaxed, and not ingested yet."""
+    found = select(run.shop.follower.state, order.asked, run.now(), relaxed=True)
+    grants = [grant for member in found.people for grant in member.grants.values()]
+    fresh = pending(run.shop, grants, retry=False)
+    if fresh:
+        ingest(run.shop, run.heart, fresh)
+
+
+def _plan(run: Run, order: VerifiedOrder) -> Plan:
+    """Plan with who can be used now; people whose budget is spent are left out as one reason."""
+    shop = run.shop
+    state, now = shop.follower.state, run.now()
+    out = {
+        grant.id: "not_ingested" for grant in state.live_grants() if not shop.vault.has_copy(grant)
+    }
+    out |= dict.fromkeys(run.heart.stopped, "stopped")
+
+    def independent(owner: str) -> bool:
+        return is_independent(state, shop.trust, owner, now)
+
+    first = plan_order(state, order.asked, now, out=out, attested=independent)
+    spent = shop.accountant.exhausted(first.charges(), order.asked.rho)
+    if not spent:
+        return first
+    return plan_order(state, order.asked, now, out=out, attested=independent, exhausted=spent)
+
+
+def _reserve(run: Run) -> bool:
+    """JUDGED: charge everyone's budget at once, before anything is recorded or opened."""
+    shop = run.shop
+    follow(shop)
+    run.heart.check(run.held.members)
+    require_live(run)
+    order = read_order(shop, run.held.order, run.now())
+    members = members_of(run, order)
+    charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges()
+    shop.accountant.reserve(order.id, str(run.held.access), charges, order.asked.rho)
+    run.move(Phase.RESERVED)
+    checkpoint_step("query_reserved")
+    return False
+
+
+def _record(run: Run) -> bool:
+    """RESERVED: append the access entry, durable, and wait for a witnessed checkpoint over it."""
+    shop, access = run.shop, str(run.held.access)
+    follow(shop)
+    if access not in shop.follower.state.accesses:
+        run.heart.check(run.held.members)
+        require_live(run)
+        read_order(shop, run.held.order, run.now())
+    submission = from_text(run.held.access_submission)
+    index = shop.ledger.append([submission], wait=True)[0].index
+    checkpoint_step("query_access_appended")
+    shop.follower.wait_for(index, shop.clock() + shop.inclusion_wait_ms)
+    recorded_access(shop.follower, access, tree_of(submission))
+    shop.accountant.commit(access)
+    run.move(Phase.RECORDED, access_index=index)
+    checkpoint_step("query_access_included")
+    return False
+
+
+def _compute(run: Run) -> bool:
+    """RECORDED: follow again, open data keys, sum person by person, pass the gate, keep files."""
+    shop = run.shop
+    follow(shop)
+    run.heart.check(run.held.members)
+    require_live(run)
+    order = read_order(shop, run.held.order, run.now())
+    tags = tree_of(from_text(run.held.access_submission))
+    token = recorded_access(shop.follower, str(run.held.access), tags)
+    members = members_of(run, order)
+    checkpoint_step("query_before_open")
+    cohort = Cohort(shop.vault, shop.variants, members, token)
+    try:
+        exact = answer_query(cohort, order.query, _ticker(run, 3 * len(members) // 2))
+    except VaultRefusedError:
+        raise MemberStoppedError("a member of the cohort can no longer be opened") from None
+    facts = replace(_plan(run, order).facts, people=len(members))
+    released = release_gate(exact, facts, mode=order.mode, rho=order.asked.rho, floors=run.floors)
+    keys = [(name, shop.vault.activity_opening(name, token)) for name in run.held.members]
+    commitment = keep_result(shop, order, run.held, released, openings(keys))
+    checkpoint_step("query_answer_kept")
+    run.move(Phase.COMPUTED, commitment=commitment)
+    return False
+
+
+def _ticker(run: Run, half: int) -> Callable[[], None]:
+    """Return what is called between people: beats, and stops the job when a member has stopped."""
+    passed = 0
+
+    def tick() -> None:
+        nonlocal passed
+        passed += 1
+        run.heart.check(run.held.members)
+        if passed == half:
+            checkpoint_step("query_half_summed")
+
+    return tick
+
+
+def _hand_over(run: Run) -> bool:
+    """COMPUTED: give the draft to the reviewers (trusted), or go on to publish."""
+    shop = run.shop
+    follow(shop)
+    run.heart.check(run.held.members)
+    require_live(run)
+    order = read_order(shop, run.held.order, run.now())
+    if order.mode != "trusted":
+        sign_result(run)
+        return False
+    shop.market.put_object(run.job, "draft", kept_file(shop, run.held, "draft"))
+    checkpoint_step("query_draft_uploaded")
+    run.move(Phase.AWAITING_REVIEW)
+    return True
+
+
+def _review(run: Run) -> bool:
+    """AWAITING_REVIEW: two reviewers approved these very bytes, or the order waits."""
+    follow(run.shop)
+    run.heart.check(run.held.members)
+    require_live(run)
+    order = read_order(run.shop, run.held.order, run.now())
+    return review_or_wait(run, order)
+
+
+_STEPS: dict[Phase, Callable[[Run], bool]] = {
+    Phase.STARTED: _judge,
+    Phase.JUDGED: _reserve,
+    Phase.RESERVED: _record,
+    Phase.RECORDED: _compute,
+    Phase.COMPUTED: _hand_over,
+    Phase.AWAITING_REVIEW: _review,
+    Phase.PUBLISHING: publish,
+    Phase.PUBLISHED: deliver,
+    Phase.CLOSING: close,
+}
+
+
+def _start_over(run: Run) -> None:
+    """Throw the attempt away whole: again with a smaller cohort, once; then the order is closed.
+
+    What was recorded stays charged; a charge nobody recorded is given back.
+    """
+    shop, held = run.shop, run.held
+    recorded = held.access is not None and held.access in shop.follower.state.accesses
+    shop.store.forget(f"{held.order}/{held.attempt}/")
+    if not recorded and held.phase is Phase.RESERVED:
+        shop.accountant.release(str(held.access))
+    attempt = held.attempt + (1 if recorded else 0)
+    if attempt > MAX_ATTEMPTS:
+        close_with(run, Code.COHORT_CHANGED)
+    else:
+        run.move(Phase.STARTED, attempt=attempt, access=None, members=(), commitment=None)

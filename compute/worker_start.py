@@ -1,0 +1,240 @@
+"""Starting a worker: put the workshop together, replay the ledger, then open for jobs.
+
+On every start, before anything is opened: the ledger is followed from its beginning, stops are
+applied again, and the budget is held against the ledger's own access entries; a database that
+does not fit is refused. Publishes the recipient keys and the code digest once. Spec: DESIGN 3.1
+"Recovery".
+"""
+
+import hashlib
+import queue
+import secrets
+import time
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from compute.accountant import Accountant, Charge, Stated
+from compute.config import WorkerConfig, read_token
+from compute.copies import SharedVariants
+from compute.ingest import Parsed, ParserHost
+from compute.jobs_client import JobsClient
+from compute.keys import (
+    OVERLAP_MS,
+    Epoch,
+    KeyRing,
+    current_epoch,
+    load_keys,
+    new_epoch,
+    write_epoch,
+)
+from compute.orderbook import OrderBook
+from compute.planner import charge_of
+from compute.scope import Member
+from compute.store import CohortStore, LocalKms
+from compute.tables import open_engine, upgrade
+from compute.vault import INGEST, Vault
+from compute.worker_entries import signed
+from compute.worker_ingest import PARALLEL
+from compute.worker_ports import Workshop
+from compute.worker_stops import destroy_stopped
+from ledger import (
+    Access,
+    Follower,
+    Grant,
+    LedgerClient,
+    StaleError,
+    State,
+    Submission,
+    TrustPolicy,
+    UnavailableError,
+)
+
+PACKAGES = ("compute", "ledger")
+START_WAIT_S = 120.0
+POLL_S = 0.25
+
+
+class ParserPool:
+    """Several confined parsers; each file goes to one that is free."""
+
+    def __init__(self, size: int) -> None:
+        self._free: queue.Queue[ParserHost] = queue.Queue()
+        for _ in range(size):
+            self._free.put(ParserHost())
+
+    def parse(
+        self, plaintext: bytes, modality: Any, name: str, *, callability: Any = None
+    ) -> Parsed:
+        """Parse one file in a confined child. Raises as ParserHost.parse."""
+        host = self._free.get()
+        try:
+            return host.parse(plaintext, modality, name, callability=callability)
+        finally:
+            self._free.put(host)
+
+
+def clock_ms() -> int:
+    """Return the machine's clock in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def build_workshop(config: WorkerConfig) -> Workshop:
+    """Open databases, store, keys and clients. Raises ConfigError or StoreStateError."""
+    upgrade(config.database_url)
+    engine = open_engine(config.database_url)
+    trust = TrustPolicy.load(config.trust_file)
+    keys = _with_epoch(config, load_keys(config.directory))
+    kms = LocalKms(keys.kek)
+    store = CohortStore(config.store_path, kms)
+    envelopes = LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "envelopes"))
+    worker = f"worker-{keys.identity_public.hex()[:16]}"
+
+    def worker_token() -> str:
+        return read_token(config.worker_token_file, "worker")
+
+    return Workshop(
+        follower=Follower(
+            envelopes, trust, config.directory / "checkpoint.json", personal=True, clock=clock_ms
+        ),
+        ledger=LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "grants")),
+        market=JobsClient(config.marketplace_url, worker_token, worker),
+        vault=Vault(keys, store, kms),
+        store=store,
+        variants=SharedVariants(store),
+        accountant=Accountant(engine),
+        book=OrderBook(engine),
+        keys=keys,
+        parser=ParserPool(PARALLEL),
+        trust=trust,
+        region=config.region,
+        clock=clock_ms,
+        new_id=lambda: secrets.token_hex(16),
+        inclusion_wait_ms=config.inclusion_wait_ms,
+    )
+
+
+def _with_epoch(config: WorkerConfig, keys: KeyRing) -> KeyRing:
+    """Draw the next epoch's keys when the newest has fewer than 30 days left."""
+    now = clock_ms()
+    current = current_epoch(keys.epochs, config.region, now)
+    if current is not None and current.not_after - now >= OVERLAP_MS:
+        return keys
+    write_epoch(config.directory / "keys", new_epoch(config.region, now))
+    return load_keys(config.directory)
+
+
+def wait_for_ledger(shop: Workshop, wait_s: float = START_WAIT_S) -> None:
+    """Follow the log to its head, waiting for a ledger that is still starting."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            shop.follower.sync()
+            return
+        except (UnavailableError, StaleError):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_S)
+
+
+def open_for_work(shop: Workshop) -> None:
+    """Apply stops again, hold the budget against the ledger, publish keys and code digest."""
+    destroy_stopped(shop)
+    reconcile(shop)
+    announce(shop)
+
+
+def reconcile(shop: Workshop) -> int:
+    """Make the budget agree with the ledger's access entries; return how many were rebuilt.
+
+    Raises LedgerMismatchError.
+    """
+    state = shop.follower.state
+    recorded = {
+        access.id: access
+        for access in state.accesses.values()
+        if access.payload["purpose"] != INGEST
+    }
+    missing = shop.accountant.unknown(recorded)
+    open_now = shop.accountant.released(recorded)
+    stated = [_stated(shop, recorded[access]) for access in sorted(missing | open_now)]
+    ended = sum(1 for grant in state.grants.values() if grant.stopped_at is not None)
+    return shop.accountant.reconcile(stated, set(recorded), ended)
+
+
+def _stated(shop: Workshop, access: Access) -> Stated:
+    """Read who an access charged: the grants whose tag is in its tree."""
+    root = bytes.fromhex(str(access.payload["cohort_root"]))
+    leaves = set(shop.ledger.access_tree(root))
+    state = shop.follower.state
+    people: dict[tuple[str, str], dict[str, Grant]] = {}
+    found = 0
+    for head in shop.store.heads():
+        grant = state.grants.get(head.grant)
+        if grant is None or shop.vault.tag(grant, access.id) not in leaves:
+            continue
+        dataset = state.datasets[grant.dataset]
+        people.setdefault((grant.owner, dataset.participant), {})[dataset.modality] = grant
+        found += 1
+    release = access.payload["release"] or {}
+    return Stated(
+        access=access.id,
+        order=str(access.payload["order"]),
+        rho=Fraction(release.get("rho") or 0),
+        charges=tuple(_charge(who, grants) for who, grants in sorted(people.items())),
+        strangers=len(leaves) - found,
+    )
+
+
+def _charge(who: tuple[str, str], grants: dict[str, Grant]) -> Charge:
+    return charge_of(Member(who[0], who[1], grants, 0))
+
+
+def announce(shop: Workshop) -> list[str]:
+    """Publish recipient keys and the code digest where the ledger lacks them; return the types."""
+    state = shop.follower.state
+    entries: list[Submission] = [
+        signed(shop, "compute.key_published", epoch.published())
+        for epoch in shop.keys.epochs
+        if epoch.key_id not in state.compute_keys and _in_time(epoch, shop.clock())
+    ]
+    released = {"version": program_version(), "code_digest": package_digest()}
+    if not _is_released(state, released):
+        entries.append(signed(shop, "compute.released", released))
+    if entries:
+        appended = shop.ledger.append(entries, wait=True)
+        shop.follower.wait_for(appended[-1].index, shop.clock() + shop.inclusion_wait_ms)
+    return [entry.entry.type for entry in entries]
+
+
+def _in_time(epoch: Epoch, now: int) -> bool:
+    return now < epoch.not_after
+
+
+def _is_released(state: State, released: dict[str, str]) -> bool:
+    """Tell whether the newest release on the ledger is this code."""
+    newest = state.compute_releases[-1:]
+    return any(
+        all(done.payload[name] == value for name, value in released.items()) for done in newest
+    )
+
+
+def package_digest() -> str:
+    """Return the SHA-256 over every source file of the compute and ledger packages."""
+    root = Path(__file__).resolve().parent.parent
+    files = sorted(path for name in PACKAGES for path in (root / name).rglob("*.py"))
+    total = hashlib.sha256(b"omic/packages/v1")
+    for path in files:
+        data = path.read_bytes()
+        total.update(f"\n{path.relative_to(root).as_posix()} {len(data)}\n".encode())
+        total.update(data)
+    return total.hexdigest()
+
+
+def program_version() -> str:
+    """Return the installed version of the distribution."""
+    try:
+        return version("omic-market")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,144 @@
+"""Stops that reach the worker, by any path: the fold's, and those a heartbeat brings early.
+
+A stop is honoured sequenced or not, so long as its signer may make it. What a final stop names is
+destroyed at once in the store; a pause only keeps it shut. A malformed or unsigned stop is
+nobody's word and changes nothing. Spec: DESIGN section 2.1 (stops).
+"""
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from compute.messages import JobMessage
+from compute.worker_outcomes import (
+    Code,
+    JobRefusedError,
+    LeaseLostError,
+    MemberStoppedError,
+    TryAgainError,
+)
+from compute.worker_ports import Beat, Workshop
+from ledger import LedgerError, Submission, make_leaf, validate_payload, verify_signatures
+
+FINAL_TYPES = frozenset(
+    {"consent.withdrawn", "dataset.erased", "dataset.replaced", "objection.raised"}
+)
+PAUSING_TYPES = frozenset({"consent.paused"})
+
+
+def follow(shop: Workshop) -> None:
+    """Fetch and verify the newest checkpoint, fold, and destroy what has been stopped for good.
+
+    Raises JobRefusedError when the fold cannot decide, LedgerError when the log is silent.
+    """
+    shop.follower.sync()
+    state = shop.follower.state
+    if state.consent_blocked():
+        raise JobRefusedError(Code.UNDECIDABLE, "the fold cannot decide consents now")
+    destroy_stopped(shop)
+
+
+def destroy_stopped(shop: Workshop) -> int:
+    """Destroy keys and copies of every grant the fold shows ended; return how many."""
+    grants = shop.follower.state.grants
+    ended = []
+    for head in shop.store.heads():
+        grant = grants.get(head.grant)
+        if grant is None or grant.stopped_at is not None:
+            ended.append(head.grant)
+    if ended:
+        shop.vault.destroy(ended)
+        shop.book.note_destroyed(ended)
+    return len(ended)
+
+
+def stopped_by(shop: Workshop, stop: Submission) -> set[str]:
+    """Return the grants an unsequenced stop ends now; empty when its signer may not stop them."""
+    entry = stop.entry
+    if entry.type not in FINAL_TYPES | PAUSING_TYPES:
+        return set()
+    state = shop.follower.state
+    try:
+        validate_payload(entry)
+        verify_signatures(entry, shop.trust.passkeys)
+        leaf = make_leaf(entry, stop.salt, shop.clock())
+        state.check(entry, leaf)
+    except LedgerError:
+        return set()
+    return {grant.id for grant in state.grants.values() if grant.index in leaf.stops}
+
+
+class Heart:
+    """Keeps a job's lease alive and collects what the marketplace says meanwhile.
+
+    With an interval it beats in a thread of its own; without one it beats at every `check`.
+    """
+
+    def __init__(self, shop: Workshop, job: JobMessage, interval_s: float | None) -> None:
+        self._shop, self._job, self._interval = shop, job, interval_s
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stops: list[Submission] = []
+        self._lost = self._cancelled = False
+        self.stopped: set[str] = set()
+
+    def __enter__(self) -> Self:
+        if self._interval is not None:
+            self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def check(self, members: Iterable[str] = ()) -> None:
+        """Raise when the lease is lost, the order cancelled, or a member has stopped."""
+        if self._interval is None:
+            self._beat()
+        with self._lock:
+            fresh, self._stops = self._stops, []
+            lost, cancelled = self._lost, self._cancelled
+        for stop in fresh:
+            self._honour(stop)
+        if lost:
+            raise LeaseLostError("the lease of this job is lost")
+        if cancelled:
+            raise JobRefusedError(Code.CANCELLED, "the order was cancelled")
+        if self.stopped.intersection(members):
+            raise MemberStoppedError("a member of the cohort has stopped")
+
+    def _honour(self, stop: Submission) -> None:
+        grants = stopped_by(self._shop, stop)
+        self.stopped |= grants
+        if grants and stop.entry.type in FINAL_TYPES:
+            self._shop.vault.destroy(grants)
+            self._shop.book.note_destroyed(sorted(grants))
+
+    def _run(self) -> None:
+        while not self._end.wait(self._interval):
+            self._beat()
+
+    def _beat(self) -> None:
+        try:
+            beat = self._shop.market.heartbeat(self._job)
+        except LeaseLostError:
+            with self._lock:
+                self._lost = True
+            return
+        except TryAgainError:
+            return  # the lease outlives a missed beat; a lost one is told by the next answer
+        self._take(beat)
+
+    def _take(self, beat: Beat) -> None:
+        with self._lock:
+            self._stops.extend(beat.stops)
+            self._cancelled = self._cancelled or beat.cancel

@@ -1,0 +1,286 @@
+"""Audit of a whole log, offline or live, by anyone.
+
+*Public*: checkpoint, cosignatures, tree, public entries, stops, totals. *Full*: with envelopes
+also commitments, personal signatures and transitions. Reads the log once, in chunks; memory does
+not grow with the log apart from the fold. Knows no clock: `now` is an argument.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ledger.entry_types import PERSONAL, RULES
+from ledger.envelope import parse_entry_bytes
+from ledger.errors import LedgerError
+from ledger.fold_model import Record, Tables
+from ledger.leaf import Leaf, parse_leaf
+from ledger.merkle import Frontier, leaf_hash
+from ledger.policy import VerifiedCheckpoint, verify_checkpoint
+from ledger.records import verify_records
+from ledger.state import State
+from ledger.trust import TrustPolicy
+
+CHUNK = 1024
+MAX_PROBLEMS = 100
+PASS, UNDECIDED, FAIL = "pass", "undecided", "fail"
+
+Progress = Callable[[int, int], None]
+"""Called with (entries read, entries in all)."""
+
+
+class LeafSource(Protocol):
+    """A log to read: live URL, mirror, or directory of tiles. A LedgerClient is one."""
+
+    def checkpoint(self) -> str: ...
+    def entries(self, start: int, end: int) -> list[bytes]: ...
+
+
+class EnvelopeLike(Protocol):
+    """An envelope as served; entry and salt are None once erased."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def entry(self) -> bytes | None: ...
+    @property
+    def salt(self) -> bytes | None: ...
+
+
+class EnvelopeSource(Protocol):
+    """Where an auditor reads envelopes of personal entries."""
+
+    def envelopes(self, indexes: Sequence[int] | range) -> Sequence[EnvelopeLike]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong; index: the leaf, or None for the log as a whole."""
+
+    index: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What an audit found. verdict: pass, undecided (newer entries than this program) or fail."""
+
+    kind: str
+    verdict: str = PASS
+    origin: str = ""
+    size: int = 0
+    root: bytes = b""
+    quorum_time: int = 0
+    age_ms: int | None = None
+    fresh: bool = False
+    entries: Counter[str] = field(default_factory=Counter)
+    personal: int = 0
+    opened: int = 0
+    erased: int = 0
+    unreadable: int = 0
+    stops: int = 0
+    uses: int = 0
+    money: dict[str, Counter[str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+    undecided: str | None = None
+    dangling: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether nothing is wrong and nothing stayed undecided."""
+        return self.verdict == PASS
+
+    @property
+    def first_bad(self) -> int | None:
+        """Return the lowest leaf index something is wrong with, or None."""
+        return min((item.index for item in self.problems if item.index is not None), default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON value (integers, strings, objects)."""
+        plain = ("kind", "verdict", "origin", "size", "quorum_time", "age_ms", "fresh")
+        counts = ("personal", "opened", "erased", "unreadable", "stops", "uses", "dangling")
+        value: dict[str, Any] = {name: getattr(self, name) for name in plain + counts}
+        value["root"] = self.root.hex()
+        value["entries"] = dict(sorted(self.entries.items()))
+        value["money"] = {c: dict(sorted(sums.items())) for c, sums in sorted(self.money.items())}
+        value["problems"] = [{"index": p.index, "reason": p.reason} for p in self.problems]
+        value["problem_count"] = self.problem_count
+        value["first_bad"] = self.first_bad
+        value["undecided"] = self.undecided
+        value["words"] = self.words()
+        return value
+
+    def words(self) -> str:
+        """Say the verdict in plain words."""
+        if self.verdict == FAIL:
+            first = self.problems[0]
+            where = "the log as a whole" if first.index is None else f"entry {first.index}"
+            return f"Do not trust this ledger: {self.problem_count} problems, first {where}: " + (
+                first.reason
+            )
+        if self.verdict == UNDECIDED:
+            return f"Nothing wrong was found, but not all could be judged: {self.undecided}."
+        seen = f"{self.size} entries form the tree that the witnesses signed"
+        if self.kind == "public":
+            return (
+                f"This ledger is sound as far as anyone can see: {seen}, and every public entry "
+                f"is signed by who may sign it. {self.personal} personal entries stayed closed."
+            )
+        return (
+            f"This ledger is sound: {seen}, and every one of them is signed by who may sign it "
+            f"and allowed where it stands. {self.erased} personal entries are erased."
+        )
+
+    def note(self, index: int | None, reason: str) -> None:
+        """Add a problem; only the first hundred are kept, all are counted."""
+        self.verdict = FAIL
+        self.problem_count += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(index, reason))
+
+
+def audit_ledger(
+    source: LeafSource,
+    trust: TrustPolicy,
+    *,
+    envelopes: EnvelopeSource | None = None,
+    progress: Progress | None = None,
+    now: int,
+) -> AuditReport:
+    """Audit a log up to its checkpoint: public, or full when `envelopes` is given.
+
+    now: Unix ms, only to state the checkpoint's age. What is wrong with the log stands in the
+    report; an error is raised only when the source itself fails. DESIGN section 3.1, "Two audits".
+    """
+    report = AuditReport("public" if envelopes is None else "full", origin=trust.origin)
+    verified = _checkpoint(source, trust, report, now)
+    if verified is None:
+        return report
+    walk = _Walk(trust, report, envelopes)
+    for start in range(0, report.size, CHUNK):
+        end = min(start + CHUNK, report.size)
+        walk.chunk(start, end, source.entries(start, end))
+        if progress is not None:
+            progress(end, report.size)
+    walk.finish(verified)
+    return report
+
+
+def _checkpoint(
+    source: LeafSource, trust: TrustPolicy, report: AuditReport, now: int
+) -> VerifiedCheckpoint | None:
+    text = source.checkpoint()
+    try:
+        verified = verify_checkpoint(trust.policy, text.encode())
+    except LedgerError as error:
+        report.note(None, f"the checkpoint does not count: {error}")
+        return None
+    report.size = verified.checkpoint.size
+    report.root = verified.checkpoint.root
+    report.quorum_time = verified.quorum_time
+    report.age_ms = now - verified.quorum_time * 1000
+    report.fresh = report.age_ms <= trust.max_checkpoint_age_ms
+    return verified
+
+
+class _Walk:
+    """One pass over the log: tree, signatures, fold and totals together."""
+
+    def __init__(
+        self, trust: TrustPolicy, report: AuditReport, envelopes: EnvelopeSource | None
+    ) -> None:
+        self._trust = trust
+        self._report = report
+        self._envelopes = envelopes
+        self._state = State(trust, personal=envelopes is not None)
+        self._frontier = Frontier()
+        self._broken = False
+
+    def chunk(self, start: int, end: int, leaves: list[bytes]) -> None:
+        """Read the leaves of one chunk."""
+        if len(leaves) != end - start:
+            self._report.note(start, f"the log holds back leaves {start} to {end - 1}")
+            self._broken = True
+        self._frontier = self._frontier.extend(map(leaf_hash, leaves))
+        if self._broken:
+            return
+        records = self._records(list(self._parsed(start, leaves)))
+        bad = verify_records(records, self._trust.passkeys)
+        for record in records:
+            self._fold(record, bad.get(record.index))
+
+    def finish(self, verified: VerifiedCheckpoint) -> None:
+        """Compare the tree with the checkpoint and close the report."""
+        report, state = self._report, self._state
+        if self._frontier.root() != verified.checkpoint.root:
+            report.note(None, "the leaves do not hash to the root that the witnesses signed")
+        for index in sorted(state.missing)[:MAX_PROBLEMS]:
+            report.note(index, "the envelope is missing and no erasure names it")
+        report.problem_count += max(0, len(state.missing) - MAX_PROBLEMS)
+        report.erased = len(state.erased)
+        report.unreadable = len(state.missing)
+        report.dangling = len(state.dangling)
+        if state.undecidable is not None:
+            report.undecided = state.undecidable
+            report.verdict = UNDECIDED if report.verdict == PASS else report.verdict
+
+    def _parsed(self, start: int, leaves: list[bytes]) -> Iterator[tuple[int, Leaf]]:
+        for index, data in enumerate(leaves, start):
+            try:
+                yield index, parse_leaf(data)
+            except LedgerError as error:
+                # What follows cannot be folded in its place; the tree is still checked.
+                self._report.note(index, f"the leaf cannot be read: {error}")
+                self._broken = True
+                return
+
+    def _records(self, leaves: list[tuple[int, Leaf]]) -> list[Record]:
+        closed = [index for index, leaf in leaves if leaf.entry is None]
+        if self._envelopes is None or not closed:
+            return [Record(index, leaf, leaf.entry) for index, leaf in leaves]
+        found = {item.index: item for item in self._envelopes.envelopes(closed)}
+        return [self._opened(index, leaf, found.get(index)) for index, leaf in leaves]
+
+    def _opened(self, index: int, leaf: Leaf, envelope: EnvelopeLike | None) -> Record:
+        if leaf.entry is not None or envelope is None or envelope.entry is None:
+            return Record(index, leaf, leaf.entry)
+        self._report.opened += 1
+        try:
+            return Record(index, leaf, parse_entry_bytes(envelope.entry), envelope.salt)
+        except LedgerError as error:
+            self._report.note(index, f"the envelope cannot be read: {error}")
+            return Record(index, leaf)
+
+    def _fold(self, record: Record, bad: str | None) -> None:
+        state, report = self._state, self._report
+        seen = len(state.violations)
+        if bad is not None:
+            state.refuse(record, bad)
+        else:
+            state.apply(record)
+        for index, reason in state.violations[seen:]:
+            report.note(index, reason)
+        if any(at >= record.index for at in record.leaf.stops):
+            report.note(record.index, "it stops a leaf that does not exist yet")
+        _count(report, state, record, len(state.violations) == seen)
+
+
+def _count(report: AuditReport, state: Tables, record: Record, admitted: bool) -> None:
+    leaf = record.leaf
+    report.entries[f"{leaf.type}/{leaf.version}"] += 1
+    report.personal += leaf.entry is None
+    rule = RULES.get((leaf.type, leaf.version))
+    report.stops += len(leaf.stops)
+    if not admitted or rule is None or rule.visibility == PERSONAL or record.leaf.entry is None:
+        return
+    payload = record.leaf.entry.payload
+    if leaf.type == "access.recorded":
+        report.uses += payload["cohort_size"]
+    if leaf.type.startswith("payment."):
+        sums = report.money.setdefault(payload["currency"], Counter())
+        sums[leaf.type.removeprefix("payment.")] += payload["amount"]
+    if leaf.type == "settlement.made":
+        sums = report.money.setdefault(payload["currency"], Counter())
+        for name in ("gross", "platform_fee", "compute_fee", "owners_total"):
+            sums[name] += payload[name]

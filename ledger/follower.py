@@ -1,0 +1,307 @@
+"""The follower: one verified, folded view of the log, for marketplace, compute and auditors.
+
+It believes nothing: log signature, witnesses' quorum, age, consistency with what it saw before,
+every leaf against the root, every envelope against its leaf, every signature; only then is an
+entry folded. It refuses (StaleError) a log that went silent, and is loud (ConsistencyError) about
+one that changed its past. Never writes to the log.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.client import LedgerClient
+from ledger.envelope import parse_entry_bytes
+from ledger.errors import (
+    ConsistencyError,
+    FormatError,
+    LedgerError,
+    NotFoundError,
+    StaleError,
+    VerificationError,
+)
+from ledger.fold_model import Record
+from ledger.leaf import Leaf, parse_leaf
+from ledger.memory import Remembered, load_checkpoint, save_checkpoint
+from ledger.merkle import (
+    Frontier,
+    leaf_hash,
+    tree_root,
+    verify_consistency,
+    verify_inclusion,
+)
+from ledger.policy import verify_checkpoint
+from ledger.state import State, verify_record
+from ledger.tiles import TILE_WIDTH
+from ledger.trust import TrustPolicy
+
+STEP = 32 * TILE_WIDTH
+CLOCK_TOLERANCE_MS = 5_000
+POLL_SECONDS = 0.05
+VERIFY_THREADS = 2
+VERIFY_SLICE = 128
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedCheckpoint:
+    """A checkpoint that was verified; quorum_time: Unix ms of the k-th newest cosignature."""
+
+    size: int
+    root: bytes
+    quorum_time: int
+    note: str
+
+
+def now_ms() -> int:
+    """Return the machine's clock in Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def fetch_checkpoint(client: LedgerClient, trust: TrustPolicy, now: int) -> FollowedCheckpoint:
+    """Fetch the newest checkpoint and check its signatures and age; now: Unix ms.
+
+    Raises FormatError, VerificationError, PolicyError or StaleError.
+    """
+    note = client.checkpoint()
+    verified = verify_checkpoint(trust.policy, note.encode())
+    quorum_time = verified.quorum_time * 1000
+    require_fresh(quorum_time, now, trust.max_checkpoint_age_ms)
+    checkpoint = verified.checkpoint
+    return FollowedCheckpoint(checkpoint.size, checkpoint.root, quorum_time, note)
+
+
+def require_fresh(quorum_time: int, now: int, max_age_ms: int) -> None:
+    """Refuse a quorum time too old, or further ahead of the clock than clocks may differ.
+
+    Raises StaleError.
+    """
+    if now - quorum_time > max_age_ms:
+        raise StaleError(
+            f"the log has been silent for {(now - quorum_time) // 1000} s, {max_age_ms // 1000} s "
+            "are allowed: nothing may be decided on it; see that log and witnesses run"
+        )
+    if quorum_time - now > CLOCK_TOLERANCE_MS:
+        raise StaleError(
+            f"the witnesses' clocks are {(quorum_time - now) // 1000} s ahead of this machine's; "
+            "correct the clock"
+        )
+
+
+def require_growth(client: LedgerClient, old: Remembered, new: FollowedCheckpoint) -> None:
+    """Check that the log only grew since a checkpoint that was verified before.
+
+    Raises ConsistencyError: the log changed its past.
+    """
+    if new.size < old.size:
+        raise ConsistencyError(
+            f"your ledger changed its past: it showed {old.size} entries before and {new.size} now"
+        )
+    if new.size == old.size:
+        if new.root != old.root:
+            raise ConsistencyError(
+                f"your ledger changed its past: two different trees of {new.size} entries"
+            )
+        return
+    if old.size == 0:
+        return
+    try:
+        proof = client.consistency(old.size, new.size)
+        verify_consistency(old.size, new.size, proof, old.root, new.root)
+    except (ConsistencyError, NotFoundError, FormatError) as error:
+        raise ConsistencyError(
+            f"your ledger changed its past: the tree of {old.size} entries seen before is not "
+            f"part of the one of {new.size} entries ({error})"
+        ) from None
+
+
+def check_in(
+    client: LedgerClient, trust: TrustPolicy, path: Path, clock: Callable[[], int] = now_ms
+) -> FollowedCheckpoint:
+    """Check that the log still continues what this machine saw, and remember what it shows now.
+
+    For clients that do not fold the log. Raises ConsistencyError, StaleError, ...
+    """
+    old = load_checkpoint(path, trust.origin)
+    new = fetch_checkpoint(client, trust, clock())
+    if old is not None:
+        require_growth(client, old, new)
+    save_checkpoint(path, trust.origin, Remembered(new.size, new.root, new.note))
+    return new
+
+
+class Follower:
+    """Follows one log. `sync` may be called from several threads; one at a time works.
+
+    personal=True needs a client with an envelopes token. path: where the newest verified
+    checkpoint is kept between runs (the fold itself is rebuilt). clock: Unix ms. progress is
+    called with (entries done, entries to do).
+    """
+
+    def __init__(
+        self,
+        client: LedgerClient,
+        trust: TrustPolicy,
+        path: Path | None = None,
+        personal: bool = False,
+        clock: Callable[[], int] = now_ms,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        self.state = State(trust, personal=personal)
+        self.checkpoint: FollowedCheckpoint | None = None
+        self._client = client
+        self._trust = trust
+        self._path = path
+        self._personal = personal
+        self._clock = clock
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._frontier = Frontier()
+        self._tile_roots: list[bytes] = []
+        self._tail: list[bytes] = []
+        self._seen = None if path is None else load_checkpoint(path, trust.origin)
+
+    def sync(self) -> FollowedCheckpoint:
+        """Fetch the newest checkpoint, verify it and everything new below it, and fold that.
+
+        Raises StaleError, ConsistencyError, VerificationError, PolicyError, FormatError or
+        UnavailableError; the state then is that of an earlier verified checkpoint or step.
+        """
+        with self._lock:
+            while True:
+                new = fetch_checkpoint(self._client, self._trust, self._clock())
+                if self._seen is not None:
+                    require_growth(self._client, self._seen, new)
+                self._remember(new)
+                self._catch_up(new)
+                self.checkpoint = new
+                # After a long catch-up the checkpoint may have become too old to answer with.
+                if self._clock() - new.quorum_time <= self._trust.max_checkpoint_age_ms:
+                    return new
+
+    def wait_for(self, index: int, deadline: int) -> FollowedCheckpoint:
+        """Sync until entry `index` is covered; deadline: Unix ms. Raises StaleError after it."""
+        while True:
+            found = self.sync()
+            if found.size > index:
+                return found
+            if self._clock() >= deadline:
+                raise StaleError(f"no witnessed checkpoint covered entry {index} in time")
+            time.sleep(POLL_SECONDS)
+
+    def records(self, start: int, end: int) -> Iterator[Record]:
+        """Fetch records [start, end) again, verified against the tree already followed.
+
+        Raises NotFoundError beyond it, VerificationError if the log now serves other leaves.
+        """
+        if not 0 <= start <= end <= self._frontier.size:
+            raise NotFoundError(f"this follower has read {self._frontier.size} entries")
+        for tile in range(start // TILE_WIDTH, -(-end // TILE_WIDTH)):
+            first = tile * TILE_WIDTH
+            with self._lock:
+                leaves = self._client.entries(first, min(first + TILE_WIDTH, self._frontier.size))
+                self._require_same_tile(tile, leaves)
+            yield from self._read(first, leaves)[max(0, start - first) : end - first]
+
+    def _require_same_tile(self, tile: int, leaves: Sequence[bytes]) -> None:
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        full = tile < len(self._tile_roots)
+        if (tree_root(hashes) != self._tile_roots[tile]) if full else (hashes != self._tail):
+            first = tile * TILE_WIDTH
+            raise VerificationError(
+                f"the log now serves other leaves at {first}..{first + len(leaves) - 1}"
+            )
+
+    def _remember(self, new: FollowedCheckpoint) -> None:
+        """Keep what was shown before using it: a later lie about it must be noticed."""
+        seen = Remembered(new.size, new.root, new.note)
+        if self._path is not None and (self._seen is None or self._seen.size != seen.size):
+            save_checkpoint(self._path, self._trust.origin, seen)
+        self._seen = seen
+
+    def _catch_up(self, new: FollowedCheckpoint) -> None:
+        while (start := self._frontier.size) < new.size:
+            end = min(new.size, (start // STEP + 1) * STEP)
+            leaves = self._client.entries(start, end)
+            hashes = [leaf_hash(leaf) for leaf in leaves]
+            frontier = self._frontier.extend(hashes)
+            self._require_in_tree(frontier, new, start, hashes)
+            self._fold(self._read(start, leaves))
+            self._frontier = frontier
+            self._keep(hashes)
+            if self._progress is not None:
+                self._progress(end, new.size)
+
+    def _require_in_tree(
+        self, grown: Frontier, new: FollowedCheckpoint, start: int, hashes: Sequence[bytes]
+    ) -> None:
+        """Check the leaves of one step against the signed root before anything is folded."""
+        whole = grown.size == new.size
+        if not (grown.root() == new.root if whole else self._is_prefix(grown, new)):
+            raise VerificationError(self._first_bad(new, start, hashes))
+
+    def _is_prefix(self, grown: Frontier, new: FollowedCheckpoint) -> bool:
+        proof = self._client.consistency(grown.size, new.size)
+        try:
+            verify_consistency(grown.size, new.size, proof, grown.root(), new.root)
+        except VerificationError:
+            return False
+        return True
+
+    def _first_bad(self, new: FollowedCheckpoint, start: int, hashes: Sequence[bytes]) -> str:
+        """Name the first leaf that has no inclusion proof."""
+        for index, one in enumerate(hashes, start):
+            try:
+                verify_inclusion(
+                    index, new.size, one, self._client.inclusion(index, new.size), new.root
+                )
+            except LedgerError:
+                return f"leaf {index} is not the one in the signed tree: the log altered it"
+        return f"leaves {start}..{start + len(hashes) - 1} do not hash to the signed tree"
+
+    def _read(self, start: int, leaves: Sequence[bytes]) -> list[Record]:
+        parsed = [parse_leaf(data) for data in leaves]
+        records = list(self._with_envelopes(start, parsed))
+        slices = [records[at : at + VERIFY_SLICE] for at in range(0, len(records), VERIFY_SLICE)]
+        if len(slices) == 1:
+            self._verify(records)
+        else:
+            with ThreadPoolExecutor(VERIFY_THREADS) as pool:
+                list(pool.map(self._verify, slices))
+        return records
+
+    def _verify(self, records: Sequence[Record]) -> None:
+        for record in records:
+            verify_record(record, self._trust.passkeys)
+
+    def _with_envelopes(self, start: int, leaves: Sequence[Leaf]) -> Iterator[Record]:
+        personal = [i for i, leaf in enumerate(leaves, start) if leaf.entry is None]
+        wanted = personal if self._personal else []
+        found = {item.index: item for item in self._client.envelopes(wanted)}
+        for index, leaf in enumerate(leaves, start):
+            item = found.get(index)
+            if item is None or item.entry is None:
+                yield Record(index, leaf, leaf.entry, None)
+            else:
+                yield Record(index, leaf, parse_entry_bytes(item.entry), item.salt)
+
+    def _fold(self, records: Sequence[Record]) -> None:
+        mark = self.state.savepoint()
+        try:
+            for record in records:
+                self.state.apply(record)
+        except BaseException:
+            self.state.rollback(mark)
+            raise
+        self.state.release(mark)
+
+    def _keep(self, hashes: Sequence[bytes]) -> None:
+        tail = [*self._tail, *hashes]
+        full = len(tail) // TILE_WIDTH * TILE_WIDTH
+        for at in range(0, full, TILE_WIDTH):
+            self._tile_roots.append(tree_root(tail[at : at + TILE_WIDTH]))
+        self._tail = tail[full:]

@@ -1,0 +1,207 @@
+"""Signing in: a random challenge, signed by a key the ledger binds to the party. No passwords.
+
+A session is a random token kept only as its SHA-256. It ends with its time, and at once when the
+ledger no longer binds the key that opened it. The signed text starts differently from every
+ledger statement, so a sign-in can never be turned into a consent.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlmodel import Session, col, delete, func, select
+
+from ledger import FormatError, State, b64, fingerprint, unb64
+from marketplace.errors import ExpiredError, ForbiddenError, UnauthenticatedError
+from marketplace.services import Services
+from marketplace.tables import Account, Challenge, LoginSession
+from marketplace.view import Snapshot
+
+CONTEXT = b"omic/session/v1\n"
+CHALLENGE, LINK = "challenge", "link"
+OPEN_CHALLENGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is signed in: a party of the ledger, and its role there."""
+
+    party: str
+    role: str
+
+    def require(self, *roles: str) -> None:
+        """Raise ForbiddenError unless the party has one of these roles."""
+        if self.role not in roles:
+            raise ForbiddenError(f"this needs a party of role {' or '.join(roles)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new session: the token is shown once; expires_at in Unix ms."""
+
+    token: str
+    expires_at: int
+
+
+def issue_challenge(services: Services, party: str) -> str:
+    """Return a fresh challenge (base64) for a party to sign; it works once and expires."""
+    secret, now = b64(secrets.token_bytes(32)), services.clock()
+    with services.db.write() as session:
+        _forget_old(session, now)
+        mine = col(Challenge.party) == party
+        if session.exec(select(func.count()).select_from(Challenge).where(mine)).one() >= (
+            OPEN_CHALLENGES
+        ):
+            raise ForbiddenError("too many open challenges for this party; wait five minutes")
+        expires = now + services.config.limits.challenge_ms
+        session.add(
+            Challenge(
+                secret_sha256=_digest(secret), party=party, kind=CHALLENGE, expires_at=expires
+            )
+        )
+    return secret
+
+
+def open_session(
+    services: Services, party: str, challenge: str, public_key: str, signature: str
+) -> Opened:
+    """Open a session for a signed challenge. Raises UnauthenticatedError."""
+    key = _verified(services, challenge, public_key, signature)
+    _spend(services, challenge, party, CHALLENGE)
+    role = role_of(services, party, key)
+    if role is None:
+        raise UnauthenticatedError(
+            "the ledger does not bind this signing key to this party; register the party first, "
+            "or sign in with a key that is still in force"
+        )
+    return _open(services, party, role, fingerprint(key))
+
+
+def _verified(services: Services, challenge: str, public_key: str, signature: str) -> bytes:
+    message = CONTEXT + challenge.encode() + b"\n" + services.config.origin.encode()
+    try:
+        key = unb64(public_key)
+        Ed25519PublicKey.from_public_bytes(key).verify(unb64(signature), message)
+    except (InvalidSignature, ValueError, FormatError):
+        raise UnauthenticatedError(
+            "the signature over the challenge does not verify; sign the line omic/session/v1, "
+            f"the challenge and {services.config.origin}, each on its own line"
+        ) from None
+    return key
+
+
+def role_of(services: Services, party: str, key: bytes) -> str | None:
+    """Return the role of a party if the key is one of its signing keys, looking again once."""
+    role = _role(services, services.view.snapshot(), party, fingerprint(key))
+    # A party that registered a moment ago is not in the last snapshot yet.
+    return role or _role(services, services.view.refresh(), party, fingerprint(key))
+
+
+def _role(services: Services, snapshot: Snapshot, party: str, key: str) -> str | None:
+    if _is_auditor(services, party, key):
+        return "auditor"
+    return party_role(snapshot.state, party, key)
+
+
+def party_role(state: State, party: str, key: str) -> str | None:
+    """Return a party's role if the fingerprint is that of a signing key it has now."""
+    known = state.parties.get(party)
+    if known is None:
+        return None
+    bound = known.keys.get(key)
+    return known.role if bound is not None and bound.use == "sign" else None
+
+
+def _is_auditor(services: Services, party: str, key: str) -> bool:
+    """Auditors are pinned keys, not ledger parties: their party id is the key's fingerprint."""
+    return party == key and services.trust.pins.is_service("auditor", key)
+
+
+def _open(services: Services, party: str, role: str, key: str) -> Opened:
+    token, now = secrets.token_urlsafe(32), services.clock()
+    expires = now + services.config.limits.session_ms
+    with services.db.write() as session:
+        account = session.get(Account, party) or Account(party=party, role=role, created_at=now)
+        account.role = role
+        session.add(account)
+        session.flush()
+        session.add(
+            LoginSession(
+                token_sha256=_digest(token), party=party, role=role, key=key, expires_at=expires
+            )
+        )
+    return Opened(token, expires)
+
+
+def authenticate(services: Services, token: str) -> Principal:
+    """Return who a token belongs to. Raises UnauthenticatedError."""
+    with services.db.read() as session:
+        found = session.get(LoginSession, _digest(token))
+    if found is None or found.expires_at <= services.clock():
+        raise UnauthenticatedError("the session is unknown or over; sign in again")
+    if _role(services, services.view.snapshot(), found.party, found.key) != found.role:
+        raise UnauthenticatedError("the key that opened this session is no longer in force")
+    return Principal(found.party, found.role)
+
+
+def end_session(services: Services, token: str) -> None:
+    """End a session; one that is over already is no error."""
+    with services.db.write() as session:
+        mine = col(LoginSession.token_sha256) == _digest(token)
+        session.exec(delete(LoginSession).where(mine))
+
+
+def issue_link(services: Services, token: str) -> str:
+    """Return a secret that opens one more session for the same party, once, within minutes."""
+    principal = authenticate(services, token)
+    secret, now = secrets.token_urlsafe(32), services.clock()
+    with services.db.write() as session:
+        opener = session.get(LoginSession, _digest(token))
+        expires = now + services.config.limits.link_ms
+        session.add(
+            Challenge(
+                secret_sha256=_digest(secret), party=principal.party, kind=LINK,
+                key=opener.key if opener else "", expires_at=expires,
+            )
+        )  # fmt: skip
+    return secret
+
+
+def redeem_link(services: Services, secret: str) -> Opened:
+    """Open a session with a one-time link's secret. Raises UnauthenticatedError, ExpiredError."""
+    with services.db.read() as session:
+        found = session.get(Challenge, _digest(secret))
+    if found is None or found.kind != LINK:
+        raise ExpiredError("this link was used or is not ours; ask for a new one")
+    _spend(services, secret, found.party, LINK)
+    role = _role(services, services.view.snapshot(), found.party, found.key)
+    if role is None:
+        raise UnauthenticatedError("the key behind this link is no longer in force")
+    return _open(services, found.party, role, found.key)
+
+
+def _spend(services: Services, secret: str, party: str, kind: str) -> None:
+    """Use up a one-time secret; deleting the row is what makes it happen once."""
+    with services.db.write() as session:
+        row = session.exec(
+            delete(Challenge)
+            .where(
+                col(Challenge.secret_sha256) == _digest(secret),
+                col(Challenge.party) == party,
+                col(Challenge.kind) == kind,
+            )
+            .returning(col(Challenge.expires_at))
+        ).first()
+    if row is None or row[0] <= services.clock():
+        raise UnauthenticatedError("the challenge is unknown, used or past its time; ask again")
+
+
+def _forget_old(session: Session, now: int) -> None:
+    session.exec(delete(Challenge).where(col(Challenge.expires_at) <= now))
+    session.exec(delete(LoginSession).where(col(LoginSession.expires_at) <= now))
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

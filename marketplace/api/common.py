@@ -1,0 +1,217 @@
+"""What every HTTP face shares: who is asking, problem documents, streams, security headers.
+
+Errors are RFC 9457 problem documents that say what to do; none ever quotes a body or a token.
+"""
+
+import hmac
+import logging
+import re
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+from apiflask import APIFlask
+from flask import Flask, Response, current_app, g, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+
+from compute import ComputeError
+from ledger import LedgerError
+from marketplace import accounts
+from marketplace.accounts import Principal
+from marketplace.config import MarketConfig
+from marketplace.errors import InputError, MarketError, TooLargeError, UnauthenticatedError
+from marketplace.objects import ObjectStore
+from marketplace.services import Services
+from marketplace.tables import StoredObject
+
+LOG = logging.getLogger(__name__)
+PROBLEM = "application/problem+json"
+ERROR_BASE = "https://omic-market.org/errors/"
+_SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
+_ID = re.compile(r"\A[0-9a-f]{32}\Z")
+_RANGE = re.compile(r"\Abytes=(\d+)-(\d*)\Z")
+
+
+def services() -> Services:
+    """Return the server's services within a request."""
+    return cast("Services", current_app.extensions["omic"])
+
+
+def bearer() -> str:
+    """Return the request's bearer token. Raises UnauthenticatedError."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise UnauthenticatedError(
+            "send Authorization: Bearer <token>; get a token with POST /api/v1/session"
+        )
+    return token.strip()
+
+
+def principal(*roles: str) -> Principal:
+    """Return who is signed in, with one of these roles if any is given. Raises our errors."""
+    who = accounts.authenticate(services(), bearer())
+    if roles:
+        who.require(*roles)
+    return who
+
+
+def require_worker() -> None:
+    """Raise UnauthenticatedError unless the request carries the worker token."""
+    if not hmac.compare_digest(bearer().encode(), services().worker_token.encode()):
+        raise UnauthenticatedError("the worker token is not the one this marketplace accepts")
+
+
+def checked_id(value: str, what: str) -> str:
+    """Return an id of 32 hex digits. Raises InputError."""
+    if not _ID.match(value):
+        raise InputError(f"{what} must be 32 lower-case hex digits")
+    return value
+
+
+def body_digest() -> str:
+    """Return the SHA-256 a client announced for its body. Raises InputError."""
+    digest = request.headers.get("X-Content-SHA256", "")
+    if not _SHA256.match(digest):
+        raise InputError("the header X-Content-SHA256 must hold the body's SHA-256 in hex")
+    return digest
+
+
+def body_stream(limit: int) -> IO[bytes]:
+    """Return the body as a stream, not buffered here. Raises TooLargeError by its stated length."""
+    if (request.content_length or 0) > limit:
+        raise TooLargeError(f"the body has more than the {limit} bytes accepted here")
+    # In place of the limit of JSON bodies; the object store counts while it streams.
+    request.max_content_length = limit
+    return request.stream
+
+
+def send_object(objects: ObjectStore, stored: StoredObject) -> Response:
+    """Answer with an object's bytes, or one range of them (RFC 9110, bytes=a-b)."""
+    start, end, status = _asked_range(stored.size)
+    headers = Headers(
+        {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(end - start),
+            "Accept-Ranges": "bytes",
+            "X-Content-SHA256": stored.sha256,
+            "Content-Disposition": "attachment",
+        }
+    )
+    if status == 206:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
+    if status == 416:
+        headers["Content-Range"] = f"bytes */{stored.size}"
+    body: Iterator[bytes] = iter(()) if start == end else objects.read(stored.key, start, end)
+    return Response(body, status=status, headers=headers)
+
+
+def _asked_range(size: int) -> tuple[int, int, int]:
+    """Return start, end and status; a range we do not understand is ignored, as the RFC allows."""
+    match = _RANGE.match(request.headers.get("Range", ""))
+    if match is None:
+        return 0, size, 200
+    start = int(match[1])
+    end = min(size, int(match[2]) + 1) if match[2] else size
+    return (0, 0, 416) if start >= size or end <= start else (start, end, 206)
+
+
+def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> Response:
+    """Return a problem document (RFC 9457)."""
+    value = {"type": ERROR_BASE + slug, "title": title, "status": status, "detail": detail, **more}
+    response = cast("Response", current_app.json.response(value))
+    response.status_code = status
+    response.content_type = PROBLEM
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+def install_errors(app: APIFlask) -> None:
+    """Make every error of the app a problem document."""
+    app.register_error_handler(MarketError, _market_error)
+    app.register_error_handler(ComputeError, _compute_error)
+    app.register_error_handler(LedgerError, _ledger_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+    app.error_processor(_apiflask_error)
+
+
+def _market_error(error: MarketError) -> Response:
+    if error.status >= 500:
+        LOG.error("%s %s: %s", request.method, request.path, error)
+    return problem(error.status, error.slug, error.title, str(error))
+
+
+def _compute_error(error: ComputeError) -> Response:
+    return problem(400, "bad-input", "The request is not valid", str(error))
+
+
+def _ledger_error(error: LedgerError) -> Response:
+    LOG.error("%s %s: ledger: %s", request.method, request.path, error)
+    return problem(
+        503, "ledger-unavailable", "The ledger does not answer",
+        "the ledger cannot be used now; send the request again in some seconds",
+    )  # fmt: skip
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    slug = error.name.lower().replace(" ", "-")
+    return problem(status, slug, error.name, error.description or error.name)
+
+
+def _apiflask_error(error: Any) -> Response:
+    detail = str(error.message)
+    fields = (error.detail or {}).get("json") or (error.detail or {}).get("query") or {}
+    if isinstance(fields, dict) and fields:
+        detail = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in fields.items())
+    status = 400 if error.status_code == 422 else error.status_code
+    slug = "bad-input" if status == 400 else f"http-{status}"
+    return problem(status, slug, "The request is not valid" if status == 400 else detail, detail)
+
+
+def _unexpected(error: Exception) -> Response:
+    # The type only: a text could quote what somebody sent.
+    LOG.exception("%s %s failed: %s", request.method, request.path, type(error).__name__)
+    return problem(
+        500, "internal", "Something went wrong here",
+        "this is a fault of the marketplace, not of the request; it was written to its log",
+    )  # fmt: skip
+
+
+def install_headers(app: Flask, config: MarketConfig) -> None:
+    """Send strict security headers with everything; a page may tighten its own policy."""
+    pay = f"{config.stripe.base_url} https://checkout.stripe.com"
+    policy = (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        f"form-action 'self' {pay}"
+    )
+    fixed = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }
+    if config.public_url.startswith("https://"):
+        fixed["Strict-Transport-Security"] = "max-age=31536000"
+
+    def add(response: Response) -> Response:
+        for name, value in fixed.items():
+            response.headers.setdefault(name, value)
+        if request.path.startswith(("/api/", "/worker/", "/stripe/")):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    app.after_request(add)
+
+
+def nudge() -> None:
+    """Wake the background work once this request is answered."""
+    g.nudge = True
+    services().nudge.set()

@@ -1,0 +1,202 @@
+"""What comes in and goes out over HTTP; the OpenAPI document is made of these models."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Text = Annotated[str, Field(max_length=4096)]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+class In(BaseModel):
+    """A request body: nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ChallengeIn(In):
+    party: Id
+
+
+class ChallengeOut(BaseModel):
+    challenge: str
+
+
+class SessionIn(In):
+    party: Id
+    challenge: Text
+    public_key: Text
+    signature: Text
+
+
+class SessionOut(BaseModel):
+    token: str
+    expires_at: int
+
+
+class LinkOut(BaseModel):
+    url: str
+
+
+class UploadOut(BaseModel):
+    dataset: str
+    sha256: str
+    size: int
+    state: str
+
+
+class DatasetIn(In):
+    dataset: Id
+
+
+class DatasetOut(BaseModel):
+    dataset: str
+    state: str
+
+
+class CatalogueOut(BaseModel):
+    people: str
+    modalities: dict[str, str]
+    facets: dict[str, dict[str, str]]
+
+
+class AskIn(In):
+    """What a researcher asks: four documents in the forms compute defines."""
+
+    purpose: dict[str, Any]
+    query: dict[str, Any]
+    scope: dict[str, Any]
+    release: dict[str, Any]
+
+
+class DryRunOut(BaseModel):
+    people: str
+    left_out: dict[str, str]
+    price: int | None
+    currency: str
+    items: list[dict[str, Any]]
+    expected_error: dict[str, Any]
+
+
+class QuoteOut(BaseModel):
+    quote: str
+    total: int
+    currency: str
+    items: list[dict[str, Any]]
+    valid_until: int
+    sha256: str
+    body: dict[str, Any]
+    order_fields: dict[str, Any]
+
+
+class OrderIn(In):
+    """quote: its id; index: where the signed order.placed entry stands on the ledger."""
+
+    quote: Id
+    index: Count
+
+
+class OrderOut(BaseModel):
+    order: str
+    state: str
+    reason: str | None
+    quote: str
+    query: dict[str, Any]
+    purpose: dict[str, Any]
+    scope: dict[str, Any]
+    release: dict[str, Any]
+    amount: int
+    currency: str
+    index: int
+    access: str | None
+    deadline: int
+    created_at: int
+    changed_at: int
+    objects: list[str]
+    history: list[dict[str, Any]]
+
+
+class OrdersOut(BaseModel):
+    orders: list[OrderOut]
+
+
+class CheckoutOut(BaseModel):
+    url: str
+    session_id: str
+
+
+class ReviewOut(BaseModel):
+    order: str
+    draft_commitment: str
+    purpose: dict[str, Any]
+    query: dict[str, Any]
+    scope: dict[str, Any]
+    release: dict[str, Any]
+    decided: int
+    needed: int
+    mine: str | None
+
+
+class ReviewsOut(BaseModel):
+    reviews: list[ReviewOut]
+
+
+class ShareOut(BaseModel):
+    """One share; leaf = HMAC-SHA256(salt, canonical {order, owner, amount, currency})."""
+
+    order: str
+    amount: int
+    currency: str
+    salt: str
+    index: int
+    size: int
+    proof: list[str]
+    share_root: str
+    settlement_index: int | None
+    at: int
+
+
+class SharesOut(BaseModel):
+    shares: list[ShareOut]
+
+
+class StatusOut(BaseModel):
+    ledger_size: int
+    ledger_synced_at: int
+    undecidable: str | None
+    orders: dict[str, int]
+    jobs: dict[str, int]
+    outbox: dict[str, int]
+    test_money: bool
+
+
+class LeaseIn(In):
+    worker: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class JobOut(BaseModel):
+    job_id: str
+    kind: str
+    order: str | None
+    attempt: int
+    lease: int
+    lease_ms: int
+
+
+class HeartbeatIn(In):
+    lease: Count
+
+
+class HeartbeatOut(BaseModel):
+    stops: list[dict[str, Any]]
+    cancel: bool
+
+
+class OutcomeIn(In):
+    lease: Count
+    outcome: dict[str, Any]
+
+
+class DoneOut(BaseModel):
+    stored: bool

@@ -1,0 +1,125 @@
+"""The API of compute workers: leases, heartbeats, ciphertext, encrypted objects, outcomes.
+
+One token, which opens nothing else. A worker learns a job's ids and nothing about anybody; what
+it delivers is encrypted before it arrives.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from sqlmodel import Session, col, select
+
+from compute import Outcome, TermsError, parse_value
+from marketplace import decisions, jobs, uploads
+from marketplace.api import models
+from marketplace.api.common import (
+    body_digest,
+    body_stream,
+    nudge,
+    require_worker,
+    send_object,
+    services,
+)
+from marketplace.errors import InputError
+from marketplace.tables import OutboxRow
+
+worker = APIBlueprint("worker", __name__, url_prefix="/worker/v1", tag="workers")
+NAMES = ("result", "bundle", "auditor_bundle", "draft")
+STOPS = ("consent.withdrawn", "consent.paused", "objection.raised", "dataset.erased")
+
+
+@worker.before_request
+def check_token() -> None:
+    """Refuse whoever is not a worker."""
+    require_worker()
+
+
+@worker.post("/jobs/<job_id>/lease")
+@worker.input(models.LeaseIn)
+@worker.output(models.JobOut)
+@worker.doc(security="worker")
+def lease(job_id: str, json_data: models.LeaseIn) -> Any:
+    """Take a job; 409 when it is taken or finished."""
+    now = services()
+    with now.db.write() as session:
+        message = jobs.lease(session, job_id, json_data.worker, now.clock(), now.config.limits)
+        job = jobs.locked(session, job_id)
+        decisions.started(session, job, now.clock())
+        decisions.leased_ingest(job, now.view.snapshot())
+        session.add(job)
+    return asdict(message)
+
+
+@worker.post("/jobs/<job_id>/heartbeat")
+@worker.input(models.HeartbeatIn)
+@worker.output(models.HeartbeatOut)
+@worker.doc(security="worker")
+def heartbeat(job_id: str, json_data: models.HeartbeatIn) -> Any:
+    """Keep a lease; learn of stops the ledger has not taken yet."""
+    now = services()
+    with now.db.write() as session:
+        jobs.heartbeat(session, job_id, json_data.lease, now.clock(), now.config.limits)
+        return {"stops": _stops(session), "cancel": False}
+
+
+def _stops(session: Session) -> list[dict[str, Any]]:
+    """Return signed stops on their way to the ledger; a worker honours them from any path."""
+    query = select(OutboxRow.submission).where(
+        col(OutboxRow.state) != "posted", col(OutboxRow.type).in_(STOPS)
+    )
+    return [dict(row) for row in session.exec(query).all()]
+
+
+@worker.get("/datasets/<dataset>/file")
+@worker.doc(security="worker", summary="Fetch ciphertext")
+def dataset_file(dataset: str) -> Response:
+    """Return a dataset's ciphertext; ranges are supported."""
+    return send_object(services().objects, uploads.dataset_object(services(), dataset))
+
+
+@worker.put("/jobs/<job_id>/objects/<name>")
+@worker.output(models.UploadOut)
+@worker.doc(security="worker", summary="Deliver an encrypted object")
+def deliver(job_id: str, name: str) -> Any:
+    """Store an encrypted object of an order under the newest lease only."""
+    now = services()
+    if name not in NAMES:
+        raise InputError(f"an object is one of {', '.join(NAMES)}")
+    fencing = request.args.get("lease", -1, type=int)
+    with now.db.write() as session:
+        order_id = _order_of(session, job_id, fencing)
+    body = body_stream(now.config.limits.object_bytes)
+    stored = uploads.put_announced(now, body, body_digest())
+    with now.db.write() as session:
+        # Looked at again: the lease may have been lost while the body was on its way.
+        _order_of(session, job_id, fencing)
+        uploads.keep_job_object(now, session, job_id, order_id, fencing, name, stored)
+    return {"dataset": order_id, "sha256": stored.sha256, "size": stored.size, "state": "staged"}
+
+
+def _order_of(session: Session, job_id: str, fencing: int) -> str:
+    job = jobs.held(session, job_id, fencing)
+    if job.order_id is None:
+        raise InputError("an ingest delivers no objects")
+    return job.order_id
+
+
+@worker.post("/jobs/<job_id>/outcome")
+@worker.input(models.OutcomeIn)
+@worker.output(models.DoneOut)
+@worker.doc(security="worker")
+def outcome(job_id: str, json_data: models.OutcomeIn) -> Any:
+    """Store how a job ended; the same outcome again is accepted and changes nothing."""
+    now = services()
+    try:
+        value = parse_value(Outcome, json_data.outcome).to_dict()
+    except TermsError as error:
+        raise InputError(str(error)) from None
+    with now.db.write() as session:
+        job = jobs.finish(session, job_id, json_data.lease, value)
+        if job is not None:
+            decisions.finished(now, session, job)
+    nudge()
+    return {"stored": job is not None}

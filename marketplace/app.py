@@ -1,0 +1,158 @@
+"""The composition root: the only place where the server's parts are put together.
+
+Blueprints and their routes: /api/v1 (clients), /worker/v1 (workers), /stripe (provider),
+/healthz, /openapi.json. Pages for people are a blueprint of their own and are registered here.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+from ledger import Follower, LedgerClient, LedgerError, TrustPolicy
+from marketplace.api.common import PROBLEM, install_errors, install_headers
+from marketplace.api.v1 import api
+from marketplace.api.webhook import webhook
+from marketplace.api.worker import worker
+from marketplace.broker import CelerySender
+from marketplace.config import MarketConfig, read_secret
+from marketplace.entries import load_signer
+from marketplace.errors import ConfigError
+from marketplace.objects import ObjectStore
+from marketplace.payments import Payments
+from marketplace.services import Services
+from marketplace.store import Database
+from marketplace.view import LedgerView
+
+LOG = logging.getLogger(__name__)
+JSON_BYTES = 1 << 20
+STRIPE_HOST = "https://api.stripe.com"
+
+
+def now_ms() -> int:
+    """Return the wall clock in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def compose(config: MarketConfig) -> Services:
+    """Open everything the configuration names. Raises ConfigError, UnavailableError."""
+    trust = _trust(config.trust_file)
+    signer = load_signer(config.signing_key_file)
+    if signer.public_key not in trust.pins.marketplace:
+        raise ConfigError(
+            f"the key in {config.signing_key_file} is not pinned as marketplace in "
+            f"{config.trust_file}; nobody would accept its entries"
+        )
+    db = Database(config.database_url)
+    db.migrate()
+    client = LedgerClient(config.ledger_url, read_secret(config.ledger_token_file, "ledger token"))
+    follower = Follower(client, trust, config.directory / "follower.json", True, now_ms)
+    return Services(
+        config=config,
+        db=db,
+        objects=ObjectStore.open(config.object_store_url),
+        ledger=client,
+        view=LedgerView(follower, now_ms),
+        payments=_payments(config),
+        signer=signer,
+        sender=CelerySender(config.broker_url, config.directory, str(config.port)),
+        trust=trust,
+        worker_token=read_secret(config.worker_token_file, "worker token"),
+        clock=now_ms,
+    )
+
+
+def _trust(path: Path) -> TrustPolicy:
+    try:
+        return TrustPolicy.load(path)
+    except LedgerError as error:
+        raise ConfigError(f"the trust policy cannot be used: {error}") from None
+
+
+def _payments(config: MarketConfig) -> Payments:
+    base = config.stripe.base_url
+    return Payments(
+        read_secret(config.stripe.key_file, "payment key"),
+        base_url=None if base == STRIPE_HOST else base,
+        webhook_secret=read_secret(config.stripe.webhook_secret_file, "webhook secret"),
+        success_url=f"{config.origin}/orders?paid=1",
+        cancel_url=f"{config.origin}/orders?cancelled=1",
+    )
+
+
+def create_app(services: Services) -> APIFlask:
+    """Return the WSGI app over these services."""
+    app = APIFlask("marketplace", title="Omic Market", version="1.0", docs_path=None)
+    app.extensions["omic"] = services
+    _configure(app)
+    install_errors(app)
+    install_headers(app, services.config)
+    limiter = _limiter(app, services.config)
+    for blueprint in (api, worker, webhook):
+        app.register_blueprint(blueprint)
+    limiter.exempt(worker)
+    limiter.exempt(webhook)
+    # Pages for people: app.register_blueprint(marketplace.web.blueprint) goes here.
+    app.get("/healthz")(app.doc(hide=True)(_healthz))
+    return app
+
+
+def _healthz() -> dict[str, str]:
+    """Say that the server answers."""
+    return {"status": "ok"}
+
+
+def _configure(app: APIFlask) -> None:
+    app.config.update(
+        MAX_CONTENT_LENGTH=JSON_BYTES,
+        OPENAPI_VERSION="3.1.0",
+        VALIDATION_ERROR_STATUS_CODE=400,
+        VALIDATION_ERROR_SCHEMA=PROBLEM_SCHEMA,
+        HTTP_ERROR_SCHEMA=PROBLEM_SCHEMA,
+        LOCAL_SPEC_PATH=None,
+    )
+    app.security_schemes = {
+        "session": {"type": "http", "scheme": "bearer", "description": "POST /api/v1/session"},
+        "worker": {"type": "http", "scheme": "bearer", "description": "the worker token"},
+    }
+    app.spec_processor(_problem_types)
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+def _problem_types(spec: Any) -> Any:
+    """State the media type of errors, and one default problem for every operation."""
+    answer = {
+        "description": "A problem (RFC 9457)",
+        "content": {PROBLEM: {"schema": PROBLEM_SCHEMA}},
+    }
+    for path in spec.get("paths", {}).values():
+        for operation in path.values():
+            responses = operation.get("responses", {})
+            for status, response in responses.items():
+                content = response.get("content", {})
+                if int(status) >= 400 and "application/json" in content:
+                    content[PROBLEM] = content.pop("application/json")
+            responses["default"] = answer
+    return spec
+
+
+def _limiter(app: APIFlask, config: MarketConfig) -> Limiter:
+    """Limit requests by address, in this process's memory: a brake, not a wall."""
+    return Limiter(
+        get_remote_address, app=app, default_limits=[config.rate_limit], storage_uri="memory://"
+    )

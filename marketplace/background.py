@@ -1,0 +1,178 @@
+"""The server's background work: two threads in every process, one leader among all processes.
+
+The follower thread keeps this process's ledger snapshot fresh. The worker thread acts only while
+its process holds the leader's lease in the database: outbox, decisions, refunds, settlement, jobs,
+expiry, sweeping. Every step is idempotent and backed by unique constraints, so that a leader that
+lost its lease in the middle of one does no harm.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlmodel import col
+
+from ledger import LedgerError
+from marketplace import decisions, jobs, money, order_service, outbox, settlement, uploads
+from marketplace.entries import new_id
+from marketplace.errors import MarketError
+from marketplace.services import Services
+from marketplace.store import Database
+from marketplace.tables import Leader
+from marketplace.view import Snapshot
+
+LOG = logging.getLogger(__name__)
+LEADER = "background"
+LEASE_MS = 10_000
+TICK_SECONDS = 0.25
+SYNC_SECONDS = 0.5
+SLOW_SYNC_SECONDS = 2.0
+SLOW_EVERY_MS = 15_000
+STOP_SECONDS = 10.0
+
+
+def lead(db: Database, holder: str, now: int) -> bool:
+    """Take or keep the leader's lease by compare-and-swap; tell whether we hold it."""
+    free = (col(Leader.holder) == holder) | (col(Leader.until) <= now)
+    with db.write() as session:
+        changed = session.execute(
+            update(Leader)
+            .where(col(Leader.name) == LEADER, free)
+            .values(holder=holder, until=now + LEASE_MS)
+        )
+        if changed.rowcount == 1:  # type: ignore[attr-defined]
+            return True
+        if session.get(Leader, LEADER) is not None:
+            return False
+    return _first_leader(db, holder, now)
+
+
+def _first_leader(db: Database, holder: str, now: int) -> bool:
+    try:
+        with db.write() as session:
+            session.add(Leader(name=LEADER, holder=holder, until=now + LEASE_MS))
+    except IntegrityError:
+        return False
+    return True
+
+
+def resign(db: Database, holder: str) -> None:
+    """Give the lease back, so that another process takes over at once."""
+    with db.write() as session:
+        session.execute(update(Leader).where(col(Leader.holder) == holder).values(until=0))
+
+
+@dataclass(slots=True)
+class Background:
+    """The threads; `start` and `stop` them. `run_once` is one round, for tests."""
+
+    services: Services
+    holder: str = field(default_factory=new_id)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _slow_at: int = 0
+    _erased_size: int = -1
+
+    def start(self) -> None:
+        """Start the threads."""
+        for name, target in (("follower", self._follow), ("leader", self._lead)):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop the threads after the step they are in, and give the lease back."""
+        self._stop.set()
+        self.services.nudge.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._step("resign", lambda: resign(self.services.db, self.holder))
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            fresh = self._step("follow", self.services.view.refresh)
+            self._stop.wait(SYNC_SECONDS if fresh else SLOW_SYNC_SECONDS)
+
+    def _lead(self) -> None:
+        while not self._stop.is_set():
+            self._step("lead", self._round)
+            self.services.nudge.wait(TICK_SECONDS)
+            self.services.nudge.clear()
+
+    def _round(self) -> None:
+        if lead(self.services.db, self.holder, self.services.clock()):
+            self.run_once()
+
+    def run_once(self) -> None:
+        """Do one round of everything that is due; each step fails alone."""
+        services = self.services
+        self._step("outbox", self.publish)
+        known = services.view.known()
+        if known is not None:
+            self._step("approve", lambda: decisions.approve_due(services, known))
+            self._step("review", lambda: decisions.review_due(services, known))
+            self._step("settle", lambda: settlement.settle_due(services, known))
+            self._step("ingest", lambda: decisions.ingest_due(services, known))
+            self._step("erase", lambda: self._erase(known))
+        self._step("refund", lambda: money.refund_due(services))
+        self._step("expire", self._expire)
+        self._step("jobs", self.sweep_jobs)
+        self._step("outbox", self.publish)
+        self._slow()
+
+    def publish(self) -> int:
+        """Send the outbox, and act on what the ledger took."""
+        now = self.services.clock()
+        return outbox.publish(
+            self.services.db,
+            self.services.ledger,
+            lambda session, row: order_service.posted(session, row, self.services.clock()),
+            now,
+        )
+
+    def sweep_jobs(self) -> None:
+        """Send due jobs to the workers; fail the orders of jobs that used up their attempts."""
+        services = self.services
+        with services.db.write() as session:
+            swept = jobs.sweep(session, services.clock(), services.config.limits)
+            for job_id in swept.exhausted:
+                decisions.exhausted(services, session, job_id)
+        for job_id in swept.send:
+            services.sender.send(job_id)
+
+    def _expire(self) -> None:
+        with self.services.db.write() as session:
+            order_service.expire_due(session, self.services.signer, self.services.clock())
+
+    def _erase(self, known: Snapshot) -> None:
+        if known.size != self._erased_size:
+            uploads.erase_gone(self.services, known.state)
+            self._erased_size = known.size
+
+    def _slow(self) -> None:
+        now = self.services.clock()
+        if now - self._slow_at < SLOW_EVERY_MS:
+            return
+        self._slow_at = now
+        self._step("payments", lambda: money.look_again(self.services))
+        self._step("uploads", lambda: uploads.sweep(self.services))
+
+    def _step(self, name: str, act: Callable[[], object]) -> bool:
+        """Run one step; what goes wrong is logged and tried again in the next round."""
+        try:
+            act()
+        except (MarketError, LedgerError) as error:
+            LOG.warning("background %s: %s", name, error)
+        except SQLAlchemyError as error:
+            # The statement's parameters could hold tokens; the type says enough.
+            LOG.warning("background %s: database: %s", name, type(error).__name__)
+        except Exception:
+            LOG.exception("background %s failed and is tried again", name)
+        else:
+            return True
+        return False

@@ -1,0 +1,158 @@
+"""What may be searched: counts of people by published facets and modality, in buckets only.
+
+Built from live consents of the ledger snapshot; it opens no data, and never counts exactly in
+public. The one place that says who may be in an order is `compute.resolve_scope`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compute import (
+    Claims,
+    ComputeError,
+    Purpose,
+    Release,
+    Scope,
+    ScopeResult,
+    bucket,
+    claims_from_attestations,
+    parse_purpose,
+    parse_release,
+    parse_scope,
+    resolve_scope,
+)
+from compute.queries import Query, parse_query, query_value
+from compute.queries import catalogue as query_families
+from ledger import State, TrustPolicy
+from marketplace.errors import InputError, UnavailableError
+from marketplace.view import Snapshot
+
+MAX_QUERY_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a researcher asks: purpose, query, scope and release, all parsed."""
+
+    purpose: Purpose
+    query: Query
+    scope: Scope
+    release: Release
+
+    @property
+    def family(self) -> str:
+        return self.query.family
+
+
+def parse_request(body: Mapping[str, Any]) -> Request:
+    """Parse {purpose, query, scope, release}. Raises InputError naming what is wrong."""
+    try:
+        request = Request(
+            parse_purpose(body["purpose"]),
+            parse_query(body["query"]),
+            parse_scope(body["scope"]),
+            parse_release(body["release"]),
+        )
+    except KeyError as error:
+        raise InputError(f"the request lacks the field {error}") from None
+    except ComputeError as error:
+        raise InputError(str(error)) from None
+    _check_fit(request)
+    return request
+
+
+def _check_fit(request: Request) -> None:
+    """Refuse before anybody pays what the worker would have to refuse. Raises InputError."""
+    query, scope = request.query, request.scope
+    missing = sorted(query.needs.modalities - set(scope.modalities))
+    if missing:
+        raise InputError(f"the query needs {', '.join(missing)} among the scope's modalities")
+    if scope.build not in (None, query.build):
+        raise InputError(f"the scope names {scope.build}, the query {query.build}; name one build")
+    if request.release.mode not in query_families()[query.family].modes:
+        raise InputError(f"{query.family} is not offered in {request.release.mode} mode")
+
+
+def claims_of(state: State, party: str, trust: TrustPolicy, now: int) -> Claims:
+    """Return what pinned attesters say of a party now, the newest statement of a claim counting."""
+    known = state.parties.get(party)
+    stated: dict[str, dict[str, Any]] = {}
+    for item in known.attestations if known is not None else ():
+        for claim, value in item.claims.items():
+            if trust.pins.may_attest(claim, item.attester):
+                stated.pop(claim, None)
+                if now < item.expires_at:
+                    said = {"value": value, "attester": item.attester}
+                    stated[claim] = {**said, "expires_at": item.expires_at}
+    return claims_from_attestations(party, stated)
+
+
+def people_for(
+    snapshot: Snapshot, request: Request, claims: Claims, *, now: int, order: str | None = None
+) -> ScopeResult:
+    """Return the people who may be in an order now, and the groups of reasons for the others.
+
+    Raises UnavailableError while no consent may be decided on this state of the ledger.
+    """
+    if (reason := snapshot.state.consent_blocked()) is not None:
+        raise UnavailableError(f"no consent can be decided on the ledger now: {reason}")
+    return resolve_scope(
+        snapshot.state, request.scope, request.purpose, claims, family=request.family,
+        release=request.release, now_ms=now, order=order,
+    )  # fmt: skip
+
+
+def left_out_buckets(result: ScopeResult) -> dict[str, str]:
+    """Return how many people each group of reasons leaves out, in buckets."""
+    return {group: bucket(n) for group, n in sorted(result.left_out.items()) if n}
+
+
+def canonical_query_value(query: Query) -> dict[str, Any]:
+    """Return the query as it goes into order.placed, defaults written out."""
+    return query_value(query)
+
+
+def overview(state: State, facets: Mapping[str, str]) -> dict[str, Any]:
+    """Return bucketed counts of people with live consents: all, by modality, by published facet.
+
+    facets: only people who publish these values. Unpublished attributes cannot be counted.
+    """
+    people = _people(state)
+    chosen = {
+        key: person
+        for key, person in people.items()
+        if all(person.facets.get(name) == value for name, value in facets.items())
+    }
+    modalities: Counter[str] = Counter(m for p in chosen.values() for m in p.modalities)
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for person in chosen.values():
+        for name, value in person.facets.items():
+            values[name][value] += 1
+    return {
+        "people": bucket(len(chosen)),
+        "modalities": {name: bucket(n) for name, n in sorted(modalities.items())},
+        "facets": {
+            name: {value: bucket(n) for value, n in sorted(counts.items())}
+            for name, counts in sorted(values.items())
+        },
+    }
+
+
+@dataclass(slots=True)
+class _Person:
+    modalities: set[str]
+    facets: dict[str, str]
+
+
+def _people(state: State) -> dict[tuple[str, str], _Person]:
+    people: dict[tuple[str, str], _Person] = {}
+    for grant in state.live_grants():
+        dataset = state.datasets.get(grant.dataset)
+        if dataset is None:
+            continue
+        person = people.setdefault((grant.owner, dataset.participant), _Person(set(), {}))
+        person.modalities.add(dataset.modality)
+        person.facets.update({k: v for k, v in grant.facets.items() if isinstance(v, str)})
+    return people

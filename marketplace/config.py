@@ -1,0 +1,199 @@
+"""Configuration of the marketplace server: config.toml in its directory, environment over it.
+
+Holds addresses, file names and limits; secrets stay in their files (mode 0600) and are read when
+the server is composed. Relative paths are relative to the server's directory.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketplace.errors import ConfigError
+
+ENVIRONMENT = {
+    "database_url": "OMIC_DATABASE_URL",
+    "broker_url": "OMIC_BROKER_URL",
+    "object_store_url": "OMIC_OBJECT_STORE_URL",
+}
+SIGNING_KEY_FILE = "signing.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in milliseconds."""
+
+    upload_bytes: int = 512 << 20
+    object_bytes: int = 256 << 20
+    session_ms: int = 12 * 3600_000
+    challenge_ms: int = 5 * 60_000
+    link_ms: int = 5 * 60_000
+    staged_ms: int = 24 * 3600_000
+    quote_ms: int = 30 * 60_000
+    payment_ms: int = 24 * 3600_000
+    owners_ms: int = 14 * 24 * 3600_000
+    lease_ms: int = 60_000
+    resend_ms: int = 15_000
+    attempts: int = 5
+    ingest_quiet_ms: int = 1_000
+    reviewers: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Published fees: compute in minor units per order, the platform's part in percent of data."""
+
+    compute: int = 500
+    platform_percent: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class StripeConfig:
+    """Where payments go: the development server, or Stripe's own address."""
+
+    base_url: str
+    key_file: Path
+    webhook_secret_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MarketConfig:
+    """Everything the server is told; see the directory contract for the keys of config.toml."""
+
+    directory: Path
+    port: int
+    public_url: str
+    database_url: str
+    object_store_url: str
+    broker_url: str
+    ledger_url: str
+    trust_file: Path
+    ledger_token_file: Path
+    worker_token_file: Path
+    stripe: StripeConfig
+    host: str = "127.0.0.1"
+    limits: Limits = field(default_factory=Limits)
+    fees: Fees = field(default_factory=Fees)
+    rate_limit: str = "12000 per minute"
+
+    @property
+    def signing_key_file(self) -> Path:
+        return self.directory / SIGNING_KEY_FILE
+
+    @property
+    def origin(self) -> str:
+        """Return what session challenges are bound to: the public URL without a last slash."""
+        return self.public_url.rstrip("/")
+
+
+def default_settings(port: int) -> dict[str, Any]:
+    """Return what `init` writes: the embedded layout on loopback."""
+    return {
+        "port": port,
+        "public_url": f"http://localhost:{port}",
+        "database_url": "sqlite:///marketplace.sqlite",
+        "object_store_url": "objects",
+        "broker_url": "filesystem://../broker",
+        "ledger_url": f"http://127.0.0.1:{port + 1}",
+        "trust_file": "../trust/trust.json",
+        "ledger_token_file": "ledger.token",
+        "worker_token_file": "worker.token",
+        "stripe": {
+            "base_url": f"http://127.0.0.1:{port + 2}",
+            "key_file": "stripe.key",
+            "webhook_secret_file": "stripe.webhook",
+        },
+    }
+
+
+def format_toml(settings: Mapping[str, Any]) -> str:
+    """Write settings (strings, integers, one level of tables) as TOML."""
+    plain = [f"{k} = {_toml(v)}" for k, v in settings.items() if not isinstance(v, Mapping)]
+    tables = [
+        "\n".join([f"\n[{name}]", *(f"{k} = {_toml(v)}" for k, v in table.items())])
+        for name, table in settings.items()
+        if isinstance(table, Mapping)
+    ]
+    return "\n".join([*plain, *tables]) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def load_config(directory: Path, environment: Mapping[str, str] | None = None) -> MarketConfig:
+    """Read config.toml and the OMIC_* overrides. Raises ConfigError naming the file and key."""
+    path = directory / "config.toml"
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is missing: run `python -m marketplace.server init --dir {directory}` first"
+        ) from None
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    environment = os.environ if environment is None else environment
+    for name, variable in ENVIRONMENT.items():
+        if chosen := environment.get(variable):
+            values[name] = chosen
+    try:
+        return _config(directory.absolute(), values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path} lacks a key or has one of a wrong kind: {error}") from None
+
+
+def _config(here: Path, values: Mapping[str, Any]) -> MarketConfig:
+    stripe = values["stripe"]
+    return MarketConfig(
+        directory=here,
+        port=int(values["port"]),
+        public_url=str(values["public_url"]),
+        database_url=_sqlite_here(str(values["database_url"]), here),
+        object_store_url=_path_here(str(values["object_store_url"]), here),
+        broker_url=str(values["broker_url"]),
+        ledger_url=str(values["ledger_url"]),
+        trust_file=here / values["trust_file"],
+        ledger_token_file=here / values["ledger_token_file"],
+        worker_token_file=here / values["worker_token_file"],
+        stripe=StripeConfig(
+            base_url=str(stripe["base_url"]),
+            key_file=here / stripe["key_file"],
+            webhook_secret_file=here / stripe["webhook_secret_file"],
+        ),
+        host=str(values.get("host", "127.0.0.1")),
+        limits=Limits(**values.get("limits", {})),
+        fees=Fees(**values.get("fees", {})),
+        rate_limit=str(values.get("rate_limit", "12000 per minute")),
+    )
+
+
+def _sqlite_here(url: str, here: Path) -> str:
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/"):
+        return f"{prefix}{here / url.removeprefix(prefix)}"
+    return url
+
+
+def _path_here(url: str, here: Path) -> str:
+    path = url.removeprefix("file://")
+    return url if "://" in path else str(here / path)
+
+
+def read_secret(path: Path, what: str) -> str:
+    """Read a secret's file. Raises ConfigError when it is missing or others may read it."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"the {what} cannot be read from {path}; put it there first") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"others may read the {what} in {path}; run: chmod 600 {path}")
+    if not text:
+        raise ConfigError(f"{path} is empty; it must hold the {what}")
+    return text

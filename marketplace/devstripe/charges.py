@@ -1,0 +1,92 @@
+"""Charges: what one attempt to take a card's money left.
+
+Spec: https://docs.stripe.com/api/charges.
+"""
+
+from marketplace.devstripe.cards import Card
+from marketplace.devstripe.store import Json, Unit, new_id
+
+
+def new_charge(unit: Unit, intent: Json, method: Json, card: Card) -> Json:
+    """Store the charge of one attempt: paid, or failed as the card says."""
+    ok = card.code is None
+    return unit.put(
+        {
+            "id": new_id("ch"),
+            "object": "charge",
+            "amount": intent["amount"],
+            "amount_captured": 0,
+            "amount_refunded": 0,
+            "application": None,
+            "application_fee": None,
+            "application_fee_amount": None,
+            "balance_transaction": None,
+            "billing_details": method["billing_details"],
+            "calculated_statement_descriptor": "TEST MONEY",
+            "captured": False,
+            "created": unit.now,
+            "currency": intent["currency"],
+            "customer": intent["customer"],
+            "description": intent["description"],
+            "disputed": False,
+            "failure_balance_transaction": None,
+            "failure_code": card.code,
+            "failure_message": None if ok else card.message,
+            "fraud_details": {},
+            "livemode": False,
+            "metadata": dict(intent["metadata"]),
+            "on_behalf_of": None,
+            "outcome": _outcome(card),
+            "paid": ok,
+            "payment_intent": intent["id"],
+            "payment_method": method["id"],
+            "payment_method_details": {"card": _charged(method["card"], intent), "type": "card"},
+            "receipt_email": intent["receipt_email"],
+            "receipt_number": None,
+            "receipt_url": None,
+            "refunded": False,
+            "review": None,
+            "shipping": None,
+            "source": None,
+            "source_transfer": None,
+            "statement_descriptor": intent["statement_descriptor"],
+            "statement_descriptor_suffix": None,
+            "status": "succeeded" if ok else "failed",
+            "transfer_data": None,
+            "transfer_group": intent["transfer_group"],
+        }
+    )
+
+
+def _charged(card: Json, intent: Json) -> Json:
+    return {
+        "amount_authorized": intent["amount"],
+        "authorization_code": None,
+        "brand": card["brand"],
+        "checks": card["checks"],
+        "country": card["country"],
+        "exp_month": card["exp_month"],
+        "exp_year": card["exp_year"],
+        "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
+        "installments": None,
+        "last4": card["last4"],
+        "mandate": None,
+        "network": card["brand"],
+        "three_d_secure": None,
+        "wallet": None,
+    }
+
+
+def _outcome(card: Card) -> Json:
+    ok = card.code is None
+    return {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network" if ok else "declined_by_network",
+        "reason": None if ok else card.decline_code,
+        "risk_level": "normal",
+        "seller_message": "Payment complete." if ok else "The bank declined the payment.",
+        "type": "authorized" if ok else "issuer_declined",
+    }

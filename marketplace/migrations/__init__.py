@@ -1,0 +1,1 @@
+"""Alembic migrations of the marketplace's database; run when the server starts."""

@@ -1,0 +1,174 @@
+"""What the marketplace knows of Stripe's objects: small frozen values, read from the SDK's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import stripe
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A page where an order can be paid; the payment intent may not exist before it is paid."""
+
+    session_id: str
+    url: str
+    payment_intent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutState:
+    """A session now. status: open, complete, expired; payment_status: paid, unpaid, ...."""
+
+    session_id: str
+    status: str
+    payment_status: str
+    amount: int
+    currency: str
+    payment_intent: str | None
+    order_id: str | None
+
+    @property
+    def is_paid(self) -> bool:
+        return self.status == "complete" and self.payment_status == "paid"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundState:
+    """A refund now. status: pending, requires_action, succeeded, failed, canceled."""
+
+    refund_id: str
+    status: str
+    amount: int
+    currency: str
+    payment_intent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """A connected account now: whether transfers reach it and whether it is paid out."""
+
+    account_id: str
+    details_submitted: bool
+    can_receive: bool
+    payouts_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferState:
+    """A transfer now."""
+
+    transfer_id: str
+    account: str
+    amount: int
+    reversed: int
+    currency: str
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One charge in Stripe's list, for reconciliation. `created` in seconds since 1970."""
+
+    charge_id: str
+    payment_intent: str | None
+    order_id: str | None
+    amount: int
+    refunded: int
+    currency: str
+    disputed: bool
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeState:
+    """A dispute now. status: needs_response, under_review, won, lost, ...."""
+
+    dispute_id: str
+    status: str
+    amount: int
+    currency: str
+    payment_intent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """A verified event, reduced to what may be trusted: which object to fetch again."""
+
+    id: str
+    type: str
+    object_id: str
+    order_id: str | None
+    payment_intent: str | None = None
+    account: str | None = None
+
+
+def id_of(value: Any) -> str | None:
+    """Return the id of a field that is an id, an expanded object or nothing."""
+    if value is None or isinstance(value, str):
+        return value
+    return str(value.id)
+
+
+def checkout_state_from(session: stripe.checkout.Session) -> CheckoutState:
+    return CheckoutState(
+        session.id,
+        str(session.status),
+        str(session.payment_status),
+        session.amount_total or 0,
+        session.currency or "",
+        id_of(session.payment_intent),
+        session.client_reference_id,
+    )
+
+
+def refund_state_from(refund: stripe.Refund) -> RefundState:
+    intent = id_of(refund.payment_intent)
+    return RefundState(refund.id, str(refund.status), refund.amount, refund.currency, intent)
+
+
+def account_state_from(account: stripe.Account) -> AccountState:
+    capabilities = account.to_dict().get("capabilities") or {}
+    return AccountState(
+        account.id,
+        bool(account.details_submitted),
+        capabilities.get("transfers") == "active",
+        bool(account.payouts_enabled),
+    )
+
+
+def transfer_state_from(transfer: stripe.Transfer) -> TransferState:
+    return TransferState(
+        transfer.id,
+        id_of(transfer.destination) or "",
+        transfer.amount,
+        transfer.amount_reversed,
+        transfer.currency,
+        transfer.transfer_group,
+    )
+
+
+def payment_from(charge: stripe.Charge) -> Payment:
+    return Payment(
+        charge.id,
+        id_of(charge.payment_intent),
+        charge.to_dict()["metadata"].get("order_id"),
+        charge.amount_captured,
+        charge.amount_refunded,
+        charge.currency,
+        charge.disputed,
+        charge.created,
+    )
+
+
+def webhook_event_from(event: dict[str, Any]) -> WebhookEvent:
+    about = event["data"]["object"]
+    intent = about.get("id") if about["object"] == "payment_intent" else about.get("payment_intent")
+    order = (about.get("metadata") or {}).get("order_id") or about.get("client_reference_id")
+    return WebhookEvent(
+        str(event["id"]),
+        str(event["type"]),
+        str(about.get("id") or ""),
+        order,
+        intent,
+        event.get("account"),
+    )

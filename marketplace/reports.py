@@ -1,0 +1,94 @@
+"""Read-only answers about orders, for the API and the pages."""
+
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from marketplace import decisions, order_service, outbox, uploads
+from marketplace.orders import OrderState
+from marketplace.services import Services
+from marketplace.tables import Job, Order
+
+
+def order_view(session: Session, order: Order) -> dict[str, Any]:
+    """Return an order as its researcher sees it."""
+    payload = order.payload
+    return {
+        "order": order.id,
+        "state": order.state,
+        "reason": order.reason,
+        "quote": order.quote_id,
+        **{name: payload[name] for name in ("query", "purpose", "scope", "release")},
+        "amount": order.amount,
+        "currency": order.currency,
+        "index": order.placed_index,
+        "access": order.access,
+        "deadline": order.deadline,
+        "created_at": order.created_at,
+        "changed_at": order.changed_at,
+        "objects": uploads.visible_objects(session, order.id),
+        "history": order_service.history(session, order.id),
+    }
+
+
+def orders_of(services: Services, researcher: str) -> list[dict[str, Any]]:
+    """Return a researcher's orders, newest first."""
+    with services.db.read() as session:
+        query = select(Order).where(col(Order.researcher) == researcher)
+        rows = session.exec(query.order_by(col(Order.created_at).desc()).limit(200)).all()
+        return [order_view(session, order) for order in rows]
+
+
+def one_order(services: Services, order_id: str, researcher: str) -> dict[str, Any]:
+    """Return one order of a researcher. Raises NotFoundError."""
+    with services.db.read() as session:
+        return order_view(session, order_service.owned(session, order_id, researcher))
+
+
+def reviews(services: Services, reviewer: str) -> list[dict[str, Any]]:
+    """Return the drafts that wait for reviewers, and what this reviewer decided."""
+    snapshot = services.view.snapshot()
+    with services.db.read() as session:
+        query = select(Order).where(
+            col(Order.state) == OrderState.RELEASING.value,
+            col(Order.access).is_(None),
+            col(Order.draft_commitment).is_not(None),
+        )
+        waiting = session.exec(query.order_by(col(Order.created_at))).all()
+    found = []
+    for order in waiting:
+        votes = decisions.votes_of(snapshot, order)
+        found.append(
+            {
+                "order": order.id,
+                "draft_commitment": order.draft_commitment,
+                "purpose": order.payload["purpose"],
+                "query": order.payload["query"],
+                "scope": order.payload["scope"],
+                "release": order.payload["release"],
+                "decided": len(votes),
+                "needed": services.config.limits.reviewers,
+                "mine": votes.get(reviewer),
+            }
+        )
+    return found
+
+
+def status(services: Services) -> dict[str, Any]:
+    """Return how the marketplace is doing: counts and sizes, nothing about anybody."""
+    snapshot = services.view.snapshot()
+    with services.db.read() as session:
+        orders = session.exec(select(Order.state, func.count()).group_by(col(Order.state))).all()
+        jobs = session.exec(
+            select(Job.kind, Job.state, func.count()).group_by(col(Job.kind), col(Job.state))
+        ).all()
+        queue = outbox.waiting(session)
+    return {
+        "ledger_size": snapshot.size,
+        "ledger_synced_at": snapshot.synced_at,
+        "undecidable": snapshot.state.undecidable,
+        "orders": {str(state): int(n) for state, n in orders},
+        "jobs": {f"{kind}.{state}": int(n) for kind, state, n in jobs},
+        "outbox": queue,
+        "test_money": not services.payments.is_live,
+    }

@@ -1,0 +1,36 @@
+"""What the server's parts share: one value made by `marketplace.app` and passed around."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ledger import TrustPolicy
+from marketplace.broker import JobSender
+from marketplace.config import MarketConfig
+from marketplace.entries import EntrySigner
+from marketplace.objects import ObjectStore
+from marketplace.outbox import Appender
+from marketplace.payments import Payments
+from marketplace.store import Database
+from marketplace.view import LedgerView
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every adapter of the server; clock gives Unix milliseconds.
+
+    `nudge` wakes the background work: set it after writing something it should act on.
+    """
+
+    config: MarketConfig
+    db: Database
+    objects: ObjectStore
+    ledger: Appender
+    view: LedgerView
+    payments: Payments
+    signer: EntrySigner
+    sender: JobSender
+    trust: TrustPolicy
+    worker_token: str
+    clock: Callable[[], int]
+    nudge: threading.Event = field(default_factory=threading.Event)

@@ -1,0 +1,241 @@
+"""Money after the answer: owners' shares and the settlement entry.
+
+The split follows the order's scope as compute reported it and the ledger recorded it, one equal
+part a person, never what the data says. The ledger gets totals and the root of salted leaves;
+only the owner learns its amount, with a proof.
+"""
+
+import hashlib
+import hmac
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from ledger import State, canonical, inclusion_proof, leaf_hash, tree_root
+from marketplace import book, book_store, jobs, order_service, outbox, uploads
+from marketplace.errors import MarketError
+from marketplace.orders import OrderEvent, OrderState
+from marketplace.services import Services
+from marketplace.tables import Job, Order, OutboxRow, Share
+from marketplace.view import Snapshot
+
+LOG = logging.getLogger(__name__)
+RELEASABLE = (OrderState.RUNNING, OrderState.RELEASING)
+RESULT_OBJECTS = ("result", "bundle", "auditor_bundle")
+
+
+class UnsettledError(MarketError):
+    """An outcome does not fit the ledger: nothing is paid until somebody has looked."""
+
+
+def share_leaf(salt: str, order: str, owner: str, amount: int, currency: str) -> bytes:
+    """Return HMAC-SHA256(salt, canonical share): 32 bytes, a leaf of the share tree."""
+    share = {"order": order, "owner": owner, "amount": amount, "currency": currency}
+    return hmac.new(bytes.fromhex(salt), canonical(share), hashlib.sha256).digest()
+
+
+def people_of(state: State, grants: Sequence[str]) -> Counter[str]:
+    """Return how many people each owner has in a scope given by grant ids.
+
+    A person is one participant of one owner, however many of its datasets are used.
+    Raises UnsettledError for an unknown grant.
+    """
+    people: set[tuple[str, str]] = set()
+    for grant_id in grants:
+        grant = state.grants.get(grant_id)
+        dataset = state.datasets.get(grant.dataset) if grant else None
+        if grant is None or dataset is None:
+            raise UnsettledError("the outcome names a grant the ledger does not hold")
+        people.add((grant.owner, dataset.participant))
+    return Counter(owner for owner, _participant in people)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What each owner gets, as rows in leaf order, and the root over their leaves."""
+
+    rows: tuple[Share, ...]
+    root: str
+
+
+def split_shares(order: Order, owners: Mapping[str, int], now: int) -> Settlement:
+    """Split the owners' part equally a person; leaves are sorted, so their order says nothing."""
+    amounts = book.split(order.owners_total, sorted(owners.items()))
+    salted = [(owner, amount, secrets.token_hex(32)) for owner, amount in amounts.items()]
+    leaves = sorted(
+        (share_leaf(salt, order.id, owner, amount, order.currency), owner, amount, salt)
+        for owner, amount, salt in salted
+    )
+    rows = tuple(
+        Share(
+            order_id=order.id, owner=owner, position=place, amount=amount,
+            currency=order.currency, salt=salt, created_at=now,
+        )
+        for place, (_leaf, owner, amount, salt) in enumerate(leaves)
+    )  # fmt: skip
+    root = tree_root(leaf_hash(leaf) for leaf, *_rest in leaves)
+    return Settlement(rows, root.hex())
+
+
+def settle_due(services: Services, snapshot: Snapshot) -> int:
+    """Settle every order whose answer is published on the ledger; return how many were decided."""
+    settled = 0
+    for order_id, outcome in _released(services):
+        if not _published(snapshot.state, order_id, outcome):
+            continue
+        try:
+            with services.db.write() as session:
+                _release(services, session, order_id, outcome)
+            with services.db.write() as session:
+                settled += _settle(services, session, snapshot.state, order_id, outcome)
+        except MarketError as error:
+            LOG.warning("order %s is not settled: %s", order_id, error)
+    return settled
+
+
+def _released(services: Services) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return orders whose job says released and which are not settled yet."""
+    states = [state.value for state in RELEASABLE]
+    with services.db.read() as session:
+        query = (
+            select(Job).join(Order).where(col(Order.state).in_(states), col(Job.state) == jobs.DONE)
+        )
+        found = session.exec(query).all()
+    return [
+        (str(job.order_id), job.outcome)
+        for job in found
+        if job.outcome is not None and job.outcome.get("state") == "released"
+    ]
+
+
+def _release(
+    services: Services, session: Session, order_id: str, outcome: Mapping[str, Any]
+) -> None:
+    """Let the researcher fetch an answer the ledger shows as published."""
+    order = order_service.locked_order(session, order_id)
+    if order.access is not None or order.state not in RELEASABLE:
+        return
+    order_service.advance(session, order, OrderEvent.RELEASE, now=services.clock())
+    order.access = str(outcome["access"])
+    session.add(order)
+    uploads.show_objects(session, order_id, RESULT_OBJECTS)
+
+
+def _settle(
+    services: Services, session: Session, state: State, order_id: str, outcome: Mapping[str, Any]
+) -> bool:
+    order = order_service.locked_order(session, order_id)
+    pending = outbox.decision_pending(session, order_id)
+    if order.state != OrderState.RELEASING or order.access is None or pending:
+        return False
+    owners = people_of(state, outcome.get("scope", ()))
+    check_scope(state, outcome, owners)
+    now = services.clock()
+    shares = split_shares(order, owners, now)
+    session.add_all(shares.rows)
+    session.flush()
+    book_store.record(session, _transaction(order, shares, now), order_id)
+    fields = settlement_fields(order, order.access, shares)
+    return order_service.decide(
+        session, services.signer, order, OrderEvent.SETTLE, now=now, fields=fields
+    )
+
+
+def _published(state: State, order_id: str, outcome: Mapping[str, Any]) -> bool:
+    """Tell whether the ledger shows result.published for this very access."""
+    known = state.orders.get(order_id)
+    result = known.result if known is not None else None
+    return result is not None and result.payload.get("access") == outcome.get("access")
+
+
+def check_scope(state: State, outcome: Mapping[str, Any], owners: Counter[str]) -> None:
+    """Check the people paid against the signed access entry. Raises UnsettledError."""
+    access = state.accesses.get(str(outcome["access"]))
+    if access is None:
+        raise UnsettledError("the outcome's access entry is not on the ledger")
+    people, grants = owners.total(), len(outcome.get("scope", ()))
+    recorded = access.payload["cohort_size"]
+    if not people or recorded not in (people, grants):
+        raise UnsettledError(
+            f"the outcome pays {people} people ({grants} grants), access.recorded says {recorded}"
+        )
+
+
+def settlement_fields(order: Order, access: str, shares: Settlement) -> dict[str, Any]:
+    """Return the fields of settlement.made: totals and a root, nobody's amount."""
+    return {
+        "access": access,
+        "gross": order.amount,
+        "platform_fee": order.platform_fee,
+        "compute_fee": order.compute_fee,
+        "owners_total": order.owners_total,
+        "currency": order.currency,
+        "shares": len(shares.rows),
+        "share_root": shares.root,
+    }
+
+
+def _transaction(order: Order, shares: Settlement, now: int) -> book.Transaction:
+    return book.order_settled(
+        order.id,
+        order.currency,
+        {row.owner: row.amount for row in shares.rows},
+        {
+            book.Account.PLATFORM_INCOME: order.platform_fee,
+            book.Account.COMPUTE_FEE: order.compute_fee,
+        },
+        time=book_store.moment(now),
+    )
+
+
+def shares_of(services: Services, owner: str) -> list[dict[str, Any]]:
+    """Return an owner's shares, each with what proves it against its settlement.made entry."""
+    with services.db.read() as session:
+        mine = session.exec(
+            select(Share).where(col(Share.owner) == owner).order_by(col(Share.id).desc())
+        ).all()
+        return [_with_proof(session, share) for share in mine]
+
+
+def _with_proof(session: Session, share: Share) -> dict[str, Any]:
+    rows = session.exec(
+        select(Share).where(col(Share.order_id) == share.order_id).order_by(col(Share.position))
+    ).all()
+    hashes = [
+        leaf_hash(share_leaf(row.salt, row.order_id, row.owner, row.amount, row.currency))
+        for row in rows
+    ]
+    return {
+        "order": share.order_id,
+        "amount": share.amount,
+        "currency": share.currency,
+        "salt": share.salt,
+        "index": share.position,
+        "size": len(rows),
+        "proof": [step.hex() for step in inclusion_proof(share.position, hashes)],
+        "share_root": tree_root(hashes).hex(),
+        "settlement_index": _settlement_index(session, share.order_id),
+        "at": share.created_at,
+    }
+
+
+def _settlement_index(session: Session, order_id: str) -> int | None:
+    query = select(OutboxRow.posted_index).where(
+        col(OutboxRow.order_id) == order_id, col(OutboxRow.event) == OrderEvent.SETTLE.value
+    )
+    return session.exec(query).first()
+
+
+def trial_balance(services: Services) -> dict[str, dict[str, int]]:
+    """Return the book's totals by currency and account, debits positive. Sums are zero."""
+    with services.db.read() as session:
+        totals = book.trial_balance(book_store.whole_book(session))
+    return {
+        currency: {account.value: amount for account, amount in accounts.items()}
+        for currency, accounts in totals.items()
+    }

@@ -1,0 +1,255 @@
+"""Datasets' ciphertext: staged by its owner, active only once the ledger says the same digest.
+
+Nothing is half-registered: an upload counts for nothing until `dataset.registered` commits to its
+SHA-256 and size, and is deleted if that never happens. The owner's key alone opens it.
+"""
+
+import logging
+from typing import IO
+
+from sqlmodel import Session, col, select
+
+from ledger import State
+from marketplace.entries import new_id
+from marketplace.errors import ConflictError, ForbiddenError, NotFoundError, TamperedError
+from marketplace.objects import Stored
+from marketplace.services import Services
+from marketplace.tables import DatasetFile, JobObject, StoredObject, Upload
+
+LOG = logging.getLogger(__name__)
+STAGED, ACTIVE, DOOMED = "staged", "active", "doomed"
+SWEEP_BATCH = 200
+
+
+def object_key() -> str:
+    """Return a fresh object key that says nothing about what it holds."""
+    name = new_id()
+    return f"{name[:2]}/{name}"
+
+
+def stage(services: Services, owner: str, dataset: str, body: IO[bytes], sha256: str) -> Stored:
+    """Store an upload that does not count yet; a newer one replaces it.
+
+    Raises TooLargeError, TamperedError, ConflictError, ForbiddenError.
+    """
+    _may_upload(services, owner, dataset)
+    key = _announce(services)
+    stored = services.objects.put(
+        key, body, limit=services.config.limits.upload_bytes, sha256=sha256
+    )
+    with services.db.write() as session:
+        _keep(session, stored, STAGED, services.clock())
+        row = session.get(Upload, dataset)
+        if row is not None:
+            if row.owner != owner:
+                raise ForbiddenError("another owner staged a dataset of this id; take a new id")
+            _doom(session, row.object_key)
+        row = row or Upload(dataset=dataset, owner=owner, object_key=key, created_at=0)
+        row.object_key, row.created_at = key, services.clock()
+        session.add(row)
+    return stored
+
+
+def _may_upload(services: Services, owner: str, dataset: str) -> None:
+    with services.db.read() as session:
+        if session.get(DatasetFile, dataset) is not None:
+            raise ConflictError("this dataset is registered already; take a new dataset id")
+        staged = session.get(Upload, dataset)
+    if staged is not None and staged.owner != owner:
+        raise ForbiddenError("another owner staged a dataset of this id; take a new id")
+
+
+def put_announced(services: Services, body: IO[bytes], sha256: str) -> Stored:
+    """Store a worker's object, written down before its bytes. Raises as `ObjectStore.put`."""
+    limit = services.config.limits.object_bytes
+    return services.objects.put(_announce(services), body, limit=limit, sha256=sha256)
+
+
+def _announce(services: Services) -> str:
+    """Write the object's key down before its bytes, so that a crash leaves nothing unswept."""
+    key = object_key()
+    with services.db.write() as session:
+        session.add(
+            StoredObject(key=key, sha256="", size=0, state=STAGED, created_at=services.clock())
+        )
+    return key
+
+
+def _keep(session: Session, stored: Stored, state: str, now: int) -> None:
+    row = session.get(StoredObject, stored.key)
+    if row is None:
+        row = StoredObject(key=stored.key, sha256="", size=0, state=state, created_at=now)
+    row.sha256, row.size, row.state = stored.sha256, stored.size, state
+    session.add(row)
+    session.flush()
+
+
+def _doom(session: Session, key: str) -> None:
+    row = session.get(StoredObject, key)
+    if row is not None:
+        row.state = DOOMED
+        session.add(row)
+
+
+def activate(services: Services, owner: str, dataset: str) -> DatasetFile:
+    """Make a staged upload count, once the ledger registers the dataset with the same digest.
+
+    Raises NotFoundError, ForbiddenError, TamperedError, UnavailableError.
+    """
+    with services.db.read() as session:
+        known = session.get(DatasetFile, dataset)
+    if known is not None and known.owner == owner:
+        return known
+    state = services.view.until(lambda snapshot: dataset in snapshot.state.datasets).state
+    registered = state.datasets[dataset]
+    if registered.owner != owner:
+        raise ForbiddenError("the ledger says that this dataset belongs to another party")
+    with services.db.write() as session:
+        return _activate(services, session, owner, dataset, registered)
+
+
+def _activate(
+    services: Services, session: Session, owner: str, dataset: str, registered: object
+) -> DatasetFile:
+    known = session.get(DatasetFile, dataset)
+    if known is not None:
+        return known
+    upload = session.get(Upload, dataset)
+    if upload is None or upload.owner != owner:
+        raise NotFoundError(f"nothing is staged for this dataset; PUT /uploads/{dataset} first")
+    stored = session.get(StoredObject, upload.object_key)
+    want = (getattr(registered, "ciphertext_sha256", ""), getattr(registered, "size", -1))
+    if stored is None or (stored.sha256, stored.size) != want:
+        raise TamperedError(
+            "the uploaded file is not the one the ledger registers (SHA-256 or length differ); "
+            "upload the registered file again"
+        )
+    stored.state = ACTIVE
+    row = DatasetFile(
+        dataset=dataset, owner=owner, object_key=stored.key, activated_at=services.clock()
+    )
+    session.add_all([stored, row])
+    session.delete(upload)
+    return row
+
+
+def dataset_object(services: Services, dataset: str) -> StoredObject:
+    """Return the object of an active dataset. Raises NotFoundError."""
+    with services.db.read() as session:
+        row = session.get(DatasetFile, dataset)
+        stored = session.get(StoredObject, row.object_key) if row and row.object_key else None
+    if stored is None:
+        raise NotFoundError("there is no ciphertext of this dataset here: unknown or erased")
+    return stored
+
+
+def keep_job_object(
+    services: Services, session: Session, job_id: str, order_id: str, fencing: int, name: str,
+    stored: Stored,
+) -> None:  # fmt: skip
+    """Note what a worker delivered; a later attempt's object takes the place of an earlier one."""
+    _keep(session, stored, STAGED, services.clock())
+    query = select(JobObject).where(
+        col(JobObject.order_id) == order_id, col(JobObject.name) == name
+    )
+    row = session.exec(query.with_for_update()).first()
+    if row is None:
+        row = JobObject(
+            order_id=order_id, job_id=job_id, fencing=fencing, name=name, object_key=stored.key
+        )
+    elif row.object_key != stored.key:
+        _doom(session, row.object_key)
+    row.job_id, row.fencing, row.object_key = job_id, fencing, stored.key
+    session.add(row)
+
+
+def show_objects(session: Session, order_id: str, names: tuple[str, ...]) -> None:
+    """Let delivered objects be fetched: called when the outcome that backs them is stored."""
+    query = select(JobObject).where(
+        col(JobObject.order_id) == order_id, col(JobObject.name).in_(names)
+    )
+    for row in session.exec(query).all():
+        row.visible = True
+        stored = session.get(StoredObject, row.object_key)
+        if stored is not None:
+            stored.state = ACTIVE
+            session.add(stored)
+        session.add(row)
+
+
+def drop_objects(session: Session, order_id: str) -> None:
+    """Delete what was delivered for an order that failed: no answer stays behind."""
+    for row in session.exec(select(JobObject).where(col(JobObject.order_id) == order_id)).all():
+        _doom(session, row.object_key)
+        session.delete(row)
+
+
+def visible_objects(session: Session, order_id: str) -> list[str]:
+    """Return the names of an order's objects that may be fetched."""
+    query = select(JobObject.name).where(
+        col(JobObject.order_id) == order_id, col(JobObject.visible)
+    )
+    return sorted(session.exec(query).all())
+
+
+def job_object(services: Services, order_id: str, name: str) -> StoredObject:
+    """Return a delivered object that may be fetched. Raises NotFoundError."""
+    with services.db.read() as session:
+        query = select(JobObject).where(
+            col(JobObject.order_id) == order_id,
+            col(JobObject.name) == name,
+            col(JobObject.visible),
+        )
+        row = session.exec(query).first()
+        stored = session.get(StoredObject, row.object_key) if row else None
+    if stored is None:
+        raise NotFoundError(f"the order has no {name} yet; look at its state with GET /orders/<id>")
+    return stored
+
+
+def sweep(services: Services) -> int:
+    """Delete uploads nobody activated in time, and objects that are doomed; return how many."""
+    before = services.clock() - services.config.limits.staged_ms
+    with services.db.write() as session:
+        for upload in session.exec(select(Upload).where(col(Upload.created_at) < before)).all():
+            _doom(session, upload.object_key)
+            session.delete(upload)
+        # Bytes announced or delivered whose transaction never came.
+        used = select(JobObject.object_key).union(select(Upload.object_key))
+        lost = select(StoredObject).where(
+            col(StoredObject.state) == STAGED,
+            col(StoredObject.created_at) < before,
+            col(StoredObject.key).not_in(used),
+        )
+        for row in session.exec(lost).all():
+            row.state = DOOMED
+            session.add(row)
+    return _delete_doomed(services)
+
+
+def _delete_doomed(services: Services) -> int:
+    with services.db.read() as session:
+        query = select(StoredObject.key).where(col(StoredObject.state) == DOOMED)
+        keys = session.exec(query.limit(SWEEP_BATCH)).all()
+    for key in keys:
+        services.objects.delete(key)
+        with services.db.write() as session:
+            row = session.get(StoredObject, key)
+            if row is not None and row.state == DOOMED:
+                session.delete(row)
+    return len(keys)
+
+
+def erase_gone(services: Services, state: State) -> int:
+    """Delete the ciphertext of datasets the ledger says are erased; return how many."""
+    gone = [dataset.id for dataset in state.datasets.values() if dataset.erased]
+    erased = 0
+    with services.db.write() as session:
+        query = select(DatasetFile).where(col(DatasetFile.state) == ACTIVE)
+        for row in session.exec(query.where(col(DatasetFile.dataset).in_(gone))).all():
+            if row.object_key is not None:
+                _doom(session, row.object_key)
+            row.state, row.object_key = "erased", None
+            session.add(row)
+            erased += 1
+    return erased

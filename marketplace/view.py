@@ -1,0 +1,146 @@
+"""What the marketplace sees of the ledger: one follower, verified, and snapshots for readers.
+
+A sync fetches, verifies and folds under a lock; readers get the last finished snapshot and never
+wait for the network. The marketplace judges offers and prices by it; whether data is opened is
+judged again by the compute worker, on its own follower.
+"""
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ledger import LedgerError, State
+from marketplace.errors import NotFoundError, UnavailableError
+
+LOG = logging.getLogger(__name__)
+WAIT_SECONDS = 8.0
+MAX_AGE_MS = 10_000
+POLL_SECONDS = 0.1
+
+
+class FollowerPort(Protocol):
+    """The part of `ledger.Follower` used here."""
+
+    state: State
+
+    def sync(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The folded ledger at one size; nobody changes `state` any more. synced_at: Unix ms."""
+
+    state: State
+    size: int
+    synced_at: int
+
+
+class LedgerView:
+    """One follower shared by the threads of this process."""
+
+    def __init__(self, follower: FollowerPort, clock: Callable[[], int]) -> None:
+        self._follower, self._clock = follower, clock
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+
+    def refresh(self) -> Snapshot:
+        """Follow the ledger to its newest checkpoint. Raises UnavailableError."""
+        asked = self._clock()
+        with self._lock:
+            try:
+                self._follower.sync()
+            except LedgerError as error:
+                raise UnavailableError(
+                    f"the ledger cannot be followed now ({error}); try again shortly"
+                ) from error
+            self._snapshot = self._next(asked)
+            return self._snapshot
+
+    def _next(self, asked: int) -> Snapshot:
+        size, last = self._follower.state.size, self._snapshot
+        if last is not None and last.size == size:
+            return Snapshot(last.state, size, asked)
+        return Snapshot(frozen_copy(self._follower.state), size, asked)
+
+    def known(self) -> Snapshot | None:
+        """Return the last snapshot, or None before the first."""
+        return self._snapshot
+
+    def fresh(self) -> Snapshot:
+        """Return a snapshot young enough to decide on. Raises UnavailableError."""
+        last = self._snapshot
+        young = last is not None and self._clock() - last.synced_at <= MAX_AGE_MS
+        return last if last is not None and young else self.refresh()
+
+    def snapshot(self) -> Snapshot:
+        """Return the last snapshot, following the ledger first if there is none yet."""
+        return self._snapshot or self.refresh()
+
+    def covering(self, index: int, seconds: float | None = None) -> Snapshot:
+        """Return a snapshot that includes a leaf index. Raises UnavailableError."""
+        return self.until(lambda snapshot: snapshot.size > index, seconds)
+
+    def until(self, ready: Callable[[Snapshot], bool], seconds: float | None = None) -> Snapshot:
+        """Follow the ledger until a snapshot is as wanted. Raises UnavailableError."""
+        deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
+        snapshot = self.snapshot()
+        while not ready(snapshot):
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "the ledger's published checkpoint does not show that entry yet; "
+                    "wait some seconds and send the request again"
+                )
+            snapshot = self.refresh()
+            if not ready(snapshot):
+                time.sleep(POLL_SECONDS)
+        return snapshot
+
+
+def frozen_copy(state: State) -> State:
+    """Return a copy for readers that later folding cannot reach; its records stay small copies."""
+    made = copy.copy(state)
+    made.grants = {key: copy.copy(grant) for key, grant in state.grants.items()}
+    made.datasets = {
+        key: _frozen_dataset(item, made.grants) for key, item in state.datasets.items()
+    }
+    made.parties = {
+        key: _frozen(item, "keys", "attestations") for key, item in state.parties.items()
+    }
+    made.offers = {key: copy.copy(offer) for key, offer in state.offers.items()}
+    parts = ("payments", "accesses", "reviews", "refusals", "withheld")
+    made.orders = {key: _frozen(order, *parts) for key, order in state.orders.items()}
+    made.accesses, made.compute_keys = dict(state.accesses), dict(state.compute_keys)
+    made.objections, made.missing = set(state.objections), set(state.missing)
+    made.violations = list(state.violations)
+    return made
+
+
+def _frozen(record: Any, *parts: str) -> Any:
+    """Copy a record and the containers it holds."""
+    made = copy.copy(record)
+    for part in parts:
+        setattr(made, part, copy.copy(getattr(record, part)))
+    return made
+
+
+def _frozen_dataset(dataset: Any, grants: Mapping[str, Any]) -> Any:
+    made = copy.copy(dataset)
+    if made.standing is not None:
+        made.standing = grants.get(made.standing.id, made.standing)
+    if made.per_order:
+        made.per_order = {order: grants.get(g.id, g) for order, g in made.per_order.items()}
+    return made
+
+
+def placed_order(snapshot: Snapshot, index: int) -> Mapping[str, Any]:
+    """Return the payload of the order.placed entry at a ledger index. Raises NotFoundError."""
+    for order in snapshot.state.orders.values():
+        if order.index == index:
+            return dict(order.payload)
+    raise NotFoundError(
+        f"the entry at ledger index {index} is not an order.placed entry the ledger accepted"
+    )

@@ -1,0 +1,135 @@
+"""Puts the pages onto the server: blueprint, templates' helpers, CSRF, headers, error pages."""
+
+import hashlib
+import logging
+import secrets
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request, url_for
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.routing import PathConverter
+
+from ledger import LedgerClient
+from marketplace.config import read_secret
+from marketplace.services import Services
+from marketplace.web import errors, glossary, text, words
+from marketplace.web.pages_ledger import add_ledger_pages
+from marketplace.web.pages_me import add_owner_pages
+from marketplace.web.pages_public import add_public_pages
+from marketplace.web.pages_research import add_research_pages
+from marketplace.web.pages_signin import add_signin_pages
+from marketplace.web.ports import EXTENSION, LedgerReader, Pages, pages
+from marketplace.web.sessions import current, refuse_other_sites
+
+LOG = logging.getLogger(__name__)
+HERE = Path(__file__).parent
+FORM_KEY_FILE = "web.secret"
+YEAR_SECONDS = 365 * 24 * 3600
+CSRF = CSRFProtect()
+
+
+class PagePath(PathConverter):
+    """A path that is no other face's: programs keep their own answers for unknown addresses."""
+
+    regex = "(?!(?:api|worker|stripe|assets)/|healthz|openapi)[^/].*?"
+
+
+def install(app: Flask, services: Services, ledger: LedgerReader | None = None) -> None:
+    """Register the pages on the server's app. ledger: how public leaves are read (no token)."""
+    reader = ledger or LedgerClient(services.config.ledger_url)
+    assets = {path.name: _digest(path) for path in (HERE / "static").iterdir()}
+    app.extensions[EXTENSION] = Pages(services, reader, services.clock(), assets)
+    _configure(app, services)
+    CSRF.init_app(app)
+    app.url_map.converters["page"] = PagePath
+    app.register_blueprint(make_blueprint())
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _configure(app: Flask, services: Services) -> None:
+    app.config.update(
+        # Other faces use bearer tokens; the pages' own hook checks every form of theirs.
+        WTF_CSRF_CHECK_DEFAULT=False,
+        # Our Referrer-Policy hides what this would compare; Sec-Fetch-Site is checked instead.
+        WTF_CSRF_SSL_STRICT=False,
+        WTF_CSRF_TIME_LIMIT=12 * 3600,
+        SESSION_COOKIE_NAME="omic-form",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=services.config.public_url.startswith("https://"),
+    )
+    if not app.secret_key:
+        app.secret_key = _secret(services.config.directory / FORM_KEY_FILE)
+
+
+def _secret(path: Path) -> str:
+    """Return the key that signs form tokens, making its file (mode 0600) at the first start."""
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(secrets.token_hex(32) + "\n")
+    except FileExistsError:
+        LOG.debug("the form key of an earlier start is used")
+    return read_secret(path, "form key")
+
+
+def make_blueprint() -> Blueprint:
+    """Return a fresh blueprint with every page."""
+    made = Blueprint(
+        "web", __name__, template_folder="templates", static_folder="static",
+        static_url_path="/assets",
+    )  # fmt: skip
+    made.before_request(refuse_other_sites)
+    made.before_request(_check_form)
+    made.after_request(_headers)
+    made.context_processor(_helpers)
+    made.record_once(_add_filters)
+    add_public_pages(made)
+    add_ledger_pages(made)
+    add_signin_pages(made)
+    add_owner_pages(made)
+    add_research_pages(made)
+    errors.add_error_pages(made)
+    return made
+
+
+def _check_form() -> None:
+    if request.method == "POST":
+        CSRF.protect()
+
+
+def _add_filters(state: Any) -> None:
+    state.app.jinja_env.filters["om_kinds"] = words.kinds_words
+    state.app.jinja_env.filters.update({f"om_{name}": f for name, f in text.FILTERS.items()})
+    state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
+
+
+def _headers(response: Response) -> Response:
+    """Keep pages out of shared caches; let versioned assets stay for a year."""
+    if request.endpoint == "web.static":
+        response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+    else:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+    return response
+
+
+def _helpers() -> dict[str, Any]:
+    services = pages().services
+    return {
+        "me": current(),
+        "asset": _asset,
+        "words": words,
+        "meanings": glossary.BY_SLUG,
+        "embedded": services.trust.embedded,
+        "test_money": not services.payments.is_live,
+        "origin": services.config.origin,
+        "now": services.clock(),
+    }
+
+
+def _asset(name: str) -> str:
+    return url_for("web.static", filename=name, v=pages().assets.get(name, ""))

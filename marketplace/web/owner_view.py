@@ -1,0 +1,147 @@
+"""View-models of an owner's dashboard, from the folded ledger and the owner's own shares. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from compute import ComputeError, describe, parse_terms
+from ledger import Dataset, Grant, State
+from marketplace.tables import Share
+from marketplace.web.job_view import JobRow, job_row
+from marketplace.web.words import MODALITY_MORE, Word, modality_words
+
+IN_FORCE = Word("In force", "good", "It can be used under these terms.")
+PAUSED = Word("Paused", "wait", "Nothing uses it until you resume.")
+STOPPED = Word("Withdrawn", "stop", "Nothing can use it any more.")
+OBJECTED = Word("Opted out", "stop", "You opted out of everything.")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentCard:
+    """One consent; terms: the exact terms in plain sentences."""
+
+    grant: str
+    index: int
+    modality: str
+    state: Word
+    live: bool
+    facets: tuple[tuple[str, str], ...]
+    terms: tuple[str, ...]
+    per_order: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCard:
+    """One dataset; size in bytes."""
+
+    dataset: str
+    modality: str
+    more: str
+    size: int
+    build: str
+    index: int
+    state: Word
+    erased: bool
+    consents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of the owner's data that was paid; at: Unix ms; job: None for an unknown order."""
+
+    order: str
+    amount: int
+    currency: str
+    at: int
+    job: JobRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Everything on the page; earned: minor units by currency."""
+
+    datasets: tuple[DatasetCard, ...]
+    consents: tuple[ConsentCard, ...]
+    uses: tuple[Use, ...]
+    earned: tuple[tuple[str, int], ...]
+    objected: bool
+
+    @property
+    def live(self) -> int:
+        """Return how many consents are in force."""
+        return sum(card.live for card in self.consents)
+
+
+def dashboard(state: State, owner: str, shares: Iterable[Share], now: int) -> Dashboard:
+    """Return an owner's page; now: Unix ms."""
+    party = state.parties.get(owner)
+    datasets = [state.datasets[name] for name in (party.datasets if party else ())]
+    grants = [grant for grant in state.grants.values() if grant.owner == owner]
+    uses = tuple(_use(state, share, now) for share in shares)
+    earned: Counter[str] = Counter()
+    for use in uses:
+        earned[use.currency] += use.amount
+    return Dashboard(
+        tuple(_dataset(state, dataset, grants) for dataset in datasets),
+        tuple(_consent(state, grant) for grant in reversed(grants)),
+        uses,
+        tuple(sorted(earned.items())),
+        owner in state.objections,
+    )
+
+
+def _dataset(state: State, dataset: Dataset, grants: Sequence[Grant]) -> DatasetCard:
+    live = sum(g.dataset == dataset.id and state.in_force(g) for g in grants)
+    if dataset.erased:
+        word = Word("Erased", "stop", "Only an empty commitment is left.")
+    elif dataset.replaced:
+        word = Word("Replaced", "calm", "A newer file took its place.")
+    elif live:
+        word = Word("Consented", "good", "It can be used under your terms.")
+    else:
+        word = Word("Private", "calm", "Nobody but you can open it.")
+    return DatasetCard(
+        dataset.id,
+        modality_words(dataset.modality),
+        MODALITY_MORE.get(dataset.modality, ""),
+        dataset.size,
+        str(dataset.format.get("build") or ""),
+        dataset.index,
+        word,
+        dataset.erased,
+        live,
+    )
+
+
+def _consent(state: State, grant: Grant) -> ConsentCard:
+    dataset = state.datasets.get(grant.dataset)
+    if grant.stopped_at is not None:
+        word = STOPPED
+    elif grant.owner in state.objections:
+        word = OBJECTED
+    else:
+        word = IN_FORCE if grant.paused_at is None else PAUSED
+    return ConsentCard(
+        grant.id,
+        grant.index,
+        modality_words(dataset.modality) if dataset else "Erased dataset",
+        word,
+        state.in_force(grant),
+        tuple(sorted((str(k), str(v)) for k, v in grant.facets.items())),
+        terms_words(grant),
+        grant.order is not None,
+    )
+
+
+def terms_words(grant: Grant) -> tuple[str, ...]:
+    """Return a grant's terms in sentences; terms that cannot be read allow nothing, and say so."""
+    try:
+        return tuple(describe(parse_terms(grant.terms)))
+    except ComputeError:
+        return ("These terms cannot be read, so they allow nothing.",)
+
+
+def _use(state: State, share: Share, now: int) -> Use:
+    order = state.orders.get(share.order_id)
+    job = None if order is None else job_row(state, order, now)
+    return Use(share.order_id, share.amount, share.currency, share.created_at, job)

@@ -1,0 +1,33 @@
+"""The owner's own page. It shows and explains; what needs a key is done by the owner's client."""
+
+from flask import Blueprint, render_template
+from sqlmodel import col, select
+
+from marketplace.services import Services
+from marketplace.tables import Share
+from marketplace.web import sessions
+from marketplace.web.owner_view import dashboard as view_of
+from marketplace.web.ports import pages
+
+SHOWN_USES = 100
+
+
+def add_owner_pages(made: Blueprint) -> None:
+    """Add /me."""
+    made.add_url_rule("/me", "dashboard", dashboard)
+
+
+@sessions.require("owner")
+def dashboard() -> str:
+    """Show my datasets, consents, uses and earnings."""
+    services, owner = pages().services, sessions.me().party
+    state = services.view.snapshot().state
+    view = view_of(state, owner, shares_of(services, owner), services.clock())
+    return render_template("web/me.html", view=view, shown_uses=SHOWN_USES)
+
+
+def shares_of(services: Services, owner: str) -> list[Share]:
+    """Return an owner's shares, newest first, without their proofs (the client checks those)."""
+    with services.db.read() as session:
+        query = select(Share).where(col(Share.owner) == owner).order_by(col(Share.id).desc())
+        return list(session.exec(query).all())

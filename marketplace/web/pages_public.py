@@ -1,0 +1,145 @@
+"""Pages for everyone: what this is, how it works, words, catalogue, job log, status, trust file."""
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlmodel import col, func, select
+
+from ledger import State
+from marketplace import catalogue as market_catalogue
+from marketplace import reports
+from marketplace.errors import InputError, NotFoundError, UnavailableError
+from marketplace.services import Services
+from marketplace.tables import Job
+from marketplace.web import glossary as words
+from marketplace.web import job_view
+from marketplace.web.ports import pages
+from marketplace.web.witnessed import newest_or_none
+
+PER_PAGE = 25
+WORKER_QUIET_MS = 120_000
+
+
+def add_public_pages(made: Blueprint) -> None:
+    """Add the pages that need no sign-in."""
+    made.add_url_rule("/", "home", home)
+    made.add_url_rule("/how-it-works", "how", how)
+    made.add_url_rule("/glossary", "glossary", glossary)
+    made.add_url_rule("/trust.json", "trust", trust)
+    made.add_url_rule("/catalogue", "catalogue", catalogue)
+    made.add_url_rule("/jobs", "jobs", jobs)
+    made.add_url_rule("/jobs/<order>", "job", job)
+    made.add_url_rule("/status", "status", status)
+    made.add_url_rule("/favicon.ico", "favicon", favicon)
+
+
+def home() -> str:
+    """Say in one screen what this is, for whom, and how to begin."""
+    services = pages().services
+    checkpoint = newest_or_none(pages().ledger, services.trust, services.clock())
+    state = state_or_none(services)
+    people = None if state is None else _overview(state, {})["people"]
+    answered = 0 if state is None else sum(o.result is not None for o in state.orders.values())
+    return render_template("web/home.html", checkpoint=checkpoint, people=people, answered=answered)
+
+
+def state_or_none(services: Services) -> State | None:
+    """Return the followed state, or None while the ledger cannot be followed."""
+    try:
+        return services.view.snapshot().state
+    except UnavailableError:
+        return None
+
+
+def how() -> str:
+    """Explain the idea in plain words."""
+    return render_template("web/how.html")
+
+
+def glossary() -> str:
+    """List the words."""
+    return render_template("web/glossary.html", meanings_list=words.MEANINGS)
+
+
+def trust() -> Response:
+    """Serve the public trust file as it lies on disk. Raises UnavailableError."""
+    try:
+        body = pages().services.config.trust_file.read_bytes()
+    except OSError:
+        raise UnavailableError("the trust file cannot be read now; try again") from None
+    response = Response(body, content_type="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def favicon() -> ResponseReturnValue:
+    """Send old browsers to the icon."""
+    return redirect(url_for("web.static", filename="icon.svg"), 301)
+
+
+def _overview(state: State, facets: dict[str, str]) -> dict[str, Any]:
+    key = ("catalogue", state.size, *sorted(facets.items()))
+    return dict(pages().memo.get(key, lambda: market_catalogue.overview(state, facets)))
+
+
+def catalogue() -> str:
+    """Show bucketed counts by modality and published facet, narrowed by facets if asked."""
+    state = pages().services.view.snapshot().state
+    everyone = _overview(state, {})
+    facets = {k: v for k, v in request.args.items() if v}
+    for name, value in facets.items():
+        if value not in everyone["facets"].get(name, {}):
+            raise InputError("nobody published this; choose from the lists of the catalogue")
+    return render_template(
+        "web/catalogue.html", everyone=everyone, chosen=_overview(state, facets), facets=facets
+    )
+
+
+def jobs() -> str:
+    """Show every order ever placed, newest first."""
+    services = pages().services
+    state = services.view.snapshot().state
+    number = _page_number(request.args.get("page", "1"))
+    total = len(state.orders)
+    found = job_view.job_rows(state, services.clock(), (number - 1) * PER_PAGE, PER_PAGE)
+    last = max(1, -(-total // PER_PAGE))
+    return render_template("web/jobs.html", jobs=found, page=number, last=last, total=total)
+
+
+def _page_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 8) or int(text) < 1:
+        raise InputError("page must be a whole number from 1")
+    return int(text)
+
+
+def job(order: str) -> str:
+    """Show one order as the ledger shows it. Raises NotFoundError."""
+    services = pages().services
+    state = services.view.snapshot().state
+    found = state.orders.get(order)
+    if found is None:
+        raise NotFoundError("the ledger shows no order of this id")
+    view = job_view.job_view(state, found, services.clock())
+    return render_template("web/job.html", job=view)
+
+
+def status() -> str:
+    """Show how the system is doing: checkpoint, witnesses, processes, queue."""
+    services, now = pages().services, pages().services.clock()
+    try:
+        report: dict[str, Any] | None = reports.status(services)
+    except UnavailableError:
+        report = None
+    seen = worker_seen(services)
+    return render_template(
+        "web/status.html", report=report, trust_policy=services.trust, seen=seen,
+        worker_quiet=seen is None or now - seen > WORKER_QUIET_MS, started=pages().started_at,
+        checkpoint=newest_or_none(pages().ledger, services.trust, now),
+    )  # fmt: skip
+
+
+def worker_seen(services: Services) -> int | None:
+    """Return when a compute worker last reported on a job (Unix ms), or None."""
+    with services.db.read() as session:
+        return session.exec(select(func.max(col(Job.heartbeat_at)))).one()

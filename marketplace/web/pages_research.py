@@ -1,0 +1,167 @@
+"""The researcher's and reviewer's pages: orders, one order, dry run, drafts to review.
+
+Answers are served as the ciphertext they are; only the researcher's client can open them.
+"""
+
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from sqlmodel import col, select
+
+from compute import ComputeError
+from marketplace import catalogue, money, order_service, quotes, reports, uploads
+from marketplace.api.common import send_object
+from marketplace.errors import InputError, NotFoundError
+from marketplace.services import Services
+from marketplace.tables import Payment, Quote
+from marketplace.web import sessions
+from marketplace.web.dry_run_form import FAMILIES, Form, empty_form, read_form, request_of
+from marketplace.web.log_view import pretty
+from marketplace.web.order_view import order_page
+from marketplace.web.ports import pages
+
+DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
+DEFAULT_REGION = "local"
+
+
+def add_research_pages(made: Blueprint) -> None:
+    """Add /research, /orders/<order>, /dry-run and /reviews."""
+    made.add_url_rule("/research", "research", research)
+    made.add_url_rule("/orders", "orders", orders)
+    made.add_url_rule("/orders/<order>", "order", order)
+    made.add_url_rule("/orders/<order>/state.json", "order_state", order_state_json)
+    made.add_url_rule("/orders/<order>/pay", "pay", pay, methods=["POST"])
+    made.add_url_rule("/orders/<order>/cancel", "cancel", cancel, methods=["POST"])
+    made.add_url_rule("/orders/<order>/download/<name>", "download", download)
+    made.add_url_rule("/dry-run", "dry_run", dry_run)
+    made.add_url_rule("/dry-run", "dry_run_post", dry_run_post, methods=["POST"])
+    made.add_url_rule("/reviews", "reviews", reviews)
+
+
+@sessions.require("researcher")
+def research() -> str:
+    """Show my orders."""
+    services, party = pages().services, sessions.me().party
+    claims = services.view.snapshot().state.claims(party, services.clock())
+    found = reports.orders_of(services, party)
+    return render_template("web/research.html", orders=found, claims=claims)
+
+
+def orders() -> ResponseReturnValue:
+    """Lead back from the payment page."""
+    return redirect(url_for("web.research"), 303)
+
+
+@sessions.require("researcher")
+def order(order: str) -> str:
+    """Show one order of mine. Raises NotFoundError."""
+    services = pages().services
+    found = reports.one_order(services, order, sessions.me().party)
+    view = order_page(found, quote_items(services, found["quote"]), payments_of(services, order))
+    return render_template("web/order.html", view=view, query=pretty(found["query"]))
+
+
+@sessions.require("researcher")
+def order_state_json(order: str) -> Response:
+    """Say an order's state, so that its page can tell when it changed."""
+    found = reports.one_order(pages().services, order, sessions.me().party)
+    return jsonify({"state": found["state"]})
+
+
+def quote_items(services: Services, quote: str) -> list[dict[str, Any]]:
+    """Return the items of a quote."""
+    with services.db.read() as session:
+        row = session.get(Quote, quote)
+    return [] if row is None else list(row.body["items"])
+
+
+def payments_of(services: Services, order: str) -> list[Payment]:
+    """Return an order's payments, oldest first."""
+    with services.db.read() as session:
+        query = select(Payment).where(col(Payment.order_id) == order)
+        return list(session.exec(query.order_by(col(Payment.created_at))).all())
+
+
+@sessions.require("researcher")
+def pay(order: str) -> ResponseReturnValue:
+    """Go to the payment company's page. Raises ConflictError, NotFoundError."""
+    payment = money.checkout(pages().services, order, sessions.me().party)
+    return redirect(payment.checkout_url, 303)
+
+
+@sessions.require("researcher")
+def cancel(order: str) -> ResponseReturnValue:
+    """Cancel an order of mine. Raises ConflictError, NotFoundError."""
+    services, party = pages().services, sessions.me().party
+    with services.db.write() as session:
+        order_service.owned(session, order, party)
+        row = order_service.locked_order(session, order)
+        order_service.cancel(session, services.signer, row, services.clock())
+    services.nudge.set()
+    return redirect(url_for("web.order", order=order), 303)
+
+
+@sessions.require("researcher")
+def download(order: str, name: str) -> Response:
+    """Send an encrypted result or bundle. Raises NotFoundError."""
+    services = pages().services
+    if name not in DOWNLOADS:
+        raise NotFoundError("there is nothing of that name to download")
+    reports.one_order(services, order, sessions.me().party)
+    response = send_object(services.objects, uploads.job_object(services, order, name))
+    filename = f"{order[:8]}.{DOWNLOADS[name]}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response
+
+
+@sessions.require("researcher")
+def dry_run() -> str:
+    """Show the empty form of one query family."""
+    return _form_page(empty_form(request.args.get("family", "")))
+
+
+@sessions.require("researcher")
+def dry_run_post() -> Response:
+    """Answer a dry run on the form's own page; what is wrong is said there too."""
+    services, party = pages().services, sessions.me().party
+    form = empty_form("")
+    try:
+        form = read_form(request.form)
+        wanted = request_of(form, region_of(services))
+        answer = quotes.dry_run(services, party, wanted)
+    except (InputError, ComputeError) as error:
+        return make_response(_form_page(form, error=str(error)), 400)
+    return make_response(_form_page(form, answer=answer, wanted=pretty(wanted)))
+
+
+def region_of(services: Services) -> str:
+    """Return the region where compute works now: that of its newest published key."""
+    keys = services.view.snapshot().state.compute_keys.values()
+    return max(keys, key=lambda key: key.index).region if keys else DEFAULT_REGION
+
+
+def _form_page(form: Form, **more: Any) -> str:
+    state = pages().services.view.snapshot().state
+    published = pages().memo.get(("catalogue", state.size), lambda: catalogue.overview(state, {}))[
+        "facets"
+    ]
+    return render_template(
+        "web/dry_run.html", form=form, families=FAMILIES, published=published, **more
+    )
+
+
+@sessions.require("reviewer")
+def reviews() -> str:
+    """Show the drafts that wait for reviewers."""
+    found = reports.reviews(pages().services, sessions.me().party)
+    return render_template("web/reviews.html", waiting=found)

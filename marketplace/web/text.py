@@ -1,0 +1,93 @@
+"""How values look on a page: money, times, sizes, ids. Pure; times are Unix ms, shown in UTC."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+SIGNS = {"gbp": "£", "eur": "€", "usd": "$"}
+_STEPS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+def money(amount: int, currency: str) -> str:
+    """Format minor units, e.g. £12.50 or 12.50 CHF."""
+    sign = SIGNS.get(currency)
+    text = f"{abs(amount) // 100:,}.{abs(amount) % 100:02d}"
+    minus = "\N{MINUS SIGN}" if amount < 0 else ""
+    return f"{minus}{sign}{text}" if sign else f"{minus}{text} {currency.upper()}"
+
+
+def when(ms: int) -> Markup:
+    """Format a moment as a <time> element, e.g. 23 Nov 2026, 14:36 UTC."""
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    text = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+
+
+def ago(ms: int, now: int) -> str:
+    """Say how long ago a moment was, coarsely."""
+    seconds = max(0, (now - ms) // 1000)
+    if seconds < 60:
+        return f"{seconds} s ago"
+    for length, name in _STEPS:
+        if seconds >= length:
+            n = seconds // length
+            return f"{n} {name}{'' if n == 1 else 's'} ago"
+    return "just now"
+
+
+def size(n: int) -> str:
+    """Format a number of bytes with decimal units."""
+    value = float(n)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{n} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def number(n: int) -> str:
+    """Format a whole number with thousands separated."""
+    return f"{n:,}"
+
+
+def people(bucket: str) -> str:
+    """Say a public bucket in words: <20 is "fewer than 20", 50-99 is "50 to 99"."""
+    if bucket.startswith("<"):
+        return f"fewer than {bucket[1:]}"
+    low, dash, high = bucket.partition("-")
+    return (
+        f"{number(int(low))} to {number(int(high))}"
+        if dash
+        else ("nobody yet" if low == "0" else low)
+    )
+
+
+def short(value: str) -> Markup:
+    """Shorten an id or digest for a line of text; the whole of it stays on hover."""
+    if len(value) <= 14:
+        return Markup("<code>{}</code>").format(value)
+    return Markup('<code title="{}">{}…{}</code>').format(value, value[:8], value[-4:])
+
+
+def mono(value: str) -> Markup:
+    """Show an id or digest whole, letting it break anywhere."""
+    return Markup('<code class="whole">{}</code>').format(escape(value))
+
+
+def plain(code: str) -> str:
+    """Turn a code such as by_researcher into words."""
+    return code.replace("_", " ").replace(".", ": ")
+
+
+FILTERS: dict[str, Any] = {
+    "money": money,
+    "when": when,
+    "ago": ago,
+    "bytes": size,
+    "number": number,
+    "people": people,
+    "short": short,
+    "mono": mono,
+    "plain": plain,
+}

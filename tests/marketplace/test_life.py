@@ -1,0 +1,239 @@
+"""An order's whole life over HTTP, with the simulated ledger and payment provider."""
+
+import hashlib
+import hmac
+
+from market_world import ASK, SCOPE, Party, digest
+
+from ledger import canonical, leaf_hash, verify_inclusion
+
+
+def test_paid_order_is_approved_run_published_and_settled(world):
+    owners = [world.owner(price=200) for _ in range(3)]
+    researcher = world.researcher()
+    order = world.place(researcher)
+    assert world.state(researcher, order) == "awaiting_payment"
+    world.pay(researcher, order)
+    assert world.state(researcher, order) == "approved"
+    access = world.answer(order, owners)
+    world.turn()
+    assert world.state(researcher, order) == "settled"
+    assert world.ledger.types(order) == [
+        "order.placed",
+        "payment.received",
+        "order.approved",
+        "access.recorded",
+        "result.published",
+        "settlement.made",
+    ]
+    settled = world.ledger.state.orders[order].settlement.payload
+    assert settled["access"] == access
+    assert settled["shares"] == 3
+    assert world.services.db is not None
+    got = world.http.get(f"/api/v1/orders/{order}/objects/result", headers=researcher.auth)
+    assert got.data == b"encrypted"
+    assert world.follower.state.violations == []
+
+
+def test_each_owner_sees_its_share_with_a_proof_against_the_ledger(world):
+    owners = [world.owner() for _ in range(5)]
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    world.answer(order, owners)
+    world.turn()
+    settled = world.ledger.state.orders[order].settlement
+    total = 0
+    for owner in owners:
+        answer = world.http.get("/api/v1/me/shares", headers=owner.auth)
+        (share,) = answer.json["shares"]
+        value = {"order": order, "owner": owner.id, "amount": share["amount"], "currency": "gbp"}
+        leaf = hmac.new(bytes.fromhex(share["salt"]), canonical(value), hashlib.sha256).digest()
+        verify_inclusion(
+            share["index"],
+            settled.payload["shares"],
+            leaf_hash(leaf),
+            [bytes.fromhex(step) for step in share["proof"]],
+            bytes.fromhex(settled.payload["share_root"]),
+        )
+        assert share["settlement_index"] == settled.index
+        total += share["amount"]
+    assert total == settled.payload["owners_total"]
+
+
+def test_the_draft_waits_for_two_reviewers_then_a_release_job_is_made(world):
+    owners = [world.owner() for _ in range(2)]
+    researcher, reviewers = world.researcher(), [world.reviewer(), world.reviewer()]
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    job = world.job()
+    access = world.record_access(order, owners)
+    assert world.deliver(job, "draft", b"a draft").status_code == 200
+    scope = [owner.grant for owner in owners]
+    commitment = "2" * 64
+    world.outcome(
+        job, state="awaiting_review", access=access, scope=scope, draft_commitment=commitment
+    )
+    assert world.state(researcher, order) == "releasing"
+    listed = world.http.get("/api/v1/reviews", headers=reviewers[0].auth).json["reviews"]
+    assert [(one["order"], one["draft_commitment"]) for one in listed] == [(order, commitment)]
+    draft = world.http.get(f"/api/v1/orders/{order}/objects/draft", headers=reviewers[0].auth)
+    assert draft.data == b"a draft"
+    world.review(reviewers[0], order, commitment)
+    sent = len(world.sender.sent)
+    world.turn()
+    assert len(world.sender.sent) == sent
+    world.review(reviewers[1], order, commitment)
+    world.turn()
+    release = world.job("release")
+    world.publish(order, access)
+    for name in ("result", "bundle", "auditor_bundle"):
+        world.deliver(release, name)
+    world.outcome(
+        release, state="released", access=access, scope=scope, result_sha256=digest(b"encrypted")
+    )
+    world.turn()
+    assert world.state(researcher, order) == "settled"
+    auditor = world.sign_in(world.auditor)
+    bundle = world.http.get(f"/api/v1/orders/{order}/objects/auditor_bundle", headers=auditor.auth)
+    assert bundle.status_code == 200
+
+
+def test_a_rejected_draft_fails_the_order_and_the_money_goes_back(world):
+    owners = [world.owner()]
+    researcher, reviewer = world.researcher(), world.reviewer()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    job = world.job()
+    access = world.record_access(order, owners)
+    world.deliver(job, "draft")
+    world.outcome(job, state="awaiting_review", access=access, draft_commitment="3" * 64)
+    world.review(reviewer, order, "3" * 64, "reject")
+    world.turn()
+    assert world.state(researcher, order) == "refunded"
+    gone = world.http.get(f"/api/v1/orders/{order}/objects/draft", headers=reviewer.auth)
+    assert gone.status_code == 404
+
+
+def test_a_result_is_not_handed_out_before_the_ledger_shows_it(world):
+    owners = [world.owner()]
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    job = world.job()
+    access = world.record_access(order, owners)
+    world.deliver(job, "result")
+    world.outcome(
+        job, state="released", access=access, scope=[owners[0].grant], result_sha256="0" * 64
+    )
+    world.turn()
+    assert world.state(researcher, order) == "running"
+    path = f"/api/v1/orders/{order}/objects/result"
+    assert world.http.get(path, headers=researcher.auth).status_code == 404
+    world.publish(order, access)
+    world.turn()
+    assert world.state(researcher, order) == "settled"
+    assert world.http.get(path, headers=researcher.auth).data == b"encrypted"
+
+
+def test_nobody_left_in_scope_refuses_the_order_and_refunds_it(world):
+    owner, researcher = world.owner(), world.researcher()
+    order = world.place(researcher)
+    world.withdraw(owner)
+    world.pay(researcher, order)
+    world.turn()
+    assert world.state(researcher, order) == "refunded"
+    assert world.ledger.types(order)[-2:] == ["order.refused", "payment.refunded"]
+
+
+def test_a_failed_job_refunds_exactly_once(world):
+    world.owner()
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    world.payments.fail_after = 1
+    world.outcome(world.job(), state="failed", code="internal")
+    world.turn(5)
+    assert world.state(researcher, order) == "refunded"
+    assert len(world.payments.refunds) == 1
+    assert world.ledger.types(order).count("payment.refunded") == 1
+    status = world.http.get("/api/v1/status").json
+    assert status["outbox"] == {"pending": 0, "refused": 0}
+
+
+def test_a_cancelled_order_that_was_paid_meanwhile_is_refunded(world):
+    world.owner()
+    researcher = world.researcher()
+    order = world.place(researcher)
+    session = world.checkout(researcher, order)
+    answer = world.http.post(f"/api/v1/orders/{order}/cancel", headers=researcher.auth)
+    assert answer.status_code == 200
+    world.turn()
+    assert world.state(researcher, order) == "cancelled"
+    world.webhook(world.payments.pay(session))
+    world.turn()
+    assert world.state(researcher, order) == "refunded"
+    types = world.ledger.types(order)
+    assert types[1:] == ["order.cancelled", "payment.received", "payment.refunded"]
+
+
+def test_an_unpaid_order_expires(world):
+    world.owner()
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.clock.forward(world.services.config.limits.payment_ms + 1)
+    world.turn()
+    world.sign_in(researcher)
+    assert world.state(researcher, order) == "expired"
+    assert (
+        world.http.post(f"/api/v1/orders/{order}/checkout", headers=researcher.auth).status_code
+        == 409
+    )
+
+
+def test_a_lost_webhook_is_made_up_by_asking_again(world):
+    world.owner()
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.payments.pay(world.checkout(researcher, order))
+    world.clock.forward(60_000)
+    world.turn()
+    assert world.state(researcher, order) == "approved"
+
+
+def test_another_researcher_sees_nothing_of_an_order(world):
+    world.owner()
+    researcher, other = world.researcher(), world.researcher()
+    order = world.place(researcher)
+    for method, path in (
+        ("get", f"/api/v1/orders/{order}"),
+        ("post", f"/api/v1/orders/{order}/checkout"),
+        ("post", f"/api/v1/orders/{order}/cancel"),
+    ):
+        assert getattr(world.http, method)(path, headers=other.auth).status_code == 404
+    assert world.http.get("/api/v1/orders", headers=other.auth).json["orders"] == []
+
+
+def test_facets_narrow_the_scope_and_show_only_buckets(world):
+    for population in ("CEU", "CEU", "YRI"):
+        world.owner(population)
+    researcher = world.researcher()
+    seen = world.http.get("/api/v1/catalogue").json
+    assert seen["people"] == "<20"
+    assert seen["facets"]["population"] == {"CEU": "<20", "YRI": "<20"}
+    scope = {**SCOPE, "facets": {"population": ["XXX"]}}
+    dry = world.http.post(
+        "/api/v1/dry-run", json={**ASK, "scope": scope}, headers=researcher.auth
+    ).json
+    assert dry["people"] == "0"
+    assert dry["price"] is None
+    assert dry["left_out"] == {"facets": "<20"}
+
+
+def test_a_stranger_cannot_sign_in(world):
+    party = Party()
+    challenge = world.http.post("/api/v1/session/challenge", json={"party": party.id}).json
+    body = {"party": party.id, **challenge, "public_key": "AAAA", "signature": "AAAA"}
+    answer = world.http.post("/api/v1/session", json=body)
+    assert answer.status_code == 401
+    assert answer.content_type == "application/problem+json"

@@ -1,0 +1,167 @@
+"""Every page in a real browser, wide and narrow, light and dark: no sideways scroll, no error in
+the console, no request elsewhere, no accessibility violation. Needs Chromium."""
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
+CHROMIUM = shutil.which("chromium")
+SIZES = [(1280, "light"), (390, "light"), (390, "dark")]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on this machine"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def served(lively_world):
+    """The lively market behind a real HTTP server; yields (address, world, who)."""
+    from waitress import create_server
+
+    world, who = lively_world
+    server = create_server(world.app, host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}", world, who
+    server.close()
+    thread.join(timeout=5)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def visitors(served, chromium):
+    """Signed-in browser states by role, each made by following a one-time link."""
+    base, world, who = served
+    states = {None: None}
+    for role in ("owner", "researcher", "reviewer"):
+        context = chromium.new_context()
+        page = context.new_page()
+        page.goto(f"{base}/signin#{world.link(who[role])}")
+        page.wait_for_url(lambda url: "signin" not in url)
+        states[role] = context.storage_state()
+        context.close()
+    return states
+
+
+def pages_of(who, world):
+    orders = who["orders"]
+    personal = next(r.index for r in world.ledger.records if r.leaf.type == "consent.withdrawn")
+    public = [
+        "/", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin",
+        "/login/" + "x" * 43, f"/ledger/{personal}", f"/jobs/{orders['settled']}",
+        f"/ledger/{world.ledger.state.orders[orders['settled']].index}",
+    ]  # fmt: skip
+    research = ["/research", "/dry-run", "/dry-run?family=cis_association"]
+    research += [f"/orders/{orders[name]}" for name in ("settled", "running", "unpaid", "failed")]
+    return [
+        *((None, path) for path in public),
+        ("owner", "/me"),
+        ("reviewer", "/reviews"),
+        *(("researcher", path) for path in research),
+    ]
+
+
+def look(page, base, path):
+    """Visit one page, open what is folded, and return what is wrong with it."""
+    wrong = []
+    page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+    page.on(
+        "request",
+        lambda request: request.url.startswith(base) or wrong.append(f"request: {request.url}"),
+    )
+    answer = page.goto(base + path)
+    if answer.status != 200:
+        wrong.append(f"status {answer.status}")
+    wrong += examine(page)
+    return [f"{path}: {one}" for one in wrong]
+
+
+def examine(page):
+    """Return sideways scroll and accessibility violations of the page as it stands."""
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    wrong = []
+    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+        wrong.append("scrolls sideways")
+    page.evaluate(AXE)
+    options = json.dumps({"runOnly": TAGS})
+    found = page.evaluate(f"axe.run(document, {options}).then((r) => r.violations)")
+    return wrong + [f"axe {v['id']}: {v['nodes'][0]['html'][:160]}" for v in found]
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_every_page_is_clean(served, chromium, visitors, width, scheme):
+    base, world, who = served
+    wrong = []
+    for role, path in pages_of(who, world):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme,
+            storage_state=visitors[role],
+        )  # fmt: skip
+        wrong += look(context.new_page(), base, path)
+        context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_error_pages_and_the_dry_runs_answer_are_accessible(served, chromium, visitors, width):
+    base, _world, _who = served
+    context = chromium.new_context(
+        viewport={"width": width, "height": 900}, storage_state=visitors["researcher"]
+    )
+    page = context.new_page()
+    page.goto(base + "/nothing")
+    assert examine(page) == []
+    page.goto(base + "/dry-run")
+    page.get_by_label("Project name").fill("Allele frequencies")
+    page.get_by_role("button", name="Estimate").click()
+    page.get_by_role("heading", name="The estimate").wait_for()
+    assert examine(page) == []
+    page.get_by_label("A region").check()
+    page.get_by_role("button", name="Estimate").click()
+    page.get_by_role("alert").wait_for()
+    assert examine(page) == []
+    context.close()
+
+
+def test_pages_work_without_javascript(served, chromium):
+    base, world, who = served
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(base + "/signin")
+    page.get_by_label("Or paste the link").fill(world.link(who["owner"]))
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="My datasets").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="A consent is a key.").wait_for()
+    context.close()
+
+
+def test_the_keyboard_reaches_the_content_first(served, chromium):
+    base, _world, _who = served
+    page = chromium.new_page()
+    page.goto(base + "/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.close()

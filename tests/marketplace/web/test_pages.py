@@ -1,0 +1,157 @@
+"""Every page, with much in it and with nothing: it renders, leaks nothing, obeys the CSP."""
+
+import re
+
+import pytest
+from web_world import post
+
+PUBLIC = ["/", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin"]
+INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle\s*=|\son[a-z]+\s*=|javascript:", re.I)
+ELSEWHERE = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//""", re.I)
+
+
+def addresses(who):
+    orders = who["orders"]
+    return {
+        None: [*PUBLIC, "/ledger/3", f"/jobs/{orders['settled']}", f"/jobs/{orders['failed']}"],
+        "owner": ["/me"],
+        "researcher": [
+            "/research", "/dry-run", "/dry-run?family=cis_association",
+            *(f"/orders/{order}" for order in orders.values()),
+        ],
+        "reviewer": ["/reviews"],
+    }  # fmt: skip
+
+
+def check_page(answer):
+    assert answer.status_code == 200, answer.text
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert not INLINE.search(answer.text)
+    assert not ELSEWHERE.search(answer.text)
+    assert len(re.findall(r"<h1[ >]", answer.text)) == 1
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+    assert len(answer.data) < 300_000
+
+
+def test_every_page_renders_with_realistic_data(lively_world):
+    world, who = lively_world
+    for role, paths in addresses(who).items():
+        client = world.browser(who[role] if role else None)
+        for path in paths:
+            check_page(client.get(path))
+
+
+def test_every_page_renders_with_nothing_in_it(fresh):
+    owner = fresh.sign_in(fresh.register(type(fresh.auditor)(), "owner"))
+    people = [
+        (None, PUBLIC),
+        (owner, ["/me"]),
+        (fresh.researcher(), ["/research", "/dry-run"]),
+        (fresh.reviewer(), ["/reviews"]),
+        (fresh.sign_in(fresh.auditor), ["/ledger"]),
+    ]
+    for party, paths in people:
+        client = fresh.browser(party)
+        for path in paths:
+            check_page(client.get(path))
+
+
+def test_pages_say_that_money_and_witnesses_are_stand_ins(fresh):
+    assert "Test money" in fresh.http.get("/").text
+    assert "stand-ins" in fresh.http.get("/").text
+
+
+def test_a_signed_in_page_never_links_to_personal_ids(lively_world):
+    world, who = lively_world
+    page = world.browser(who["owner"]).get("/me").text
+    links = re.findall(r'(?:href|action)="([^"]*)"', page)
+    owner = who["owner"]
+    for secret in (owner.id, owner.dataset, owner.grant):
+        assert not any(secret in link for link in links)
+    assert owner.grant in page  # within the withdraw command
+
+
+def test_an_owner_sees_its_own_consents_and_uses_only(lively_world):
+    world, who = lively_world
+    page = world.browser(who["owner"]).get("/me").text
+    for words in ("In force", "Paused", "Withdrawn", "Allele frequencies", "£3.71"):
+        assert words in page
+    others = [g.id for g in world.ledger.state.grants.values() if g.owner != who["owner"].id]
+    assert not any(grant in page for grant in others)
+
+
+def test_personal_entries_show_their_commitment_only(lively_world):
+    world, _who = lively_world
+    index = next(r.index for r in world.ledger.records if r.leaf.type == "consent.granted")
+    record = world.ledger.records[index]
+    page = world.http.get(f"/ledger/{index}").text
+    assert record.leaf.commitment.hex() in page
+    for hidden in (record.entry.payload["owner"], record.entry.payload["grant"]):
+        assert hidden not in page
+
+
+def test_public_counts_are_buckets(lively_world):
+    world, who = lively_world
+    page = world.http.get(f"/jobs/{who['orders']['settled']}").text
+    assert "of fewer than 20 people" in page
+    assert "20 to 49" in world.http.get("/catalogue").text
+
+
+def test_the_catalogue_narrows_by_published_facets_only(lively_world):
+    world, _who = lively_world
+    assert "fewer than 20" in world.http.get("/catalogue?population=YRI").text
+    assert world.http.get("/catalogue?diagnosis=x").status_code == 400
+    assert world.http.get("/catalogue?population=GBR").status_code == 400
+
+
+def test_the_trust_file_is_served_as_it_is(fresh):
+    answer = fresh.http.get("/trust.json")
+    assert answer.data == fresh.trust.format()
+    assert answer.content_type == "application/json"
+
+
+def test_status_says_when_the_ledger_is_stale_or_gone(fresh):
+    fresh.reader.awake = (0, 1)
+    assert "not on the newest checkpoint" in fresh.http.get("/status").text
+    fresh.reader.age = 60
+    assert "too old to decide" in fresh.http.get("/status").text
+    fresh.reader.silent = fresh.follower.silent = True
+    page = fresh.http.get("/status")
+    assert page.status_code == 200
+    assert "cannot be reached or believed" in page.text
+    assert "not reachable" in fresh.http.get("/").text
+
+
+def test_a_forged_checkpoint_is_not_believed(fresh):
+    fresh.reader.awake = (2,)  # one of three is no majority
+    assert "cannot be reached or believed" in fresh.http.get("/status").text
+    assert fresh.http.get("/ledger").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/ledger/999999", "/jobs/" + "0" * 32, "/a/b/c"])
+def test_unknown_addresses_have_a_friendly_page(fresh, path):
+    answer = fresh.http.get(path)
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_programs_keep_problem_documents(fresh):
+    answer = fresh.http.get("/api/v1/nothing")
+    assert answer.status_code == 404
+    assert answer.content_type == "application/problem+json"
+
+
+def test_what_breaks_has_a_page_without_its_cause(fresh):
+    fresh.reader.checkpoint = lambda: 1 / 0
+    fresh.app.config["PROPAGATE_EXCEPTIONS"] = False
+    answer = fresh.http.get("/ledger")
+    assert answer.status_code == 500
+    assert "Something broke on our side" in answer.text
+    assert "division" not in answer.text
+
+
+def test_a_form_without_a_token_is_refused(fresh):
+    assert fresh.http.post("/signin", data={"code": "x"}).status_code == 400
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert post(fresh.http, "/signin", {"code": "x"}, headers=headers).status_code == 403

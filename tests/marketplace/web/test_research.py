@@ -1,0 +1,111 @@
+"""The researcher's pages: dry run, paying, cancelling, downloading."""
+
+import json
+from html import unescape
+
+from web_world import post, purpose
+
+from marketplace.catalogue import parse_request
+from marketplace.web.dry_run_form import empty_form, request_of
+
+BASE = {"family": "genotype_counts", "primary": "HMB", "build": "GRCh37", "variants": "all",
+        "mode": "trusted", "rho": "1/100", "project": "A <b>study</b>"}  # fmt: skip
+
+
+def request_on(page):
+    text = page.split('aria-label="The request as JSON"><code>')[1].split("</code>")[0]
+    return json.loads(unescape(text))
+
+
+def test_a_dry_run_answers_in_buckets_and_gives_the_request(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    page = post(client, "/dry-run", BASE)
+    assert page.status_code == 200
+    assert "20 to 49" in page.text
+    assert "&lt;b&gt;study" in page.text
+    assert "<b>study" not in page.text
+    assert parse_request(request_on(page.text)).purpose.project == "A <b>study</b>"
+
+
+def test_left_out_people_have_reasons(lively_world):
+    world, who = lively_world
+    page = post(world.browser(who["researcher"]), "/dry-run",
+                {**BASE, "facet:population": ["CEU"]}).text  # fmt: skip
+    assert "did not publish the population" in page
+
+
+def test_the_association_form_makes_a_valid_request(lively_world):
+    world, who = lively_world
+    fields = {**BASE, "family": "cis_association", "gene": "ENSG00000100266.11", "chrom": "22",
+              "start": "43,000,000", "end": "43100000", "window": "1000000",
+              "covariates": "PC1, population"}  # fmt: skip
+    page = post(world.browser(who["researcher"]), "/dry-run", fields)
+    assert page.status_code == 200, page.text
+    assert "Their terms" in page.text or "no data" in page.text.lower()
+
+
+def test_what_is_wrong_is_said_on_the_form_and_nothing_typed_is_lost(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    fields = {**BASE, "variants": "region", "region": "chr22:1-2", "project": "Kept text"}
+    page = post(client, "/dry-run", fields)
+    assert page.status_code == 400
+    assert 'role="alert"' in page.text
+    assert 'value="Kept text"' in page.text
+    assert 'value="chr22:1-2"' in page.text
+
+
+def test_the_first_form_stands_for_a_valid_request():
+    request = request_of(empty_form("genotype_counts"), "local")
+    assert parse_request(request).scope.modalities == ("genotypes",)
+
+
+def test_paying_leads_to_the_payment_page_and_cancelling_cancels(fresh):
+    for _ in range(3):
+        fresh.owner()
+    researcher = fresh.researcher()
+    order = fresh.place(researcher, purpose=purpose("Mine"))
+    client = fresh.browser(researcher)
+    page = client.get(f"/orders/{order}").text
+    assert "Waiting for payment" in page
+    paid = post(client, f"/orders/{order}/pay", {}, page=f"/orders/{order}")
+    assert paid.status_code == 303
+    assert paid.location.startswith("http://stripe.test/")
+    cancelled = post(client, f"/orders/{order}/cancel", {}, page=f"/orders/{order}")
+    assert cancelled.status_code == 303
+    fresh.turn()
+    assert "Cancelled" in client.get(f"/orders/{order}").text
+    again = post(client, f"/orders/{order}/pay", {}, page="/signin")
+    assert again.status_code == 409
+
+
+def test_a_result_is_downloaded_as_the_ciphertext_it_is(lively_world):
+    world, who = lively_world
+    order = who["orders"]["settled"]
+    client = world.browser(who["researcher"])
+    answer = client.get(f"/orders/{order}/download/result")
+    assert answer.data == b"encrypted"
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert client.get(f"/orders/{order}/download/auditor_bundle").status_code == 404
+    assert client.get(f"/orders/{who['orders']['running']}/download/result").status_code == 404
+
+
+def test_a_failed_order_shows_its_refund(lively_world):
+    world, who = lively_world
+    page = world.browser(who["researcher"]).get(f"/orders/{who['orders']['failed']}").text
+    assert "The money went back" in page
+    assert "Refunded" in page
+
+
+def test_an_order_page_can_watch_its_state(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    answer = client.get(f"/orders/{who['orders']['running']}/state.json")
+    assert answer.json == {"state": "running"}
+
+
+def test_a_reviewer_sees_the_draft_that_waits(lively_world):
+    world, who = lively_world
+    page = world.browser(who["reviewer"]).get("/reviews").text
+    assert f"omic review approve {who['orders']['draft']}" in page
