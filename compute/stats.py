@@ -13,7 +13,6 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -138,5 +137,8 @@ def _solve(
     se[usable] = np.sqrt(left / df * inverse[:, 0, 0]) * spread / scale[usable, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         t[usable] = beta[usable] / se[usable]
+    # Loaded here: the marketplace reads the catalogue and never computes a statistic.
+    from scipy.special import stdtr
+
     p[usable] = 2.0 * stdtr(df, -np.abs(t[usable]))
     return Fit(beta, se, t, p, reason)

@@ -9,14 +9,13 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine, Text, create_engine, event
+from sqlalchemy import Engine, Text, create_engine, event, inspect, text
 from sqlmodel import Field, SQLModel
 
 from compute.errors import ComputeError
 
 SQLITE_WAIT_MS = 30_000
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class StoreStateError(ComputeError):
@@ -130,8 +129,27 @@ def _on_begin(connection: Any) -> None:
 
 
 def upgrade(url: str) -> None:
-    """Bring the database to the newest migration."""
+    """Bring the database to the newest migration (alembic is loaded only when there is one)."""
+    if _is_newest(url):
+        return
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["url"] = url
     command.upgrade(config, "head")
+
+
+def _is_newest(url: str) -> bool:
+    """Tell whether the database already has the newest migration, without loading alembic."""
+    newest = max(path.stem.split("_")[0] for path in (_MIGRATIONS / "versions").glob("0*.py"))
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            query = text("SELECT version_num FROM alembic_version")
+            return connection.execute(query).scalar() == newest
+    finally:
+        engine.dispose()

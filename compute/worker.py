@@ -12,19 +12,18 @@ import os
 import resource
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compute.broker import QUEUE, TASK, make_app
 from compute.config import default_settings, format_toml, load_config
 from compute.errors import ComputeError
 from compute.keys import create_keys
-from compute.worker_ports import Workshop
-from compute.worker_run import run_job
-from compute.worker_start import build_workshop, clock_ms, open_for_work, wait_for_ledger
-from compute.worker_stops import follow
 from ledger import LedgerError, b64
+
+if TYPE_CHECKING:
+    from compute.worker_ports import Workshop
 
 TEND_S = 2.0
 USAGE = 2
@@ -60,7 +59,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
 def init(directory: Path, region: str) -> int:
     """Create keys and a default configuration; print the public part as one JSON line."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keys = create_keys(directory, region, clock_ms())
+    keys = create_keys(directory, region, time.time_ns() // 1_000_000)
     path = directory / "config.toml"
     if not path.exists():
         path.write_text(format_toml(default_settings(directory, region)))
@@ -75,6 +74,10 @@ def init(directory: Path, region: str) -> int:
 
 def run(directory: Path) -> int:
     """Replay the ledger, then serve jobs until SIGTERM."""
+    # Loaded here and not above: `init` only makes keys and should not wait for the engine.
+    from compute.worker_run import run_job
+    from compute.worker_start import build_workshop, open_for_work, wait_for_ledger
+
     config = load_config(directory)
     shop = build_workshop(config)
     wait_for_ledger(shop)
@@ -95,6 +98,8 @@ def run(directory: Path) -> int:
 
 def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> int:
     """Give every job id from the broker to `handle`, one at a time, until SIGTERM."""
+    from compute.broker import QUEUE, TASK, make_app
+
     app = make_app(broker_url, directory)
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
@@ -115,8 +120,10 @@ def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> in
     return int(worker.exitcode or 0)
 
 
-def _tend(shop: Workshop, busy: threading.Lock, ended: threading.Event) -> None:
+def _tend(shop: "Workshop", busy: threading.Lock, ended: threading.Event) -> None:
     """Between jobs, follow the log: what was withdrawn is destroyed without waiting for a job."""
+    from compute.worker_stops import follow
+
     while not ended.wait(TEND_S):
         if not busy.acquire(blocking=False):
             continue

@@ -161,12 +161,11 @@ class Draft:
 
         Raises RefusedError when another entry has its id.
         """
-        content, name = (
-            self.places.get(identity, known.get(identity)) for identity in prepared.identities
-        )
-        if content is None and name is not None:
+        content, name = prepared.identities
+        at = self.places.get(content, known.get(content))
+        if at is None and self.places.get(name, known.get(name)) is not None:
             raise RefusedError("another entry has this id; draw a new one and sign again")
-        return content
+        return at
 
 
 def require_known_owner(prepared: Prepared, state: State) -> None:

@@ -56,15 +56,15 @@ class Tokens:
 
 def load_ledger(directory: Path, environment: Mapping[str, str] = os.environ) -> LedgerConfig:
     """Read the ledger's config.toml. Raises FormatError, naming the key."""
-    value = _read(directory / CONFIG_NAME)
-    url = environment.get(DATABASE_VARIABLE) or _key(value, "database_url", str)
-    witnesses = tuple(_key(item, "url", str) for item in value.get("witnesses", []))
+    value = read_config(directory / CONFIG_NAME)
+    url = environment.get(DATABASE_VARIABLE) or read_key(value, "database_url", str)
+    witnesses = tuple(read_key(item, "url", str) for item in value.get("witnesses", []))
     return LedgerConfig(
         directory,
         str(value.get("host", "127.0.0.1")),
-        _key(value, "port", int),
-        _key(value, "origin", str),
-        _absolute(url, directory),
+        read_key(value, "port", int),
+        read_key(value, "origin", str),
+        absolute_url(url, directory),
         witnesses,
         _trust(value, directory),
     )
@@ -72,17 +72,17 @@ def load_ledger(directory: Path, environment: Mapping[str, str] = os.environ) ->
 
 def load_witness(directory: Path) -> WitnessConfig:
     """Read a witness's config.toml. Raises FormatError, naming the key."""
-    value = _read(directory / CONFIG_NAME)
+    value = read_config(directory / CONFIG_NAME)
     logs = tuple(str(item) for item in value.get("logs", []))
-    host, port = str(value.get("host", "127.0.0.1")), _key(value, "port", int)
-    name = _key(value, "name", str)
+    host, port = str(value.get("host", "127.0.0.1")), read_key(value, "port", int)
+    name = read_key(value, "name", str)
     return WitnessConfig(directory, host, port, name, logs, _trust(value, directory))
 
 
 def load_tokens(directory: Path) -> Tokens:
     """Read tokens.toml. Raises FormatError."""
-    value = _read(directory / TOKENS_NAME)
-    tokens = Tokens(*(_key(value, name, str) for name in ("envelopes", "grants", "auditor")))
+    value = read_config(directory / TOKENS_NAME)
+    tokens = Tokens(*(read_key(value, name, str) for name in ("envelopes", "grants", "auditor")))
     if min(len(tokens.envelopes), len(tokens.grants), len(tokens.auditor)) < 32:
         raise FormatError(f"{TOKENS_NAME}: a token must have at least 32 characters")
     return tokens
@@ -129,7 +129,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
@@ -138,13 +138,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is not TOML: {error}") from None
 
 
-def _key(value: Any, name: str, kind: type[Any]) -> Any:
+def read_key(value: Any, name: str, kind: type[Any]) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get(name), kind):
         raise FormatError(f"the configuration lacks {name!r} ({kind.__name__})")
     return value[name]
 
 
-def _absolute(url: str, directory: Path) -> str:
+def absolute_url(url: str, directory: Path) -> str:
     """Make sqlite:///FILE relative to the directory; leave every other URL alone."""
     prefix = "sqlite:///"
     if url.startswith(prefix):

@@ -73,18 +73,19 @@ def validate_payload(entry: Entry) -> Rule:
 
 def _check_fields(rule: Rule, payload: Mapping[str, Any]) -> None:
     count = 0
-    for kinds in (COMMON, rule.fields):
+    for kinds, required in ((COMMON, True), (rule.fields, True), (rule.optional, False)):
         for name, kind in kinds.items():
-            if name not in payload:
-                raise FormatError(f"{rule.type}: the field {name} is missing")
-            if not kind.test(payload[name]):
+            try:
+                good = kind.test(payload[name])
+            except KeyError:
+                if required:
+                    raise FormatError(f"{rule.type}: the field {name} is missing") from None
+                continue
+            except TypeError:
+                good = False
+            if not good:
                 raise FormatError(f"{rule.type}: {name} must be {kind.says}")
-        count += len(kinds)
-    for name, kind in rule.optional.items():
-        if name in payload:
             count += 1
-            if not kind.test(payload[name]):
-                raise FormatError(f"{rule.type}: {name} must be {kind.says}")
     if len(payload) != count:
         raise FormatError(f"{rule.type}: the payload holds a field this version does not have")
 

@@ -1,6 +1,7 @@
 """The kinds of value a field of a ledger payload can have.
 
 Pure tests on parsed JSON: no kind ever repairs, trims or guesses a value.
+A test of a text may raise TypeError for a value that is none.
 """
 
 import re
@@ -38,10 +39,6 @@ class Kind(NamedTuple):
 
     test: Callable[[Any], object]
     says: str
-
-
-def _matching(match: Callable[[str], object]) -> Callable[[Any], object]:
-    return lambda value: isinstance(value, str) and match(value)
 
 
 def _whole(value: Any) -> bool:
@@ -123,14 +120,14 @@ def one_of(*words: str) -> Kind:
     return Kind(lambda v: isinstance(v, str) and v in allowed, "one of " + ", ".join(words))
 
 
-ID = Kind(_matching(_ID), "an id of 32 lower-case hex digits")
-FINGERPRINT = Kind(_matching(_ID), "a key fingerprint of 32 lower-case hex digits")
-PSEUDONYM = Kind(_matching(_HEX), "a pseudonym in lower-case hex")
-DIGEST = Kind(_matching(_DIGEST), "a SHA-256 digest in lower-case hex")
-COMMITMENT = Kind(_matching(_HEX), "a commitment in lower-case hex")
-CODE = Kind(_matching(_CODE), "a short code")
-CURRENCY = Kind(_matching(_CURRENCY), "a lower-case ISO 4217 code")
-RATIO = Kind(_matching(_RATIO), 'an exact ratio such as "1/100"')
+ID = Kind(_ID, "an id of 32 lower-case hex digits")
+FINGERPRINT = Kind(_ID, "a key fingerprint of 32 lower-case hex digits")
+PSEUDONYM = Kind(_HEX, "a pseudonym in lower-case hex")
+DIGEST = Kind(_DIGEST, "a SHA-256 digest in lower-case hex")
+COMMITMENT = Kind(_HEX, "a commitment in lower-case hex")
+CODE = Kind(_CODE, "a short code")
+CURRENCY = Kind(_CURRENCY, "a lower-case ISO 4217 code")
+RATIO = Kind(_RATIO, 'an exact ratio such as "1/100"')
 TIME = Kind(_whole, "a time in Unix milliseconds")
 COUNT = Kind(_whole, "a whole number")
 INDEX = Kind(_whole, "a leaf index")

@@ -85,11 +85,17 @@ class Guard:
 
 def make_app(log: Log, reader: Reader, operator: Operator, tokens: Tokens) -> Flask:
     """Build the application on a log that was started."""
+    app = make_public_app(reader)
+    _append_route(app, log, reader)
+    _guarded_routes(app, reader, operator, Guard(tokens))
+    return app
+
+
+def make_public_app(reader: Reader) -> Flask:
+    """Build what anybody may read, and nothing else: all that a mirror serves."""
     app = Flask("ledger", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     _public_routes(app, reader)
-    _append_route(app, log, reader)
-    _guarded_routes(app, reader, operator, Guard(tokens))
     app.register_error_handler(LedgerError, _ledger_problem)
     app.register_error_handler(EntryError, _entry_problem)
     app.register_error_handler(HTTPException, _http_problem)

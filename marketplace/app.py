@@ -27,6 +27,7 @@ from marketplace.payments import Payments
 from marketplace.services import Services
 from marketplace.store import Database
 from marketplace.view import LedgerView
+from marketplace.web import install as install_pages
 
 LOG = logging.getLogger(__name__)
 JSON_BYTES = 1 << 20
@@ -96,7 +97,7 @@ def create_app(services: Services) -> APIFlask:
         app.register_blueprint(blueprint)
     limiter.exempt(worker)
     limiter.exempt(webhook)
-    # Pages for people: app.register_blueprint(marketplace.web.blueprint) goes here.
+    install_pages(app, services)
     app.get("/healthz")(app.doc(hide=True)(_healthz))
     return app
 

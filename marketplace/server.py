@@ -16,14 +16,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
-
-import waitress
-from apiflask import APIFlask
+from typing import TYPE_CHECKING, Protocol
 
 from ledger import b64
-from marketplace.app import compose, create_app
-from marketplace.background import Background
 from marketplace.config import (
     SIGNING_KEY_FILE,
     MarketConfig,
@@ -33,6 +28,9 @@ from marketplace.config import (
 )
 from marketplace.entries import create_key
 from marketplace.errors import ConfigError, MarketError
+
+if TYPE_CHECKING:
+    from apiflask import APIFlask
 
 LOG = logging.getLogger("marketplace")
 THREADS = 8
@@ -94,6 +92,10 @@ def init(directory: Path, port: int) -> int:
 
 def serve(config: MarketConfig) -> int:
     """Serve until SIGTERM or SIGINT. Raises MarketError when it cannot start."""
+    # Loaded here and not above: `init` only makes a key and should not wait for the web stack.
+    from marketplace.app import compose, create_app
+    from marketplace.background import Background
+
     # Bound before anything else is opened: a second server must not even touch the database.
     listening = bind(config.host, config.port)
     services = compose(config)
@@ -128,7 +130,9 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _server(app: APIFlask, listening: socket.socket, config: MarketConfig) -> Server:
+def _server(app: "APIFlask", listening: socket.socket, config: MarketConfig) -> Server:
+    import waitress
+
     made: Server = waitress.create_server(
         app,
         sockets=[listening],

@@ -3,22 +3,10 @@
 Importing it loads numpy only; pysam is loaded by the first BCF or `inspect`.
 """
 
+from compute.builds import CONTIGS, Build, contig_lengths, detect_build
 from compute.errors import IngestError, ParserDiedError
-from compute.ingest.builds import CONTIGS, Build, contig_lengths, detect_build
 from compute.ingest.digest import content_digest
 from compute.ingest.host import HostLimits, ParserHost
-from compute.ingest.model import (
-    COVERING,
-    NO_CALL,
-    NOT_COVERED,
-    Callability,
-    Features,
-    Genotypes,
-    Limits,
-    Modality,
-    Parsed,
-    Participant,
-)
 from compute.ingest.parse import (
     inspect,
     parse,
@@ -32,6 +20,18 @@ from compute.ingest.summary import (
     ParticipantSummary,
     Summary,
     summarise,
+)
+from compute.parsed import (
+    COVERING,
+    NO_CALL,
+    NOT_COVERED,
+    Callability,
+    Features,
+    Genotypes,
+    Limits,
+    Modality,
+    Parsed,
+    Participant,
 )
 
 __all__ = [

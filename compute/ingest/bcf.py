@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from compute.builds import detect_build
 from compute.errors import IngestError
-from compute.ingest.builds import detect_build
 from compute.ingest.calls import Call, Collector, checked_ploidy, no_call_by_filter
-from compute.ingest.model import Callability, Genotypes, Limits
 from compute.ingest.source import Source
 from compute.ingest.vcf import pick_sample, read_header, settle_callability
+from compute.parsed import Callability, Genotypes, Limits
 
 _MAGIC: Final = b"BCF\x02"
 

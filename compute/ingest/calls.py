@@ -14,9 +14,9 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from compute.builds import CONTIG_CODE, CONTIGS, LENGTHS, Build, canonical_contig
 from compute.errors import IngestError
-from compute.ingest.builds import CONTIG_CODE, CONTIGS, LENGTHS, Build, canonical_contig
-from compute.ingest.model import NO_CALL, Callability, Genotypes, Limits
+from compute.parsed import NO_CALL, Callability, Genotypes, Limits
 
 Call: TypeAlias = tuple[int, ...] | str  # allele indexes, or why there is no call
 # contig code, pos, ref, alt, number of its line or record, dosage, ploidy

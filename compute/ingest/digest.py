@@ -13,7 +13,7 @@ import struct
 
 import numpy as np
 
-from compute.ingest.model import Features, Genotypes, Parsed, Participant
+from compute.parsed import Features, Genotypes, Parsed, Participant
 
 
 def content_digest(parsed: Parsed) -> bytes:

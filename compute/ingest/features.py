@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from compute.errors import IngestError
-from compute.ingest.model import Features, Limits
+from compute.parsed import Features, Limits
 
 _MISSING: Final = frozenset({"", "NA", "."})
 _META: Final = ("namespace", "unit", "assay")

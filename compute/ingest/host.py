@@ -23,8 +23,8 @@ from typing import Any, Final, Self
 
 from compute.errors import ParserDiedError
 from compute.ingest import wire
-from compute.ingest.model import DEFAULT_LIMITS, Callability, Limits, Modality, Parsed
 from compute.ingest.parse import shown_name
+from compute.parsed import DEFAULT_LIMITS, Callability, Limits, Modality, Parsed
 
 _ZYGOTE: Final = ("-m", "compute.ingest.zygote")
 _KEEP_ENV: Final = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR")

@@ -14,7 +14,11 @@ from typing import TypeVar, assert_never
 from compute.errors import IngestError
 from compute.ingest.bcf import htslib_records, is_bcf, parse_bcf
 from compute.ingest.features import parse_feature_text
-from compute.ingest.model import (
+from compute.ingest.participant import parse_participant_text
+from compute.ingest.source import Source, decode, inflate, read
+from compute.ingest.summary import Summary, summarise
+from compute.ingest.vcf import is_vcf, parse_vcf
+from compute.parsed import (
     DEFAULT_LIMITS,
     Callability,
     Features,
@@ -24,10 +28,6 @@ from compute.ingest.model import (
     Parsed,
     Participant,
 )
-from compute.ingest.participant import parse_participant_text
-from compute.ingest.source import Source, decode, inflate, read
-from compute.ingest.summary import Summary, summarise
-from compute.ingest.vcf import is_vcf, parse_vcf
 
 _T = TypeVar("_T")
 

@@ -14,7 +14,7 @@ import re
 from typing import Any, Final, Never, cast, get_args
 
 from compute.errors import IngestError
-from compute.ingest.model import Limits, Participant, Sex
+from compute.parsed import Limits, Participant, Sex
 
 SCHEMA: Final = "omic.participant/1"
 _FIELDS: Final = {"schema", "participant", "sex", "population", "covariates"}

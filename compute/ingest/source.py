@@ -11,7 +11,7 @@ import zlib
 from typing import Final, TypeAlias
 
 from compute.errors import IngestError
-from compute.ingest.model import Limits
+from compute.parsed import Limits
 
 Source: TypeAlias = bytes | int
 

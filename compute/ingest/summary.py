@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from compute.ingest.builds import Build
+from compute.builds import Build
 from compute.ingest.digest import content_digest
-from compute.ingest.model import Callability, Features, Genotypes, Parsed, Participant
+from compute.parsed import Callability, Features, Genotypes, Parsed, Participant
 
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
 

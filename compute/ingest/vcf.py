@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from compute.builds import detect_build
 from compute.errors import IngestError
-from compute.ingest.builds import detect_build
 from compute.ingest.calls import Call, Collector, parse_gt
-from compute.ingest.model import CALLABILITIES, Callability, Genotypes, Limits
+from compute.parsed import CALLABILITIES, Callability, Genotypes, Limits
 
 _FIXED: Final = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _CONTIG_ID: Final = re.compile(r"[<,]ID=([^,>]+)")

@@ -16,9 +16,9 @@ from typing import Any, Final, cast, get_args
 
 import numpy as np
 
+from compute.builds import CONTIGS, Build
 from compute.errors import ComputeError, IngestError, ParserDiedError
-from compute.ingest.builds import CONTIGS, Build
-from compute.ingest.model import (
+from compute.parsed import (
     CALLABILITIES,
     Features,
     Genotypes,

@@ -20,8 +20,8 @@ from typing import Any, Final, NoReturn
 from compute.errors import IngestError
 from compute.ingest import wire
 from compute.ingest.confine import confine, leave_network
-from compute.ingest.model import Limits
 from compute.ingest.parse import parse
+from compute.parsed import Limits
 
 MAX_MESSAGE: Final = 1 << 16
 

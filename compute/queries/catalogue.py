@@ -18,8 +18,8 @@ from typing import Any, Final, cast, get_args
 import rfc8785
 from pydantic import ValidationError
 
+from compute.builds import Build
 from compute.errors import QueryError
-from compute.ingest import Build
 from compute.queries.cis_association import CisAssociation
 from compute.queries.data import CohortData, Frame
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest

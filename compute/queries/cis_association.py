@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, Field, model_validator
 
 from compute.errors import QueryError
-from compute.ingest import Modality
+from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.family import (
     Answer,

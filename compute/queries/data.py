@@ -14,8 +14,9 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.builds import CONTIGS, Build
 from compute.errors import QueryError
-from compute.ingest import CONTIGS, COVERING, NO_CALL, NOT_COVERED, Build, Genotypes
+from compute.parsed import COVERING, NO_CALL, NOT_COVERED, Genotypes
 
 Int8: TypeAlias = npt.NDArray[np.int8]
 Int32: TypeAlias = npt.NDArray[np.int32]

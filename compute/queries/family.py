@@ -19,8 +19,9 @@ from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.builds import CONTIGS
 from compute.errors import QueryError
-from compute.ingest import CONTIGS, Modality
+from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData, VariantTable
 from compute.queries.params import Selected, Strict
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.builds import CONTIGS
 from compute.errors import QueryError
-from compute.ingest import CONTIGS
 from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.family import (
     Answer,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from compute.ingest import CONTIGS
+from compute.builds import CONTIGS
 from compute.queries.data import VariantTable
 
 CHROM: Final = r"(?:[1-9]|1[0-9]|2[0-2]|X|Y|MT)"

@@ -25,6 +25,7 @@ from marketplace.services import Services
 from marketplace.tables import StoredObject
 
 LOG = logging.getLogger(__name__)
+STREAM_SLACK = 4 << 20
 PROBLEM = "application/problem+json"
 ERROR_BASE = "https://omic-market.org/errors/"
 _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
@@ -80,8 +81,9 @@ def body_stream(limit: int) -> IO[bytes]:
     """Return the body as a stream, not buffered here. Raises TooLargeError by its stated length."""
     if (request.content_length or 0) > limit:
         raise TooLargeError(f"the body has more than the {limit} bytes accepted here")
-    # In place of the limit of JSON bodies; the object store counts while it streams.
-    request.max_content_length = limit
+    # In place of the limit of JSON bodies; the object store counts while it streams, stops first
+    # and says so in our words.
+    request.max_content_length = limit + STREAM_SLACK
     return request.stream
 
 

@@ -38,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("activity")(show_activity)
     app.command()(erase)
     app.command()(receipts)
+    app.command("open")(open_pages)
     app.add_typer(consent_app, name="consent")
 
 
@@ -291,3 +292,13 @@ def receipts(context: typer.Context) -> None:
         {"fetched": fetched, "verified": checked},
         [f"{fetched} new receipts; all {checked} verify."],
     )
+
+
+def open_pages(context: typer.Context) -> None:
+    """Sign a browser in as yourself: print (and try to open) a one-time address."""
+    options = context_of(context)
+    session = Session.open(options.open_home())
+    url = str(session.market.post("/session/link")["url"])
+    show(options, {"url": url}, [f"Open once, soon: {url}"])
+    if not options.json_output:
+        typer.launch(url)

@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,25 @@ def first_start(layout: Layout) -> None:
 
 
 def _make_keys(layout: Layout) -> dict[str, Any]:
-    public: dict[str, Any] = {"witnesses": {}}
-    for name in WITNESSES:
-        answer = _init(layout, "ledger.witness", name, "--name", name)
-        public["witnesses"][name] = answer["vkey"]
-    public |= _init(layout, "ledger.server", "ledger", "--origin", ORIGIN)
-    public |= _init(layout, "compute.worker", "compute", "--region", "local", port=False)
-    public |= _init(layout, "marketplace.server", "marketplace")
-    public |= _init(layout, "marketplace.embedded.attester", "attester")
-    public["auditor"] = _init(layout, "marketplace.embedded.auditor", "auditor", port=False)
+    with ThreadPoolExecutor() as pool:
+
+        def start(module: str, process: str, *extra: str, port: bool = True) -> Future[Any]:
+            return pool.submit(_init, layout, module, process, *extra, port=port)
+
+        witnesses = {n: start("ledger.witness", n, "--name", n) for n in WITNESSES}
+        ledger = start("ledger.server", "ledger", "--origin", ORIGIN)
+        services = [
+            start("compute.worker", "compute", "--region", "local", port=False),
+            start("marketplace.server", "marketplace"),
+            start("marketplace.embedded.attester", "attester"),
+        ]
+        auditor = start("marketplace.embedded.auditor", "auditor", port=False)
+        public: dict[str, Any] = dict(ledger.result())
+        for service in services:
+            public |= service.result()
+        public["witnesses"] = {name: made.result()["vkey"] for name, made in witnesses.items()}
+        public["vkey"] = ledger.result()["vkey"]
+        public["auditor"] = auditor.result()
     return public
 
 

@@ -72,7 +72,7 @@ class Supervisor:
             self._check_ports()
             first_start(self.layout)
             self.children = [self._child(*spec) for spec in _programs(self.layout)]
-            for group in (WITNESSES, ("ledger",), ("stripe", "attester", "marketplace", "compute")):
+            for group in (WITNESSES, ("ledger", "stripe", "attester", "marketplace", "compute")):
                 self._start_group(group)
         except BaseException:
             self.stop()

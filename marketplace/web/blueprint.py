@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from apiflask import APIBlueprint
 from flask import Blueprint, Flask, Response, request, url_for
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.routing import PathConverter
@@ -78,9 +79,10 @@ def _secret(path: Path) -> str:
 
 def make_blueprint() -> Blueprint:
     """Return a fresh blueprint with every page."""
-    made = Blueprint(
+    # The API's document looks at every blueprint; this one stays out of it.
+    made = APIBlueprint(
         "web", __name__, template_folder="templates", static_folder="static",
-        static_url_path="/assets",
+        static_url_path="/assets", enable_openapi=False,
     )  # fmt: skip
     made.before_request(refuse_other_sites)
     made.before_request(_check_form)

@@ -6,7 +6,7 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_scenes import ident
+from tests.ledger.ledger_scenes import ident
 
 from ledger import (
     EMPTY_ROOT,

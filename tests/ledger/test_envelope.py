@@ -6,7 +6,7 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_scenes import seed, sign_ed25519
+from tests.ledger.ledger_scenes import seed, sign_ed25519
 
 from ledger import (
     Entry,

@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_envelope import ENTRIES
+from tests.ledger.test_envelope import ENTRIES
 
 from ledger import FormatError, Leaf, canonical, format_leaf, parse_leaf
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from ledger_scenes import (
+from tests.ledger.ledger_scenes import (
     DAY,
     EXAMPLE_OF,
     START,

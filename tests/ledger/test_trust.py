@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from ledger_scenes import START, TRUST, Scene, make_trust, pk
+from tests.ledger.ledger_scenes import START, TRUST, Scene, make_trust, pk
 
 from ledger import (
     Auditor,

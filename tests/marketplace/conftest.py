@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 @pytest.fixture
 def world(tmp_path):
-    from market_world import World
+    from tests.marketplace.market_world import World
 
     made = World(tmp_path)
     yield made

@@ -5,10 +5,10 @@ import os
 from dataclasses import replace
 
 import pytest
-from market_world import ASK, QUERY, Owner, Party, World, digest, new_id
 from openapi_spec_validator import validate
 
 from marketplace.config import Limits
+from tests.marketplace.market_world import ASK, QUERY, Owner, Party, World, digest, new_id
 
 
 def problem(answer, status, word):
@@ -147,6 +147,17 @@ def test_an_upload_larger_than_accepted_is_refused_with_or_without_a_length(tmp_
     problem(answer, 413, "500 bytes")
     assert stored_files(world) == []
     world.close()
+
+
+def test_a_file_of_several_megabytes_goes_up_and_comes_back(world):
+    owner = Owner(file=os.urandom(5 << 20))
+    world.sign_in(world.register(owner, "owner"))
+    assert world.upload(owner).json["size"] == 5 << 20
+    world.register_dataset(owner)
+    body = {"dataset": owner.dataset}
+    assert world.http.post("/api/v1/datasets", json=body, headers=owner.auth).status_code == 200
+    path = f"/api/v1/datasets/{owner.dataset}/file"
+    assert world.http.get(path, headers=owner.auth).data == owner.file
 
 
 def test_a_dataset_counts_only_when_the_ledger_registers_the_same_file(world):

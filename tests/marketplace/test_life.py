@@ -3,9 +3,8 @@
 import hashlib
 import hmac
 
-from market_world import ASK, SCOPE, Party, digest
-
 from ledger import canonical, leaf_hash, verify_inclusion
+from tests.marketplace.market_world import ASK, SCOPE, Party, digest
 
 
 def test_paid_order_is_approved_run_published_and_settled(world):

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from market_world import World
 from sqlmodel import select
 
 from marketplace import book, book_store, settlement
 from marketplace.orders import OrderState
 from marketplace.tables import Order, Payment, Share
+from tests.marketplace.market_world import World
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])

@@ -1,13 +1,13 @@
 """The outbox: at least once, in order per order, and a crash between any two steps is harmless."""
 
 import pytest
-from market_world import new_id
 from sqlmodel import select
 
 from ledger import Appended, RefusedError, UnavailableError, submission_to_json
 from marketplace import outbox
 from marketplace.orders import OrderEvent
 from marketplace.tables import Order, OutboxRow, Quote
+from tests.marketplace.market_world import new_id
 
 
 class PickyLedger:

@@ -5,6 +5,9 @@ import re
 import pytest
 from web_world import post
 
+from marketplace.web.pages_me import shares_of
+from marketplace.web.text import money
+
 PUBLIC = ["/", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin"]
 INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle\s*=|\son[a-z]+\s*=|javascript:", re.I)
 ELSEWHERE = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//""", re.I)
@@ -75,7 +78,10 @@ def test_a_signed_in_page_never_links_to_personal_ids(lively_world):
 def test_an_owner_sees_its_own_consents_and_uses_only(lively_world):
     world, who = lively_world
     page = world.browser(who["owner"]).get("/me").text
-    for words in ("In force", "Paused", "Withdrawn", "Allele frequencies", "£3.71"):
+    shares = shares_of(world.services, who["owner"].id)
+    assert len(shares) == 2
+    earned = money(sum(share.amount for share in shares), "gbp")
+    for words in ("In force", "Paused", "Withdrawn", "Allele frequencies", earned):
         assert words in page
     others = [g.id for g in world.ledger.state.grants.values() if g.owner != who["owner"].id]
     assert not any(grant in page for grant in others)
@@ -140,6 +146,12 @@ def test_programs_keep_problem_documents(fresh):
     answer = fresh.http.get("/api/v1/nothing")
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
+
+
+def test_the_api_document_stays_whole_and_without_pages(fresh):
+    answer = fresh.http.get("/openapi.json")
+    assert answer.status_code == 200
+    assert all(path.startswith(("/api/", "/worker/", "/stripe/")) for path in answer.json["paths"])
 
 
 def test_what_breaks_has_a_page_without_its_cause(fresh):

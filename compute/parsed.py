@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from compute.ingest.builds import Build
+from compute.builds import Build
 
 Modality = Literal["genotypes", "expression", "participant"]
 Callability = Literal["all-sites", "gvcf-blocks", "array-manifest", "variant-only"]
