@@ -20,7 +20,13 @@ from compute.errors import ComputeError
 from compute.tables import BudgetRow, ChargeRow, ReservationRow, StoreStateError, write_lock
 
 RESERVED, COMMITTED, RELEASED = "reserved", "committed", "released"
-TRANSITIONS = {RESERVED: {COMMITTED, RELEASED}, COMMITTED: set[str](), RELEASED: set[str]()}
+REFUNDED = "refunded"
+TRANSITIONS = {
+    RESERVED: {COMMITTED, RELEASED},
+    COMMITTED: {REFUNDED},
+    RELEASED: set[str](),
+    REFUNDED: set[str](),
+}
 BATCH = 400
 
 
@@ -103,6 +109,16 @@ class Accountant:
         """Give a reservation back; only legal when no access entry was ever recorded for it."""
         with self._transaction() as session:
             if _move(session, access, RELEASED):
+                _take_back(session, access)
+
+    def refund(self, access: str) -> None:
+        """Give a committed charge back; only legal when nothing of the access was released.
+
+        The ledger must say so first (result.withheld with no result.published before it). A
+        database rebuilt from the ledger charges such an access again: never too little.
+        """
+        with self._transaction() as session:
+            if _move(session, access, REFUNDED):
                 _take_back(session, access)
 
     def spent(self, person: str) -> Fraction:

@@ -1,9 +1,10 @@
 """The release gate: the one function every number passes on its way out of the worker.
 
 Floors on the cohort, on its complement within the same scope, and on independent owners; then
-suppression of small strata; then noise, where the order is private. Never opens data and never
-logs an answer. What cannot pass is withheld by code, whole. Spec: DESIGN section 4 (release
-control); the noise port is filled by the private mode.
+noise, where the order is private, or else suppression of small strata, rows and cells. Scopes are
+consents and published facets, never data, so their sizes are public and judged exactly. Never
+opens data and never logs an answer. What cannot pass is withheld by code, whole.
+Spec: DESIGN section 4 (release control).
 """
 
 from collections.abc import Mapping
@@ -16,9 +17,11 @@ import numpy.typing as npt
 
 from compute.errors import ComputeError
 from compute.queries import Answer
+from compute.suppress import suppress_cells
 
 MIN_PEOPLE = 20
 MIN_OWNERS = 3
+MIN_PRIVATE_PEOPLE = 100  # below, the noise drowns a frequency: a floor of use, not of safety
 CALLED = ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 
 
@@ -29,7 +32,10 @@ class WithheldError(ComputeError):
 
 
 class Noise(Protocol):
-    """Adds calibrated noise to an answer: rho is zCDP's, charged to every person before."""
+    """Makes a private answer: rho is zCDP's, charged to every person before.
+
+    The answer's own "suppressed" says what is left out and why.
+    """
 
     def add(self, answer: Answer, rho: Fraction) -> Mapping[str, Any]: ...
 
@@ -40,9 +46,12 @@ class Floors:
 
     people: int = MIN_PEOPLE
     owners: int = MIN_OWNERS
+    private_people: int = MIN_PRIVATE_PEOPLE
 
     def __post_init__(self) -> None:
-        if self.people < MIN_PEOPLE or self.owners < MIN_OWNERS:
+        least = (MIN_PEOPLE, MIN_OWNERS, MIN_PRIVATE_PEOPLE)
+        given = (self.people, self.owners, self.private_people)
+        if any(one < floor for one, floor in zip(given, least, strict=True)):
             raise WithheldError("floors can be raised, never lowered", code="floors")
 
 
@@ -67,12 +76,13 @@ class Released:
     suppressed: tuple[Mapping[str, str], ...] = field(default=())
 
 
-def check_floors(facts: CohortFacts, floors: Floors) -> None:
+def check_floors(facts: CohortFacts, floors: Floors, mode: str = "trusted") -> None:
     """Check the cohort's size, its complement (0 or as large) and its owners.
 
     Raises WithheldError, with one code for all: which floor failed would tell sizes apart.
     """
-    small = facts.people < floors.people
+    least = floors.private_people if mode == "private" else 0
+    small = facts.people < max(least, floors.people)
     near = 0 < facts.complement < floors.people
     if small or near or facts.owners < floors.owners:
         raise WithheldError("a floor of the cohort does not hold", code="below_floor")
@@ -90,18 +100,20 @@ def release_gate(
     """Return what of an answer may leave. Raises WithheldError.
 
     mode "trusted": exact numbers after floors and suppression, for human review. mode "private":
-    noise is needed, and is refused where no noise is configured.
+    noise for all of rho, and nothing at all without it.
     """
-    check_floors(facts, floors)
+    check_floors(facts, floors, mode)
     if mode == "private":
         if noise is None or rho <= 0:
-            raise WithheldError("no noise is configured", code="private_mode_not_yet_offered")
-        return Released(noise.add(answer, rho), facts.people)
+            raise WithheldError("a private answer needs noise and a rho above 0", code="no_noise")
+        told = noise.add(answer, rho)
+        return Released(told, facts.people, tuple(told.get("suppressed", ())))
     if mode != "trusted":
         raise WithheldError("the release mode is unknown", code="bad_order")
     kept, notes = suppress_strata(answer, floors.people)
     kept, more = suppress_rows(kept, floors.people)
-    return Released(_plain(kept, floors.people), facts.people, (*notes, *more))
+    kept, cells = suppress_cells(kept)
+    return Released(_plain(kept, floors.people), facts.people, (*notes, *more, *cells))
 
 
 def suppress_strata(answer: Answer, least: int) -> tuple[Answer, list[Mapping[str, str]]]:

@@ -31,6 +31,7 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 TABLE_CONTEXT = b"omic/variant-table/v1"
 OBJECT_CONTEXT = b"omic/own-copy/v1"
+ANSWER_CONTEXT = b"omic/answer/v1"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS wrapped(
     dataset TEXT PRIMARY KEY, grant_id TEXT NOT NULL, modality TEXT NOT NULL,
@@ -44,6 +45,11 @@ CREATE TABLE IF NOT EXISTS variant_segment(
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, sealed BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS own_copy(
     name TEXT PRIMARY KEY, wrapped_key BLOB NOT NULL, sealed BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS answer(
+    name TEXT PRIMARY KEY, wrapped_key BLOB NOT NULL, sealed BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS answer_member(
+    grant_id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (grant_id, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answer_member_name ON answer_member(name);
 CREATE TABLE IF NOT EXISTS store_key(name TEXT PRIMARY KEY, wrapped_key BLOB NOT NULL);
 """
 
@@ -180,13 +186,17 @@ class CohortStore:
         return bytes(row[0])
 
     def destroy_grants(self, grants: Iterable[str]) -> int:
-        """Delete wrapped keys and copies of these grants for good; return how many there were."""
+        """Delete wrapped keys and copies of these grants for good; return how many there were.
+
+        Kept answers that any of them had a part in go with them.
+        """
         wanted = set(grants)
         found = [head.dataset for head in self.heads() if head.grant in wanted]
-        if found:
-            with self._write() as db:
-                for dataset in found:
-                    self._drop(db, dataset)
+        with self._write() as db:
+            answers = self._drop_answers(db, wanted)
+            for dataset in found:
+                self._drop(db, dataset)
+        if found or answers:
             self._truncate_log()
         return len(found)
 
@@ -239,6 +249,28 @@ class CohortStore:
             db.execute(query, (len(prefix), prefix))
         self._truncate_log()
 
+    # -- answers given once, given again ---------------------------------------------------------
+
+    def keep_answer(self, name: str, grants: Iterable[str], data: bytes) -> None:
+        """Keep an answer encrypted until one of these grants ends; the first kept stays."""
+        context = ANSWER_CONTEXT + name.encode()
+        key = os.urandom(KEY_BYTES)
+        row = (name, self._kms.wrap(key, context), seal(key, data, context))
+        with self._write() as db:
+            db.execute("INSERT OR IGNORE INTO answer VALUES (?,?,?)", row)
+            members = [(grant, name) for grant in grants]
+            db.executemany("INSERT OR IGNORE INTO answer_member VALUES (?,?)", members)
+
+    def answer(self, name: str) -> bytes | None:
+        """Return a kept answer, or None. Raises StoreError."""
+        query = "SELECT wrapped_key, sealed FROM answer WHERE name=?"
+        with self._lock:
+            row = self._db.execute(query, (name,)).fetchone()
+        if row is None:
+            return None
+        context = ANSWER_CONTEXT + name.encode()
+        return unseal(self._kms.unwrap(row[0], context), row[1], context)
+
     # -- inside --------------------------------------------------------------------------------
 
     def _own_key(self, name: str, context: bytes) -> bytes:
@@ -252,6 +284,17 @@ class CohortStore:
     def _drop(db: sqlite3.Connection, dataset: str) -> None:
         db.execute("DELETE FROM wrapped WHERE dataset=?", (dataset,))
         db.execute("DELETE FROM chunk WHERE dataset=?", (dataset,))
+
+    @staticmethod
+    def _drop_answers(db: sqlite3.Connection, grants: Iterable[str]) -> int:
+        names: set[str] = set()
+        for grant in grants:
+            query = "SELECT name FROM answer_member WHERE grant_id=?"
+            names.update(row[0] for row in db.execute(query, (grant,)))
+        for name in names:
+            db.execute("DELETE FROM answer WHERE name=?", (name,))
+            db.execute("DELETE FROM answer_member WHERE name=?", (name,))
+        return len(names)
 
     def _truncate_log(self) -> None:
         """Fold the write-ahead log into the file, so that no deleted row stays readable in it."""

@@ -33,7 +33,7 @@ class BudgetRow(SQLModel, table=True):
 
 
 class ReservationRow(SQLModel, table=True):
-    """One access's charge; state reserved, committed or released (accountant.TRANSITIONS)."""
+    """One access's charge; state as in accountant.TRANSITIONS."""
 
     __tablename__ = "compute_reservation"
     access: str = Field(primary_key=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from compute.errors import ComputeError, QueryError
 from compute.planner import Asked
+from compute.private import private_problem
 from compute.queries import Query, catalogue, code_digest, parse_query, query_digest
 from compute.scope import parse_scope
 from compute.terms import Claims, claims_from_attestations, parse_purpose
@@ -133,7 +134,9 @@ def _released(payload: Any, query: Query, claims: Claims, now_ms: int) -> None:
     if mode not in catalogue()[query.family].modes:
         raise JobRefusedError(Code.BAD_ORDER, "the query is not offered in this release mode")
     if mode == "private":
-        raise JobRefusedError(Code.PRIVATE_MODE, "private mode is not offered yet")
+        if private_problem(query) is not None:
+            raise JobRefusedError(Code.NOT_PRIVATE, "private mode does not offer this query")
+        return
     if claims.value("accredited_researcher", now_ms) is not True:
         raise JobRefusedError(Code.ATTESTATION, "trusted mode needs an accredited researcher")
     if query.picks_variants:
@@ -147,6 +150,8 @@ def _asked(shop: Workshop, order: str, payload: Any, query: Query, claims: Claim
         rho = Fraction(payload["release"]["rho"] or 0)
     except (ComputeError, ValueError, ZeroDivisionError):
         raise JobRefusedError(Code.BAD_ORDER, "purpose, scope or release is malformed") from None
+    if (rho > 0) != (payload["release"]["mode"] == "private"):
+        raise JobRefusedError(Code.BAD_ORDER, "rho is above 0 in private mode and 0 in trusted")
     if scope.region != shop.region:
         raise JobRefusedError(Code.WRONG_REGION, "the order is for another region")
     if not query.needs.modalities <= set(scope.modalities):

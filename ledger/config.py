@@ -130,6 +130,7 @@ def _toml(value: object) -> str:
 
 
 def read_config(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises FormatError, naming the file."""
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
@@ -139,6 +140,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_key(value: Any, name: str, kind: type[Any]) -> Any:
+    """Return a key of a configuration. Raises FormatError unless it is there and of its kind."""
     if not isinstance(value, dict) or not isinstance(value.get(name), kind):
         raise FormatError(f"the configuration lacks {name!r} ({kind.__name__})")
     return value[name]

@@ -39,15 +39,16 @@ from ledger.config import (
 )
 from ledger.errors import ConsistencyError, FormatError, LedgerError, RefusedError
 from ledger.mirror_copy import Keeps, Mirror
-from ledger.note import parse_private_key
+from ledger.note import Signer, parse_private_key
 from ledger.publish import Publisher
 from ledger.reader import Reader
+from ledger.store import Head
 from ledger.store_sql import SqlStore
 from ledger.trust import TrustPolicy
 from ledger.web import make_public_app
 
 DATABASE_NAME = "mirror.db"
-TOKEN_NAME = "token"
+BEARER_FILE = "token"
 POLL_SECONDS = 1.0
 WITNESS_WAIT_SECONDS = 20.0
 THREADS = 8
@@ -75,7 +76,7 @@ def init(
     value = {"port": port, "source": source, "keeps": _keeps(keeps).value, "trust_file": trust}
     value["database_url"] = f"sqlite:///{DATABASE_NAME}"
     if keeps != Keeps.LEAVES:
-        value["token_file"] = TOKEN_NAME
+        value["token_file"] = BEARER_FILE
     write_toml(directory / CONFIG_NAME, value)
     return {"url": f"http://127.0.0.1:{port}", "port": port, "source": source, "keeps": keeps}
 
@@ -163,26 +164,29 @@ def promote(
     signer = parse_private_key(read_secret(keys / server.LOG_KEY_NAME))
     if signer.vkey not in [log.vkey for log in trust.policy.logs]:
         raise FormatError(f"{keys / server.LOG_KEY_NAME} is not the key of the log {trust.origin}")
-    operator = read_secret(keys / server.OPERATOR_KEY_NAME)
+    names = (server.LOG_KEY_NAME, server.OPERATOR_KEY_NAME)
+    secrets = {name: read_secret(keys / name) for name in names}
+    database = _sqlite_path(config.database_url)
     _require_silence(config.source)
+    head = _require_newest(config, trust, signer, wait)
+    server.write_setup(target, trust.origin, port)
+    for name, text in secrets.items():
+        write_secret(target / name, text + "\n")
+    _copy_database(database, target / server.DATABASE_NAME)
+    return {"origin": trust.origin, "size": head.size, "root": head.root.hex(), "dir": str(target)}
+
+
+def _require_newest(config: MirrorConfig, trust: TrustPolicy, signer: Signer, wait: float) -> Head:
+    """Return the copy's head. Raises unless it continues what every witness has seen."""
     store = SqlStore(config.database_url)
     urls = [witness.url for witness in trust.policy.witnesses if witness.url]
     publisher = Publisher(store, signer, urls, trust.policy)
     try:
-        head = store.head()
-        publisher.check_against_witnesses(head, wait)
-        server.init(target, trust.origin, port, [])
-        for name, text in (
-            (server.LOG_KEY_NAME, read_secret(keys / server.LOG_KEY_NAME)),
-            (server.OPERATOR_KEY_NAME, operator),
-        ):
-            (target / name).unlink()
-            write_secret(target / name, text + "\n")
-        _copy_database(config.database_url, target)
+        publisher.check_against_witnesses(store.head(), wait)
+        return store.head()
     finally:
         publisher.close()
         store.close()
-    return {"origin": trust.origin, "size": head.size, "root": head.root.hex(), "dir": str(target)}
 
 
 def _require_silence(source: str) -> None:
@@ -200,19 +204,23 @@ def _require_silence(source: str) -> None:
     )
 
 
-def _copy_database(url: str, target: Path) -> None:
-    path = url.removeprefix("sqlite:///")
-    if path == url:
+def _sqlite_path(url: str) -> str:
+    if not url.startswith("sqlite:///"):
         raise RefusedError(
-            "the copy is in PostgreSQL: give the new log its address as database_url, and never "
-            "start this mirror on it again"
+            "this copy is in PostgreSQL: make a log with `ledger.server init`, put the old keys "
+            "in its directory and this database's address in its config.toml, and never start "
+            "the mirror on it again; the log compares itself with the witnesses when it starts"
         )
+    return url.removeprefix("sqlite:///")
+
+
+def _copy_database(path: str, target: Path) -> None:
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with (
         closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(target / server.DATABASE_NAME)) as copy,
+        closing(sqlite3.connect(target)) as copy,
     ):
         source.backup(copy)
-    (target / server.DATABASE_NAME).chmod(0o600)
 
 
 def run(directory: Path) -> None:

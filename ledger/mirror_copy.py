@@ -57,8 +57,10 @@ class _Item:
 
     def commits_to(self, attachment: str) -> bool:
         """Tell whether its entry is at hand and came with this attachment."""
-        return self.entry is not None and self.rule is not None and (
-            attachment in self.rule.attachments
+        return (
+            self.entry is not None
+            and self.rule is not None
+            and (attachment in self.rule.attachments)
         )
 
 
@@ -200,9 +202,7 @@ def _row(item: _Item, grant: bytes | None) -> Row:
     attached = {} if grant is None else {SEALED_GRANT: grant}
     if item.entry is None or item.salt is None:
         return Row(item.index, item.data, _names(item), None, attached)
-    return Row(
-        item.index, item.data, _names(item), (entry_bytes(item.entry), item.salt), attached
-    )
+    return Row(item.index, item.data, _names(item), (entry_bytes(item.entry), item.salt), attached)
 
 
 def _names(item: _Item) -> tuple[bytes, ...]:

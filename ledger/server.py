@@ -60,6 +60,19 @@ def init(directory: Path, origin: str, port: int, witnesses: Sequence[str]) -> d
     signer = Ed25519Signer(origin, seed)
     write_secret(directory / LOG_KEY_NAME, format_private_key(origin, seed) + "\n")
     write_secret(directory / OPERATOR_KEY_NAME, operator_seed.hex() + "\n")
+    write_setup(directory, origin, port, witnesses)
+    return {
+        "log": format_vkey(signer.vkey),
+        "vkey": format_vkey(signer.vkey),
+        "origin": origin,
+        "operator": b64(public_key(operator_seed)),
+        "url": f"http://127.0.0.1:{port}",
+        "port": port,
+    }
+
+
+def write_setup(directory: Path, origin: str, port: int, witnesses: Sequence[str] = ()) -> None:
+    """Write fresh tokens and the configuration of a log, without its keys. Raises LedgerError."""
     names = ("envelopes", "grants", "auditor")
     write_toml(directory / TOKENS_NAME, {name: secrets.token_urlsafe(32) for name in names})
     config: dict[str, Any] = {
@@ -71,14 +84,6 @@ def init(directory: Path, origin: str, port: int, witnesses: Sequence[str]) -> d
     if witnesses:
         config["witnesses"] = [{"url": url} for url in witnesses]
     write_toml(directory / CONFIG_NAME, config)
-    return {
-        "log": format_vkey(signer.vkey),
-        "vkey": format_vkey(signer.vkey),
-        "origin": origin,
-        "operator": b64(public_key(operator_seed)),
-        "url": f"http://127.0.0.1:{port}",
-        "port": port,
-    }
 
 
 class Service:

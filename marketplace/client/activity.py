@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ledger import (
+    LedgerError,
     State,
     access_index,
     activity_commitment,
@@ -20,7 +21,6 @@ from ledger import (
     unb64,
     verify_inclusion,
 )
-from ledger.errors import LedgerError
 from marketplace.client.errors import LedgerChangedError
 from marketplace.client.session import Session
 

@@ -134,7 +134,9 @@ class Owner:
         marketplace knows who may upload from the ledger alone.
         """
         batch = [*before, *(p.submission for p in prepared), *after]
-        appended = append(self.session.ledger, self.session.home, batch)
+        # The marketplace signs in only whom it sees on the witnessed ledger: a newcomer waits.
+        newcomer = bool(before)
+        appended = append(self.session.ledger, self.session.home, batch, wait=newcomer)
         for item, done in zip(prepared, appended[len(before) :], strict=False):
             self.session.home.write(
                 f"datasets/{item.dataset}.json", {**item.record, "index": done.index}

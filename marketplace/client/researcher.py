@@ -20,6 +20,7 @@ from marketplace.client.session import Session
 from marketplace.client.statements import append, drafted, new_id, stated
 
 UNDERTAKING = "no-reidentification/1"
+FOLLOW_SECONDS = 30.0
 FINAL_STATES = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
 
 
@@ -72,11 +73,23 @@ class Researcher:
 
     def join(self, claims: Mapping[str, Any], role: str = "researcher") -> int:
         """Register, and ask the attester for claims; return the index of its statement."""
-        append(self.session.ledger, self.session.home, [self.enrol(role)])
+        append(self.session.ledger, self.session.home, [self.enrol(role)], wait=True)
         index = self.session.attester.attest(self.session.home.party, role, claims)
         known = self.session.home.read("attestations.json") or {"indexes": []}
         self.session.home.write("attestations.json", {"indexes": [*known["indexes"], index]})
+        self._until_followed(index)
         return index
+
+    def _until_followed(self, index: int) -> None:
+        """Wait until the marketplace has read the ledger so far: a price rests on our claims."""
+        deadline = time.monotonic() + FOLLOW_SECONDS
+        while int(self.session.market.get("/status")["ledger_size"]) <= index:
+            if time.monotonic() > deadline:
+                raise ClientError(
+                    f"enrolled in ledger entry {index}, but the marketplace has not read that far "
+                    f"in {FOLLOW_SECONDS:.0f} s; ask for prices later"
+                )
+            time.sleep(0.05)
 
     def dry_run(self, request: Request) -> dict[str, Any]:
         """Return people (a bucket), who was left out and why, price and expected error; free."""

@@ -8,19 +8,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import httpx
+
 from ledger import ComputeKey, ConsistencyError, Follower, LedgerClient, State, TrustPolicy
 from marketplace.client.errors import ClientError, LedgerChangedError
 from marketplace.client.home import Home
-from marketplace.client.market import Attester, Market
+from marketplace.client.market import TIMEOUT_SECONDS, Attester, Market
 from marketplace.client.statements import now_ms
 
 
 @dataclass
 class LedgerView:
-    """The public part of the ledger as this machine verified it (no personal envelopes)."""
+    """The public part of the ledger as this machine verified it (no personal envelopes).
+
+    http is one connection pool for every server, shared by all sessions on this view: a session a
+    person must not mean a connection a person.
+    """
 
     trust: TrustPolicy
     path: Path | None = None
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT_SECONDS))
     client: LedgerClient = field(init=False)
     _follower: Follower = field(init=False)
 
@@ -90,13 +97,13 @@ class Session:
     @cached_property
     def market(self) -> Market:
         """Return the marketplace, signed in as this home's party."""
-        market = Market(self.home.trust.marketplace_url)
+        market = Market(self.home.trust.marketplace_url, self.view.http)
         market.sign_in(self.home.party, self.home.keys.signing())
         return market
 
     @cached_property
     def attester(self) -> Attester:
-        return Attester(self.home.attester_url)
+        return Attester(self.home.attester_url, self.view.http)
 
     def keep_receipts(self) -> int:
         """Fetch the offline proofs of our entries we do not hold yet; return how many came."""

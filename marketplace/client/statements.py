@@ -18,6 +18,7 @@ from ledger import (
     make_entry,
     submission_for,
     unsigned_entry,
+    verify_proof,
 )
 from marketplace.client.home import Home
 from marketplace.client.keys import SigningKey
@@ -52,8 +53,14 @@ def drafted(type_: str, fields: Mapping[str, Any], key: SigningKey) -> Submissio
 
 
 def append(ledger: LedgerClient, home: Home, submissions: Sequence[Submission]) -> list[Appended]:
-    """Post statements (all or none) and keep each with its salt, leaf and index in the home."""
-    appended = ledger.append(list(submissions))
+    """Post statements (all or none), wait for the witnesses, and keep everything in the home.
+
+    Each is kept with its salt, leaf, index and verified receipt.
+    """
+    appended = ledger.append(list(submissions), wait=True)
     for submission, done in zip(submissions, appended, strict=True):
         home.keep_entry(submission, done.index, done.leaf_bytes, done.time)
+        if done.receipt is not None:
+            verify_proof(done.leaf_bytes, home.trust.policy, done.receipt.encode())
+            home.keep_receipt(done.index, done.receipt)
     return appended

@@ -113,7 +113,9 @@ def _serve(directory: Path, key: SigningKey) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     config = tomllib.loads((directory / "config.toml").read_text())
     app = create_app(key, LedgerClient(config["ledger_url"]))
-    server = create_server(app, host="127.0.0.1", port=config["port"], threads=4)
+    server = create_server(
+        app, host="127.0.0.1", port=config["port"], threads=4, connection_limit=500
+    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run()
 

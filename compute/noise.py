@@ -1,0 +1,101 @@
+"""The only source of noise: the discrete Gaussian over integers, from OpenDP.
+
+Integers in, integers out: no float ever carries noise, so no low bits of one can betray it
+(Mironov 2012; Jin 2022). OpenDP draws from the operating system's generator; there is no seed to
+set, here or anywhere. Budget is zCDP's rho: sd = L2 sensitivity / sqrt(2 rho) (Bun and Steinke
+2016; Canonne, Kamath and Steinke 2020). Never sees who is in a cohort, never charges anybody.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from compute.errors import ComputeError
+
+Int64: TypeAlias = npt.NDArray[np.int64]
+BATCH = 5_000  # values one call draws: large enough to hide the cost of a call, small enough to split
+THREADS = 2  # OpenDP's library releases the interpreter lock
+WIDEN = 1 + 2.0**-40
+
+
+class NoiseError(ComputeError):
+    """The noise asked for cannot be drawn."""
+
+    default_code = "noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Noised:
+    """Integers with noise, and the noise's standard deviation."""
+
+    values: Int64
+    sd: float
+
+
+def noise_sd(sensitivity_squared: int, rho: Fraction) -> float:
+    """Return the standard deviation that rho buys for an L2 sensitivity given as its square.
+
+    Raises NoiseError unless both are positive.
+    """
+    if rho <= 0 or sensitivity_squared <= 0:
+        raise NoiseError("noise needs a positive rho and a positive sensitivity")
+    return math.sqrt(Fraction(sensitivity_squared) / (2 * rho))
+
+
+def add_noise(values: Int64, sensitivity_squared: int, rho: Fraction) -> Noised:
+    """Add discrete Gaussian noise to integers whose joint L2 sensitivity squared is given.
+
+    One release: the whole vector costs rho. OpenDP's own privacy map is asked, in exact
+    arithmetic, that it costs no more. Raises NoiseError.
+    """
+    sd = _checked_sd(sensitivity_squared, rho)
+    parts = list(_parts(np.asarray(values, np.int64)))
+    if len(parts) <= 1:
+        drawn = [_draw(part, sd) for part in parts]
+    else:
+        with ThreadPoolExecutor(THREADS) as pool:
+            drawn = list(pool.map(lambda part: _draw(part, sd), parts))
+    return Noised(np.concatenate([np.zeros(0, np.int64), *drawn]), sd)
+
+
+def _checked_sd(sensitivity_squared: int, rho: Fraction) -> float:
+    """Return the smallest sd, to a part in 2^40, that OpenDP says costs at most rho."""
+    sd = noise_sd(sensitivity_squared, rho)
+    bound = math.nextafter(math.sqrt(sensitivity_squared), math.inf)
+    for _ in range(1000):
+        if Fraction(_gaussian(1, sd).map(bound)) <= rho:
+            return sd
+        sd *= WIDEN
+    raise NoiseError("no standard deviation was found that costs at most rho")
+
+
+def _draw(values: Int64, sd: float) -> Int64:
+    return np.array(_gaussian(len(values), sd)(values.tolist()), np.int64)
+
+
+def _parts(values: Int64) -> Iterator[Int64]:
+    for start in range(0, len(values), BATCH):
+        yield values[start : start + BATCH]
+
+
+def _gaussian(size: int, sd: float) -> Any:
+    """Return OpenDP's measurement: a vector of `size` integers, L2 distance, zCDP."""
+    dp = _opendp()
+    domain = dp.vector_domain(dp.atom_domain(T="i64"), size=size)
+    return dp.m.make_gaussian(domain, dp.l2_distance(T="f64"), sd)
+
+
+@cache
+def _opendp() -> Any:
+    """Import OpenDP once; "contrib" is where it keeps every measurement not proved on paper."""
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    return dp

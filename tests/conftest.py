@@ -1,0 +1,81 @@
+"""What a test may need from the machine, decided in one place.
+
+A test that needs PostgreSQL and Redis, Chromium or plink2 carries the marker `service`, `browser`
+or `peer`. Where that is absent the test is skipped; where CI is set, its absence is a failure.
+"""
+
+import os
+import shutil
+import socket
+from functools import cache
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
+REDIS = ("127.0.0.1", 6379)
+E2E = Path(__file__).parent / "e2e"
+
+
+def postgres_server() -> str:
+    """The server's URL without a database; libpq itself reads PGPASSWORD."""
+    return os.environ.get("OMIC_TEST_POSTGRES", POSTGRES)
+
+
+@cache
+def _no_service() -> str | None:
+    try:
+        engine = create_engine(postgres_server() + "/postgres", connect_args={"connect_timeout": 5})
+        engine.connect().close()
+        engine.dispose()
+    except SQLAlchemyError as error:
+        return f"no PostgreSQL here ({type(error).__name__})"
+    try:
+        socket.create_connection(REDIS, timeout=5).close()
+    except OSError as error:
+        return f"no Redis here ({error.strerror})"
+    return None
+
+
+@cache
+def _no_browser() -> str | None:
+    return None if shutil.which("chromium") else "no Chromium here (apt-get install chromium)"
+
+
+@cache
+def _no_peer() -> str | None:
+    return None if shutil.which("plink2") else "no plink2 here (apt-get install plink2)"
+
+
+NEEDS = {"service": _no_service, "browser": _no_browser, "peer": _no_peer}
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, absent in NEEDS.items():
+        if item.get_closest_marker(name) is None or (reason := absent()) is None:
+            continue
+        if in_ci():
+            pytest.fail(f"{reason}; in CI every {name} must be there", pytrace=False)
+        pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole-stack tests come last: what is small and quick to fail is told first."""
+    items.sort(key=lambda item: E2E in item.path.parents)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """In CI a skip inside a marked test is a failure too, whoever asked for it."""
+    outcome = yield
+    report = outcome.get_result()
+    marked = any(item.get_closest_marker(name) for name in NEEDS)
+    if report.skipped and marked and in_ci() and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
