@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from nacl.signing import SigningKey
+
 from ledger import (
     Entry,
     Pins,
@@ -22,7 +24,6 @@ from ledger import (
     public_key,
 )
 from ledger.envelope import Signature
-from nacl.signing import SigningKey
 
 START = 1_700_000_000_000
 SEALED_BYTES = 1400  # a header packet of one recipient, sealed with HPKE to both keys
@@ -164,3 +165,21 @@ def submissions(count: int) -> list[Submission]:
     made = [compute_key()]
     made += people(-(-(count - 1) // (ENTRIES_OF_PERSON * CHUNK)) * CHUNK)
     return made[:count]
+
+
+def _notes(first: int, count: int) -> list[Submission]:
+    key = SigningKey(Signers().marketplace)
+    made = []
+    for number in range(first, first + count):
+        fields = {"id": ident("note", number), "time": START, "digest": digest(number).hex()}
+        made.append(Submission(sign("web.released", fields, key)))
+    return made
+
+
+def notes(count: int = 100_000) -> Iterator[Submission]:
+    """Yield small public entries of one signature each: a leaf of some 500 bytes."""
+    with ProcessPoolExecutor(2) as pool:
+        made = 0
+        for part in pool.map(partial(_notes, count=CHUNK), range(0, count, CHUNK)):
+            yield from part[: count - made]
+            made += len(part)

@@ -1,8 +1,11 @@
 """The face of compute: consent terms, the one matcher, scopes, messages and bundle verification.
 
 Pure: importing it reads no file and brings in neither parsers nor servers. Encryption is the
-sub-face `compute.crypt`; reading people's files is `compute.ingest`.
+sub-face `compute.crypt`; reading people's files is `compute.ingest`. What an answer will be worth
+(`expected_error` and its neighbours) is loaded when first used, because it brings in numpy.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from compute.bundle import (
     Bundle,
@@ -45,6 +48,15 @@ from compute.terms import (
 from compute.values import PRICE_CLASSES, SECTORS, SENSITIVE, parse_value
 from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 
+if TYPE_CHECKING:
+    from compute.utility import (
+        UselessError,
+        expected_error,
+        private_counts_request,
+        rehearsal_rows,
+        require_useful,
+    )
+
 __all__ = [
     "DUO_TERMS",
     "GROUPS",
@@ -79,6 +91,7 @@ __all__ = [
     "ScopeResult",
     "Terms",
     "TermsError",
+    "UselessError",
     "Verdict",
     "answer_bytes",
     "bucket",
@@ -89,6 +102,7 @@ __all__ = [
     "claims_of",
     "describe",
     "duo_term",
+    "expected_error",
     "load_obographs",
     "make_auditor_bundle",
     "make_opening",
@@ -104,8 +118,30 @@ __all__ = [
     "preset",
     "price_class",
     "price_of",
+    "private_counts_request",
+    "rehearsal_rows",
+    "require_useful",
     "resolve_scope",
     "result_commitment",
     "terms_sha256",
     "verify_bundle",
 ]
+
+_LATE = frozenset(
+    {
+        "UselessError",
+        "expected_error",
+        "private_counts_request",
+        "rehearsal_rows",
+        "require_useful",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs numpy when it is first asked for."""
+    if name in _LATE:
+        from compute import utility
+
+        return getattr(utility, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

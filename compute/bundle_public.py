@@ -118,11 +118,15 @@ def same_query(story: Story) -> str:
 
 
 def same_release(story: Story) -> str:
-    """The answer left in the release mode that was ordered and recorded."""
-    asked = story.order.payload["release"]
-    if not asked == story.access.payload["release"] == story.document.release:
+    """The answer left in the release mode that was ordered and recorded.
+
+    A private access that charges nothing repeats an answer given before.
+    """
+    asked, recorded = story.order.payload["release"], story.access.payload["release"]
+    free = asked["mode"] == "private" and recorded == {**asked, "rho": "0"}
+    if story.document.release != asked or not (recorded == asked or free):
         raise BundleError("order, access and result differ in the release")
-    return f"{asked['mode']} release"
+    return f"{asked['mode']} release{', an answer given before: no charge' if free else ''}"
 
 
 def in_sequence(story: Story) -> str:

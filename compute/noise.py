@@ -20,7 +20,9 @@ import numpy.typing as npt
 from compute.errors import ComputeError
 
 Int64: TypeAlias = npt.NDArray[np.int64]
-BATCH = 5_000  # values one call draws: large enough to hide the cost of a call, small enough to split
+BATCH = (
+    5_000  # values one call draws: large enough to hide the cost of a call, small enough to split
+)
 THREADS = 2  # OpenDP's library releases the interpreter lock
 WIDEN = 1 + 2.0**-40
 

@@ -50,6 +50,7 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     _P.REFUSED: frozenset(),
     _P.FAILED: frozenset(),
 }
+ANSWERED = frozenset({_P.AWAITING_REVIEW, _P.PUBLISHING, _P.PUBLISHED, _P.DELIVERED})
 TERMINAL = frozenset(phase for phase, after in TRANSITIONS.items() if not after)
 
 
@@ -102,6 +103,13 @@ class OrderBook:
         with Session(self._engine) as session:
             row = session.get(OrderRow, order)
             return None if row is None else _in_hand(row)
+
+    def answered(self, but: str) -> list[OrderInHand]:
+        """Return the orders whose answer somebody has seen or is about to see, all but one."""
+        wanted = [phase.value for phase in ANSWERED]
+        with Session(self._engine) as session:
+            query = select(OrderRow).where(col(OrderRow.phase).in_(wanted), OrderRow.order != but)
+            return [_in_hand(row) for row in session.exec(query)]
 
     def move(self, held: OrderInHand, phase: Phase, **changes: Any) -> OrderInHand:
         """Move an order on, with changed fields. Raises StoreStateError on a forbidden move."""

@@ -271,6 +271,12 @@ class CohortStore:
         context = ANSWER_CONTEXT + name.encode()
         return unseal(self._kms.unwrap(row[0], context), row[1], context)
 
+    def answer_grants(self) -> set[str]:
+        """Return every grant a kept answer depends on."""
+        with self._lock:
+            rows = self._db.execute("SELECT DISTINCT grant_id FROM answer_member").fetchall()
+        return {row[0] for row in rows}
+
     # -- inside --------------------------------------------------------------------------------
 
     def _own_key(self, name: str, context: bytes) -> bytes:

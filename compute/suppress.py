@@ -4,8 +4,8 @@ Genotype counts. A cell is a count of people with one genotype, or of copies of 
 small from 1 to SMALL. A small genotype cell hides all genotype cells of its row and the HWE p; a
 small allele cell hides AC and AF as well. AC and AN that stay (each allele more than SMALL copies)
 leave at least two sets of genotypes possible for every hidden cell: the tests enumerate them. In a
-table split by strata a row with a small cell is hidden whole, and where it is the only one of its
-variant the smallest other row goes too, since the unsplit table may be bought as well.
+table split by strata a variant with a small cell in any stratum is hidden in all of them: the
+unsplit table may be bought as well, and hiding one more row only would show which row was small.
 Counts of missing calls tell nothing of a genotype and stay: with AN they are public anyway.
 
 Association. Where an allele is small, AC, beta, SE, t and p go together (AC with SE tells the
@@ -26,7 +26,7 @@ SMALL = 7
 GENOTYPES = ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 ALLELES = ("ac", "af")
 EFFECTS = ("ac", "beta", "se", "t", "p")
-SMALL_CELL, COMPLEMENT = "small_cell", "complement"
+SMALL_CELL = "small_cell"
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Notes: TypeAlias = list[Mapping[str, str]]
@@ -50,45 +50,32 @@ def _small(counts: npt.NDArray[Any]) -> Mask:
 def _association(answer: Answer) -> tuple[Answer, Notes]:
     ac, an = answer.columns["ac"], answer.columns["an"]
     small = _small(ac) | _small(an - ac)
-    return _hidden(answer, [(EFFECTS, small)], small, np.zeros_like(small))
+    return _hidden(answer, [(EFFECTS, small)], small)
 
 
 def _counts(answer: Answer) -> tuple[Answer, Notes]:
     columns = answer.columns
     ac, an = columns["ac"], columns["an"]
     alleles = _small(ac) | _small(an - ac)
-    cells = alleles.copy()
+    cells = alleles.copy()  # what hides genotypes; `alleles` is what hides AC and AF
     for name in GENOTYPES:
         cells |= _small(columns[name])
-    extra = np.zeros_like(cells)
     if len(answer.people) > 1:
-        extra = _complements(answer, cells)
-        alleles = cells | extra
-    hidden = cells | extra
-    parts = [(GENOTYPES, hidden), (("hwe_p",), hidden), (ALLELES, alleles)]
-    return _hidden(answer, parts, cells, extra)
+        cells = alleles = _in_any_stratum(answer, cells)
+    return _hidden(answer, [((*GENOTYPES, "hwe_p"), cells), (ALLELES, alleles)], cells)
 
 
-def _complements(answer: Answer, cells: Mask) -> Mask:
-    """Return, for each variant with exactly one hidden stratum, its smallest other stratum."""
-    strata = list(answer.people)
-    names = answer.columns["stratum"].astype(str)
-    blocks = [np.flatnonzero(names == stratum) for stratum in strata]
-    table = np.array([cells[block] for block in blocks])
-    sizes = np.array([answer.people[stratum] for stratum in strata], float)[:, None]
-    other = np.where(table, np.inf, np.broadcast_to(sizes, table.shape))
-    alone = table.sum(axis=0) == 1
-    chosen = other.argmin(axis=0)
-    extra = np.zeros(len(cells), bool)
-    for at in np.flatnonzero(alone):
-        extra[blocks[int(chosen[at])][at]] = True
-    return extra
+def _in_any_stratum(answer: Answer, cells: Mask) -> Mask:
+    """Return the rows whose variant has a marked row in any stratum (strata lie end to end)."""
+    table = cells.reshape(len(answer.people), -1)
+    found: Mask = np.tile(table.any(axis=0), len(answer.people))
+    return found
 
 
 def _hidden(
-    answer: Answer, parts: Iterable[tuple[tuple[str, ...], Mask]], small: Mask, extra: Mask
+    answer: Answer, parts: Iterable[tuple[tuple[str, ...], Mask]], rows: Mask
 ) -> tuple[Answer, Notes]:
-    if not (small | extra).any():
+    if not rows.any():
         return answer, []
     columns = dict(answer.columns)
     for names, mask in parts:
@@ -97,9 +84,5 @@ def _hidden(
                 column = columns[name].astype(object)
                 column[mask] = None
                 columns[name] = column
-    reason = np.where(small, SMALL_CELL, np.where(extra, COMPLEMENT, ""))
-    columns["hidden"] = reason.astype(object)
-    notes: Notes = [{"path": "columns/hidden", "code": SMALL_CELL}]
-    if extra.any():
-        notes.append({"path": "columns/hidden", "code": COMPLEMENT})
-    return replace(answer, columns=columns), notes
+    columns["hidden"] = np.where(rows, SMALL_CELL, "").astype(object)
+    return replace(answer, columns=columns), [{"path": "columns/hidden", "code": SMALL_CELL}]

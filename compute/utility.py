@@ -60,7 +60,7 @@ def expected_error(
     variants = len(asked_variants(parsed))
     sampling = _sampling(size, maf)
     noise = _noise(variants, rho, size, maf)
-    useful = size >= PRIVATE_PEOPLE and noise <= WORST_RATIO * sampling
+    useful = size >= PRIVATE_PEOPLE and _square_ratio(variants, rho, size, maf) <= WORST_RATIO**2
     return {
         "kind": "gaussian",
         "rho": str(rho),
@@ -157,18 +157,21 @@ def _noise(variants: int, rho: Fraction, people: int, maf: Fraction) -> float:
 
 def _needs(variants: int, rho: Fraction, people: int, maf: Fraction) -> dict[str, Any]:
     """Return the rho, people or variants that alone would do; a person floor holds always."""
-    square = (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf))
-    # noise^2 / sampling^2 = variants * square / (rho * people) must be at most WORST_RATIO^2
+    unit = _square_ratio(1, Fraction(1), 1, maf)
     limit = WORST_RATIO**2
-    enough = max(PRIVATE_PEOPLE, math.ceil(variants * square / (rho * limit)))
+    enough = max(PRIVATE_PEOPLE, math.ceil(variants * unit / (rho * limit)))
     if people < PRIVATE_PEOPLE:
         return {"people": enough}
-    needed = variants * square / (people * limit)
     return {
-        "rho": str(Fraction(math.ceil(needed * 1000), 1000)),
+        "rho": str(Fraction(math.ceil(1000 * variants * unit / (people * limit)), 1000)),
         "people": enough,
-        "variants": math.floor(rho * people * limit / square),
+        "variants": math.floor(rho * people * limit / unit),
     }
+
+
+def _square_ratio(variants: int, rho: Fraction, people: int, maf: Fraction) -> Fraction:
+    """Return (noise / sampling)^2, exactly: it grows with variants and falls with rho * people."""
+    return variants * (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf) * rho * people)
 
 
 def _message(found: Mapping[str, Any]) -> str:

@@ -2,23 +2,30 @@
 
 Two passes: the first reads participant records and which variants the cohort's files state (the
 frame holds no site that only outsiders carry), the second adds each person to the partial sums.
+Variants a buyer lists are the frame as they stand, known to anybody's file or not: were they looked
+up, one person's file could decide whether everybody else's calls are counted.
 Nothing of a person outlives its turn. Never releases anything: the gate does.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
+from compute.builds import CONTIGS
 from compute.copies import SharedVariants, decode_features, decode_genotypes, decode_participant
 from compute.ingest import Participant
 from compute.planes import NOT_COVERED, Calls, Int64
+from compute.private import asked_variants
 from compute.queries import Answer, Frame, PersonData, Query, VariantTable, reduce, start
 from compute.scope import Member
 from compute.vault import RecordedAccess, Vault
 
 STRATA = ("population", "sex")
 Tick = Callable[[], None]
+Key: TypeAlias = tuple[int, int, str, str]
+"""(contig index, 1-based position, ref, alt)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,13 @@ def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Ans
     Raises VaultRefusedError when a member may not be opened, QueryError, StoreError.
     """
     cohort.variants.refresh()
-    sites = cohort.variants.site_rows()
-    rows = _cohort_rows(cohort, query, sites, tick)
-    frame = Frame(_table(cohort.variants, query, rows), _levels(cohort, query))
+    if query.picks_variants:
+        keys, rows, sites = listed_rows(cohort.variants, query)
+    else:
+        sites = cohort.variants.site_rows()
+        rows = _cohort_rows(cohort, query, sites, tick)
+        keys = [cohort.variants.rows[row][1:] for row in rows.tolist()]
+    frame = Frame(VariantTable.of(query.build, keys), _levels(cohort, query))
     partial = start(query, frame)
     for member in cohort.members:
         tick()
@@ -63,9 +74,28 @@ def _cohort_rows(cohort: Cohort, query: Query, sites: Int64, tick: Tick) -> Int6
     return np.array(rows, np.int64)
 
 
-def _table(variants: SharedVariants, query: Query, rows: Int64) -> VariantTable:
-    known = variants.rows
-    return VariantTable.of(query.build, [known[row][1:] for row in rows.tolist()])
+def listed_rows(variants: SharedVariants, query: Query) -> tuple[list[Key], Int64, Int64]:
+    """Return the listed variants in genome order, their rows, and the sites of all rows.
+
+    A variant no file ever listed gets a row past the table's end, at its own site: there a person
+    whose file states the site is covered without this ALT, and anybody else is not covered.
+    """
+    keys = sorted(_key(name) for name in asked_variants(query))
+    sites = variants.site_rows().tolist()
+    site_of = {variants.rows[row][:4]: site for row, site in enumerate(sites)}
+    rows: list[int] = []
+    for key in keys:
+        row = variants.row_of.get((query.build, *key))
+        if row is None:
+            row = len(sites)
+            sites.append(site_of.setdefault((query.build, *key[:3]), len(site_of)))
+        rows.append(row)
+    return keys, np.array(rows, np.int64), np.array(sites, np.int64)
+
+
+def _key(name: str) -> Key:
+    contig, pos, ref, alt = name.split("-")
+    return CONTIGS.index(contig), int(pos), ref, alt
 
 
 def _levels(cohort: Cohort, query: Query) -> dict[str, tuple[str, ...]]:

@@ -150,8 +150,8 @@ def _asked(shop: Workshop, order: str, payload: Any, query: Query, claims: Claim
         rho = Fraction(payload["release"]["rho"] or 0)
     except (ComputeError, ValueError, ZeroDivisionError):
         raise JobRefusedError(Code.BAD_ORDER, "purpose, scope or release is malformed") from None
-    if (rho > 0) != (payload["release"]["mode"] == "private"):
-        raise JobRefusedError(Code.BAD_ORDER, "rho is above 0 in private mode and 0 in trusted")
+    if rho <= 0 and payload["release"]["mode"] == "private":
+        raise JobRefusedError(Code.BAD_ORDER, "a private order needs a rho above 0")
     if scope.region != shop.region:
         raise JobRefusedError(Code.WRONG_REGION, "the order is for another region")
     if not query.needs.modalities <= set(scope.modalities):

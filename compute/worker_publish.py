@@ -9,6 +9,7 @@ import hashlib
 from contextlib import suppress
 
 from compute.orderbook import Phase
+from compute.repeat import remember
 from compute.worker_bundle import bundle_files
 from compute.worker_entries import (
     from_text,
@@ -83,6 +84,7 @@ def deliver(run: Run) -> bool:
     if stopped_before(run, int(run.held.result_index or 0)):
         close_with(run, Code.MEMBER_STOPPED)
         return False
+    remember(shop, run.held, kept_file(shop, run.held, "result"))
     shop.market.put_object(run.job, "result", kept_file(shop, run.held, "file"))
     checkpoint_step("release_half_delivered")
     for name, data in bundle_files(run).items():
@@ -125,16 +127,34 @@ def close_with(run: Run, code: Code) -> None:
     if code is Code.INTERNAL:
         final = Phase.FAILED
     text = to_text(entry) if order is not None else None
-    run.move(Phase.CLOSING, submission=text, final=final.value, code=code.value)
+    # No commitment left means that no answer was ever on its way: `close` may give rho back.
+    sent = held.phase in (Phase.PUBLISHING, Phase.PUBLISHED)
+    commitment = held.commitment if sent else None
+    run.move(
+        Phase.CLOSING, submission=text, final=final.value, code=code.value, commitment=commitment
+    )
 
 
 def close(run: Run) -> bool:
-    """CLOSING: append the closing entry, delete every kept file of the order."""
+    """CLOSING: append the closing entry, give an unused charge back, delete every kept file.
+
+    A charge is given back only when the log took result.withheld for an access whose result was
+    never on its way to the log.
+    """
+    said = False
     if run.held.submission is not None:
         # Refused: the marketplace closed the order first, and there is nothing left to say.
         with suppress(RefusedError):
             run.shop.ledger.append([from_text(run.held.submission)])
+            said = True
     checkpoint_step("close_appended")
+    if said and run.held.final is Phase.WITHHELD and run.held.commitment is None:
+        run.shop.accountant.refund(_withheld_access(run))
     run.shop.store.forget(f"{run.held.order}/")
     run.move(run.held.final or Phase.FAILED)
     return False
+
+
+def _withheld_access(run: Run) -> str:
+    """Return the access that a closing entry of type result.withheld names."""
+    return str(from_text(run.held.submission).entry.payload["access"])

@@ -10,14 +10,19 @@ runs once more with the smaller cohort under a new access entry. Spec: DESIGN 3.
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 from compute.accountant import BudgetExceededError
 from compute.errors import ComputeError
+from compute.match import parse_release
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import TERMINAL, Phase
 from compute.planner import Plan, plan_order, select
+from compute.private import CountNoise
 from compute.queries import QueryError
-from compute.release import CohortFacts, WithheldError, check_floors, release_gate
+from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
+from compute.repeat import charged_release, charged_rho, is_answered, is_too_near, repeated
+from compute.utility import UselessError, require_useful
 from compute.vault import VaultRefusedError, recorded_access
 from compute.worker_bundle import openings
 from compute.worker_engine import Cohort, answer_query
@@ -41,6 +46,7 @@ from compute.worker_stops import Heart, follow
 from ledger import RefusedError
 
 MAX_ATTEMPTS = 2
+LEAST_NOISE_MAF = Fraction(1, 2)  # what drowns at 1/2 drowns at every frequency
 
 
 def run_order(shop: Workshop, job: JobMessage, heart: Heart) -> Outcome:
@@ -86,8 +92,9 @@ def _judge(run: Run) -> bool:
     _ingest_scope(run, order)
     follow(shop)
     order = read_order(shop, run.held.order, run.now())
-    plan = _plan(run, order)
-    check_floors(plan.facts, run.floors)
+    plan, free = _plan_or_repeat(run, order)
+    check_floors(plan.facts, run.floors, order.mode)
+    _check_question(run, order, plan)
     access = shop.new_id()
     grants = shop.follower.state.grants
     tags = [shop.vault.tag(grants[grant], access) for grant in plan.grant_ids]
@@ -97,7 +104,7 @@ def _judge(run: Run) -> bool:
         order=order.id,
         query_digest=order.query_digest,
         code_digest=order.code_digest,
-        release=order.release,
+        release=charged_release(order.release, free=free),
         attempt=run.held.attempt,
     )
     submission = access_entry(shop, access, use, tags, plan.excluded)
@@ -121,7 +128,35 @@ def _ingest_scope(run: Run, order: VerifiedOrder) -> None:
         ingest(run.shop, run.heart, fresh)
 
 
-def _plan(run: Run, order: VerifiedOrder) -> Plan:
+def _plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
+    """Return the plan, and whether its private question was answered before (then it is free).
+
+    Free, it takes nobody's budget, so a spent one leaves nobody out.
+    """
+    if order.mode != "private":
+        return _plan(run, order, rho=order.asked.rho), False
+    everyone = _plan(run, order, rho=Fraction(0))
+    if is_answered(run.shop, order.id, everyone.grant_ids):
+        return everyone, True
+    plan = _plan(run, order, rho=order.asked.rho)
+    return plan, is_answered(run.shop, order.id, plan.grant_ids)
+
+
+def _check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
+    """Refuse noise that drowns the answer, and an exact question too near one answered before."""
+    if order.mode == "private":
+        release = parse_release(order.asked.release)
+        try:
+            require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF)
+        except UselessError:
+            raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
+        return
+    state, others = run.shop.follower.state, run.shop.book.answered(but=order.id)
+    if is_too_near(state, order.query_digest, plan.grant_ids, others, run.floors.people):
+        raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
+
+
+def _plan(run: Run, order: VerifiedOrder, *, rho: Fraction) -> Plan:
     """Plan with who can be used now; people whose budget is spent are left out as one reason."""
     shop = run.shop
     state, now = shop.follower.state, run.now()
@@ -134,7 +169,7 @@ def _plan(run: Run, order: VerifiedOrder) -> Plan:
         return is_independent(state, shop.trust, owner, now)
 
     first = plan_order(state, order.asked, now, out=out, attested=independent)
-    spent = shop.accountant.exhausted(first.charges(), order.asked.rho)
+    spent = shop.accountant.exhausted(first.charges(), rho)
     if not spent:
         return first
     return plan_order(state, order.asked, now, out=out, attested=independent, exhausted=spent)
@@ -149,7 +184,15 @@ def _reserve(run: Run) -> bool:
     order = read_order(shop, run.held.order, run.now())
     members = members_of(run, order)
     charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges()
-    shop.accountant.reserve(order.id, str(run.held.access), charges, order.asked.rho)
+    rho = charged_rho(from_text(run.held.access_submission))
+    try:
+        shop.accountant.reserve(order.id, str(run.held.access), charges, rho)
+    except BudgetExceededError:
+        if not shop.accountant.exhausted(charges, rho):
+            raise
+        # Somebody's budget went to another order since: judge again, without them.
+        run.move(Phase.STARTED, access=None, members=())
+        return False
     run.move(Phase.RESERVED)
     checkpoint_step("query_reserved")
     return False
@@ -185,18 +228,36 @@ def _compute(run: Run) -> bool:
     token = recorded_access(shop.follower, str(run.held.access), tags)
     members = members_of(run, order)
     checkpoint_step("query_before_open")
-    cohort = Cohort(shop.vault, shop.variants, members, token)
-    try:
-        exact = answer_query(cohort, order.query, _ticker(run, 3 * len(members) // 2))
-    except VaultRefusedError:
-        raise MemberStoppedError("a member of the cohort can no longer be opened") from None
-    facts = replace(_plan(run, order).facts, people=len(members))
-    released = release_gate(exact, facts, mode=order.mode, rho=order.asked.rho, floors=run.floors)
+    if order.mode == "private" and not charged_rho(from_text(run.held.access_submission)):
+        released = repeated(shop, run.held, len(members))
+        if released is None:
+            raise MemberStoppedError("the answer given before is gone, and nobody was charged")
+    else:
+        released = _released(run, order, Cohort(shop.vault, shop.variants, members, token))
     keys = [(name, shop.vault.activity_opening(name, token)) for name in run.held.members]
     commitment = keep_result(shop, order, run.held, released, openings(keys))
     checkpoint_step("query_answer_kept")
     run.move(Phase.COMPUTED, commitment=commitment)
     return False
+
+
+def _released(run: Run, order: VerifiedOrder, cohort: Cohort) -> Released:
+    """Sum person by person and pass the gate."""
+    people = len(cohort.members)
+    try:
+        exact = answer_query(cohort, order.query, _ticker(run, 3 * people // 2))
+    except VaultRefusedError:
+        raise MemberStoppedError("a member of the cohort can no longer be opened") from None
+    # The complement and the owners as they stand now; the cohort is the one recorded.
+    facts = replace(_plan(run, order, rho=Fraction(0)).facts, people=people)
+    return release_gate(
+        exact,
+        facts,
+        mode=order.mode,
+        rho=order.asked.rho,
+        floors=run.floors,
+        noise=CountNoise(order.query),
+    )
 
 
 def _ticker(run: Run, half: int) -> Callable[[], None]:

@@ -40,13 +40,13 @@ def follow(shop: Workshop) -> None:
 
 
 def destroy_stopped(shop: Workshop) -> int:
-    """Destroy keys and copies of every grant the fold shows ended; return how many."""
+    """Destroy keys, copies and kept answers of every grant the fold shows ended; how many."""
     grants = shop.follower.state.grants
     ended = []
-    for head in shop.store.heads():
-        grant = grants.get(head.grant)
+    for name in {head.grant for head in shop.store.heads()} | shop.store.answer_grants():
+        grant = grants.get(name)
         if grant is None or grant.stopped_at is not None:
-            ended.append(head.grant)
+            ended.append(name)
     if ended:
         shop.vault.destroy(ended)
         shop.book.note_destroyed(ended)

@@ -9,7 +9,7 @@ from typing import IO
 
 from sqlmodel import Session, col, select
 
-from ledger import State
+from ledger import Dataset, State
 from marketplace.entries import new_id
 from marketplace.errors import ConflictError, ForbiddenError, NotFoundError, TamperedError
 from marketplace.objects import Stored
@@ -109,7 +109,7 @@ def activate(services: Services, owner: str, dataset: str) -> DatasetFile:
 
 
 def _activate(
-    services: Services, session: Session, owner: str, dataset: str, registered: object
+    services: Services, session: Session, owner: str, dataset: str, registered: Dataset
 ) -> DatasetFile:
     known = session.get(DatasetFile, dataset)
     if known is not None:
@@ -118,7 +118,7 @@ def _activate(
     if upload is None or upload.owner != owner:
         raise NotFoundError(f"nothing is staged for this dataset; PUT /uploads/{dataset} first")
     stored = session.get(StoredObject, upload.object_key)
-    want = (getattr(registered, "ciphertext_sha256", ""), getattr(registered, "size", -1))
+    want = (registered.ciphertext_sha256, registered.size)
     if stored is None or (stored.sha256, stored.size) != want:
         raise TamperedError(
             "the uploaded file is not the one the ledger registers (SHA-256 or length differ); "
@@ -126,7 +126,11 @@ def _activate(
         )
     stored.state = ACTIVE
     row = DatasetFile(
-        dataset=dataset, owner=owner, object_key=stored.key, activated_at=services.clock()
+        dataset=dataset,
+        owner=owner,
+        object_key=stored.key,
+        registered_index=registered.index,
+        activated_at=services.clock(),
     )
     session.add_all([stored, row])
     session.delete(upload)
@@ -241,15 +245,23 @@ def _delete_doomed(services: Services) -> int:
 
 
 def erase_gone(services: Services, state: State) -> int:
-    """Delete the ciphertext of datasets the ledger says are erased; return how many."""
-    gone = [dataset.id for dataset in state.datasets.values() if dataset.erased]
+    """Delete the ciphertext of datasets the ledger says are erased; return how many.
+
+    Judged by the leaf that registered them: after a restart the fold no longer knows an erased
+    dataset by name, since its envelope is gone.
+    """
+    gone = state.erased | {d.index for d in state.datasets.values() if d.erased}
     erased = 0
     with services.db.write() as session:
         query = select(DatasetFile).where(col(DatasetFile.state) == ACTIVE)
-        for row in session.exec(query.where(col(DatasetFile.dataset).in_(gone))).all():
+        for row in session.exec(query).all():
+            if row.registered_index not in gone:
+                continue
             if row.object_key is not None:
                 _doom(session, row.object_key)
             row.state, row.object_key = "erased", None
             session.add(row)
             erased += 1
+    if erased:
+        _delete_doomed(services)
     return erased

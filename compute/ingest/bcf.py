@@ -13,7 +13,14 @@ from typing import Any, Final
 
 from compute.builds import detect_build
 from compute.errors import IngestError
-from compute.ingest.calls import Call, Collector, checked_ploidy, no_call_by_filter
+from compute.ingest.calls import (
+    Call,
+    Collector,
+    block_quality,
+    checked_ploidy,
+    is_block,
+    no_call_by_filter,
+)
 from compute.ingest.source import Source
 from compute.ingest.vcf import pick_sample, read_header, settle_callability
 from compute.parsed import Callability, Genotypes, Limits
@@ -84,7 +91,13 @@ def _add(record: Any, index: int, collector: Collector) -> None:
     try:
         alt = ",".join(record.alts or (".",))
         call = _call(record, index)
-        collector.add(record.contig, record.pos, record.ref or "", alt, call)
+        ref = record.ref or ""
+        # htslib removes INFO/END from a record's keys and gives it as `stop` (0-based, open).
+        if is_block(alt, "END=" if record.stop > record.pos - 1 + len(ref) else ""):
+            doubt = _doubt(record, index)
+            collector.add_block(record.contig, record.pos, record.stop, ref, call, doubt)
+        else:
+            collector.add(record.contig, record.pos, ref, alt, call)
     except IngestError as error:
         raise IngestError(
             error.reason, code=error.code, where=f"record {collector.number}"
@@ -102,6 +115,13 @@ def _call(record: Any, index: int) -> Call:
     if any(allele is None for allele in alleles):
         return "half_call"
     return checked_ploidy(tuple(alleles))
+
+
+def _doubt(record: Any, index: int) -> str | None:
+    sample = record.samples[index]
+    depth = "MIN_DP" if "MIN_DP" in record.format else "DP"
+    gq, found = (sample[key] if key in record.format else None for key in ("GQ", depth))
+    return block_quality(gq, found)
 
 
 def htslib_records(source: Source) -> int:

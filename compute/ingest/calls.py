@@ -16,6 +16,7 @@ import numpy as np
 
 from compute.builds import CONTIG_CODE, CONTIGS, LENGTHS, Build, canonical_contig
 from compute.errors import IngestError
+from compute.ingest.intervals import MIN_DP, MIN_GQ, IntervalBuilder
 from compute.parsed import NO_CALL, Callability, Genotypes, Limits
 
 Call: TypeAlias = tuple[int, ...] | str  # allele indexes, or why there is no call
@@ -24,7 +25,7 @@ Row: TypeAlias = tuple[int, int, str, str, int, int, int]
 Alleles: TypeAlias = tuple[int, tuple[tuple[int, str], ...], int]  # n ALT, kept, symbolic
 
 _BASES: Final = re.compile(r"[ACGTN]+\Z")
-_GVCF: Final = frozenset({"<NON_REF>", "<*>"})
+_GVCF: Final = frozenset({"<NON_REF>", "<*>"})  # stands for "any other allele": not an allele
 
 
 def parse_gt(field: str) -> Call:
@@ -47,6 +48,19 @@ def checked_ploidy(alleles: tuple[int, ...]) -> Call:
     return alleles if len(alleles) <= 2 else "ploidy"
 
 
+def is_block(alt: str, info: str) -> bool:
+    """Tell whether a record is a reference block of a gVCF (VCF 4.4 section 5.5)."""
+    return alt in _GVCF or (alt == "." and "END=" in info)
+
+
+def block_quality(gq: int | None, depth: int | None) -> str | None:
+    """Return why a reference block does not cover, or None where it does."""
+    if gq is None and depth is None:
+        return "block_without_quality"
+    weak = gq < MIN_GQ if gq is not None else (depth or 0) < MIN_DP
+    return "block_low_quality" if weak else None
+
+
 class Collector:
     """Gathers calls of one sample record by record, then freezes them into Genotypes."""
 
@@ -63,9 +77,39 @@ class Collector:
         self.skipped: Counter[str] = Counter()
         self.no_calls: Counter[str] = Counter()
         self.gvcf = False
+        self._covered = IntervalBuilder(limits)
+
+    def add_block(self, contig: str, pos: int, end: int, ref: str, call: Call, doubt: str | None
+                  ) -> None:  # fmt: skip
+        """Add a reference block, both ends included; ``doubt``: why it covers nothing."""
+        code = self._count(contig)
+        self.gvcf = True
+        if code < 0:
+            return
+        if not 1 <= pos <= end <= self._lengths[code]:
+            self._refuse_position(code)
+        if not _BASES.match(ref.upper()):
+            raise IngestError("REF is not made of A, C, G, T, N", code="bad_allele")
+        reason = call if isinstance(call, str) else "block_not_hom_ref" if any(call) else doubt
+        if reason is not None:
+            self.no_calls[reason] += 1
+        else:
+            self._covered.add(code, pos, end, len(call))
 
     def add(self, contig: str, pos: int, ref: str, alt: str, call: Call) -> None:
         """Add the record at ``number``; ``alt`` as in VCF (comma-joined, "." for none)."""
+        code = self._count(contig)
+        if code < 0:
+            return
+        if not 1 <= pos <= self._lengths[code]:
+            self._refuse_position(code)
+        known = self._alleles.get((ref, alt))
+        if known is None:
+            known = self._alleles[ref, alt] = self._check_alleles(ref, alt)
+        self._keep(code, pos, ref.upper(), known, call)
+
+    def _count(self, contig: str) -> int:
+        """Count a record; return its contig's code, -1 (and counted) for another contig."""
         self.records += 1
         if self.records > self._limits.max_records:
             raise IngestError(
@@ -76,13 +120,7 @@ class Collector:
             code = self._codes[contig] = CONTIG_CODE.get(canonical_contig(contig) or "", -1)
         if code < 0:
             self.skipped["other_contig"] += 1
-            return
-        if not 1 <= pos <= self._lengths[code]:
-            self._refuse_position(code)
-        known = self._alleles.get((ref, alt))
-        if known is None:
-            known = self._alleles[ref, alt] = self._check_alleles(ref, alt)
-        self._keep(code, pos, ref.upper(), known, call)
+        return code
 
     def _keep(self, code: int, pos: int, ref: str, known: Alleles, call: Call) -> None:
         count, kept, symbolic = known
@@ -117,7 +155,7 @@ class Collector:
             raise IngestError("an ALT allele is written twice or equals REF", code="bad_allele")
         if not all(_BASES.match(base) for _, base in plain):
             raise IngestError("ALT is not made of A, C, G, T, N", code="bad_allele")
-        return len(alts), tuple(plain), len(alts) - len(plain)
+        return len(alts), tuple(plain), len([a for a in alts if _is_symbolic(a)]) - _gvcf(alts)
 
     def _refuse_position(self, code: int) -> None:
         raise IngestError(
@@ -144,7 +182,12 @@ class Collector:
             records=self.records,
             skipped=dict(self.skipped),
             no_calls=dict(self.no_calls),
+            covered=self._covered.finish() if self.gvcf else None,
         )
+
+
+def _gvcf(alts: list[str]) -> int:
+    return len([allele for allele in alts if allele in _GVCF])
 
 
 def _refuse_duplicates(rows: list[Row], unit: str) -> None:

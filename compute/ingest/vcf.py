@@ -14,12 +14,13 @@ from typing import Final
 
 from compute.builds import detect_build
 from compute.errors import IngestError
-from compute.ingest.calls import Call, Collector, parse_gt
+from compute.ingest.calls import Call, Collector, block_quality, is_block, parse_gt
 from compute.parsed import CALLABILITIES, Callability, Genotypes, Limits
 
 _FIXED: Final = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _CONTIG_ID: Final = re.compile(r"[<,]ID=([^,>]+)")
 _CONTIG_LENGTH: Final = re.compile(r"[<,]length=([0-9]{1,12})[,>]")
+_END: Final = re.compile(r"(?:\A|;)END=([0-9]{1,10})(?:;|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def _read_record(
             f"{len(fields)} tab-separated columns where the header promises {width}",
             code="bad_record",
         )
-    contig, pos, _, ref, alt, _, flt, _, fmt = fields[:9]
+    contig, pos, _, ref, alt, _, flt, info, fmt = fields[:9]
     if not (pos.isascii() and pos.isdigit() and len(pos) <= 10):
         raise IngestError("POS is not a whole number", code="bad_position")
     if flt not in {"PASS", "."}:
@@ -209,4 +210,34 @@ def _read_record(
         call = known
     else:
         call = "no_genotype"
-    collector.add(contig, int(pos), ref, alt, call)
+    if is_block(alt, info):
+        end = _block_end(info, int(pos), ref)
+        doubt = _doubt(fmt, fields[column].rstrip("\r"))
+        collector.add_block(contig, int(pos), end, ref, call, doubt)
+    else:
+        collector.add(contig, int(pos), ref, alt, call)
+
+
+def _block_end(info: str, pos: int, ref: str) -> int:
+    """Return a block's last base: INFO/END, or the end of REF."""
+    if info == "." or "END=" not in info:
+        return pos + len(ref) - 1
+    found = _END.search(info)
+    if not found:
+        raise IngestError("INFO/END is not a whole number", code="bad_block")
+    return int(found[1])
+
+
+def _doubt(fmt: str, sample: str) -> str | None:
+    """Return why a block's own quality does not support it: GQ, else MIN_DP or DP."""
+    cells = dict(zip(fmt.split(":"), sample.split(":"), strict=False))
+    depth = cells.get("MIN_DP", cells.get("DP", "."))
+    return block_quality(_whole(cells.get("GQ", ".")), _whole(depth))
+
+
+def _whole(text: str) -> int | None:
+    if text in {"", "."}:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise IngestError("a quality or depth is not a whole number", code="bad_block")
+    return int(text)

@@ -8,10 +8,11 @@ import httpx
 import typer
 
 from compute import Terms, describe, parse_terms, preset
-from compute.ingest import Modality
+from compute.ingest import IngestError, Modality
+from ledger import LedgerError
 from marketplace.client.activity import activity
 from marketplace.client.errors import ClientError
-from marketplace.client.owner import MODALITIES, Owner
+from marketplace.client.owner import MODALITIES, Owner, Prepared
 from marketplace.client.receipts import check_all
 from marketplace.client.session import Session
 from marketplace.client.statements import append, new_id, now_ms
@@ -52,7 +53,10 @@ def keygen(
     """Make your keys (they stay here) and pin whom you trust."""
     options = context_of(context)
     home = options.open_home()
-    home.create_from(_trust_bytes(trust), role, new_id())
+    try:
+        home.create_from(_trust_bytes(trust), role, new_id())
+    except LedgerError as error:
+        raise ClientError(f"{trust} is not a trust file: {error}") from None
     show(
         options,
         home.identity,
@@ -96,7 +100,7 @@ def register(
     options = context_of(context)
     session = Session.open(options.open_home())
     owner = Owner(session)
-    prepared = owner.prepare(file, cast("Modality", modality), sample=sample)
+    prepared = _checked(owner, file, cast("Modality", modality), sample)
     if not options.json_output:
         say(f"{file}: checked. Nothing has left this machine yet.")
         for line in pairs(prepared.summary.as_dict()):
@@ -112,6 +116,14 @@ def register(
         value,
         [f"Registered as dataset [bold]{prepared.dataset}[/]. Only you can read it."],
     )
+
+
+def _checked(owner: Owner, file: Path, modality: Modality, sample: str | None) -> Prepared:
+    try:
+        return owner.prepare(file, modality, sample=sample)
+    except IngestError as error:
+        # Compute speaks to programs; here the option is what the person can type.
+        raise ClientError(str(error).replace("sample=NAME", "--sample NAME")) from None
 
 
 def _finish_enrolment(session: Session) -> None:
@@ -264,7 +276,7 @@ def show_activity(context: typer.Context) -> None:
     ]  # fmt: skip
     columns = ("when", "who", "purpose", "project", "outcome", "your share", "proof")
     console.print(table("Uses of your data", columns, rows))
-    say(f"Checked {len(uses)} uses and {checked} receipts; the ledger agrees with all of them.")
+    say(f"Checked: {len(uses)} uses and {checked} receipts. The ledger agrees with all of them.")
 
 
 def erase(

@@ -50,6 +50,8 @@ def _request(path: Path) -> Request:
         raise ClientError(f"{path} lacks the part {error}; see `omic order template`") from None
     except ValueError as error:
         raise ClientError(f"{path} is not JSON: {error}") from None
+    except TypeError:
+        raise ClientError(f"{path} is not a request; see `omic order template`") from None
 
 
 def join(

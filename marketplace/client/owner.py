@@ -22,6 +22,7 @@ from ledger import (
     b64,
     cosign,
     fingerprint,
+    parse_entry_bytes,
     submission_for,
     submission_to_json,
     unb64,
@@ -134,9 +135,7 @@ class Owner:
         marketplace knows who may upload from the ledger alone.
         """
         batch = [*before, *(p.submission for p in prepared), *after]
-        # The marketplace signs in only whom it sees on the witnessed ledger: a newcomer waits.
-        newcomer = bool(before)
-        appended = append(self.session.ledger, self.session.home, batch, wait=newcomer)
+        appended = append(self.session.ledger, self.session.home, batch)
         for item, done in zip(prepared, appended[len(before) :], strict=False):
             self.session.home.write(
                 f"datasets/{item.dataset}.json", {**item.record, "index": done.index}
@@ -259,7 +258,7 @@ class Owner:
         record = home.read(f"datasets/{dataset}.json")
         if record is None or record.get("index") is None:
             raise ClientError(f"no registered dataset {dataset} in {home.path}; see `omic list`")
-        stops, erases = self._indexes_of(dataset, int(record["index"]))
+        stops, erases = self._indexes_of(dataset)
         fields = {"dataset": dataset, "owner": home.party, "stops": stops, "erases": erases}
         submission = stated("dataset.erased", fields, home.keys.signing())
         (done,) = append(self.session.ledger, home, [submission])
@@ -270,12 +269,16 @@ class Owner:
         home.keys.delete(f"datasets/{dataset}")
         return done
 
-    def _indexes_of(self, dataset: str, registered: int) -> tuple[list[int], list[int]]:
+    def _indexes_of(self, dataset: str) -> tuple[list[int], list[int]]:
+        """Return the grants still to stop, and every entry of ours that is about the dataset."""
         grants = [d for d in self.session.home.documents("grants") if d["dataset"] == dataset]
         stops = [int(d["index"]) for d in grants if d["state"] in ("live", "paused")]
-        ends = [int(d["stop"]) for d in grants if d.get("stop") is not None]
-        erases = sorted({registered, *ends, *(int(d["index"]) for d in grants if d["index"])})
-        return sorted(stops), erases
+        erases = [
+            int(document["index"])
+            for document in self.session.home.documents("entries")
+            if _is_about(parse_entry_bytes(unb64(document["entry"])).payload, dataset)
+        ]
+        return sorted(stops), sorted(erases)
 
     # -- helpers
 
@@ -321,6 +324,10 @@ def cosigned(session: Session, draft: Submission) -> Submission:
     if not session.home.trust.pins.may_attest("person_verified", fingerprint(signature.public_key)):
         raise HomeError("the attester answered with a key your trust file does not pin; stop here")
     return submission_for(cosign(draft.entry, lambda _: signature), secrets.token_bytes(32))
+
+
+def _is_about(payload: Mapping[str, Any], dataset: str) -> bool:
+    return payload.get("dataset") == dataset or dataset in payload.get("datasets", ())
 
 
 def _format(summary: Summary) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Researcher:
 
     def join(self, claims: Mapping[str, Any], role: str = "researcher") -> int:
         """Register, and ask the attester for claims; return the index of its statement."""
-        append(self.session.ledger, self.session.home, [self.enrol(role)], wait=True)
+        append(self.session.ledger, self.session.home, [self.enrol(role)])
         index = self.session.attester.attest(self.session.home.party, role, claims)
         known = self.session.home.read("attestations.json") or {"indexes": []}
         self.session.home.write("attestations.json", {"indexes": [*known["indexes"], index]})

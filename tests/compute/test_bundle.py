@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from bundle_world import ANSWER, NOW, Log, Story, new_id
+from tests.compute.bundle_world import ANSWER, NOW, Log, Story, new_id
 from hypothesis import given
 from hypothesis import strategies as st
 

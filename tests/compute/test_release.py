@@ -81,7 +81,7 @@ def test_floors_go_up_only():
 def test_private_mode_without_noise_is_refused():
     with pytest.raises(WithheldError) as refused:
         release_gate(answer({"all": 100}), GOOD, mode="private", rho=Fraction(1, 100))
-    assert refused.value.code == "private_mode_not_yet_offered"
+    assert refused.value.code == "no_noise"
 
 
 def test_an_unknown_mode_is_refused():

@@ -276,7 +276,7 @@ def test_ingest_happens_once_per_grant(world):
         ({"paid": 999}, Code.NOT_PAID),
         ({"code_digest": "0" * 64}, Code.WRONG_CODE),
         ({"query_digest": "0" * 64}, Code.WRONG_QUERY),
-        ({"release": {"mode": "private", "rho": "1/100"}}, Code.PRIVATE_MODE),
+        ({"release": {"mode": "private", "rho": "1/100"}}, Code.NOT_PRIVATE),
         ({"modalities": ("expression",)}, Code.BAD_ORDER),
         ({"purpose": {"primary": "nonsense"}}, Code.BAD_ORDER),
         (
@@ -550,10 +550,21 @@ def test_people_without_budget_leave_the_cohort_as_one_reason(world):
     who = f"{person.id}/{person.participant}"
     charge = Charge(who, (person.data["genotypes"].id,), Fraction(1, 10))
     world.shop.accountant.reserve("other", "access-elsewhere", [charge], Fraction(8, 100))
-    second = world.order(release={"mode": "trusted", "rho": "1/50"})
+    other = counts_query()
+    other["params"] = {"variants": {"region": "1:1000-6000"}}
+    second = world.order(query=other, release={"mode": "trusted", "rho": "1/50"})
     world.run("query", second)
     assert person not in world.members(second)
     assert world.access_of(second).payload["excluded"] == {"budget": 1}
+
+
+def test_one_exact_question_over_nearly_the_same_people_is_refused(world):
+    order = world.order()
+    assert world.complete(order).state == "released"
+    assert world.complete(world.order()).state == "released"
+    world.withdraw(world.people[0])
+    outcome = world.run("query", world.order())
+    assert (outcome.state, outcome.code) == ("refused", Code.NEAR_COHORT.value)
 
 
 def test_floors_can_be_raised_only():

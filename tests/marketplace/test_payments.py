@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from devstripe_harness import KEY, SECRET, running, wait_for
+from tests.marketplace.devstripe_harness import KEY, SECRET, running, wait_for
 
 from marketplace.devstripe.webhooks import signature_header
 from marketplace.errors import (

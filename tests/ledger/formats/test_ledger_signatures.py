@@ -6,7 +6,7 @@ import json
 import struct
 from pathlib import Path
 
-import edwards as ed
+from tests.ledger.formats import edwards as ed
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa

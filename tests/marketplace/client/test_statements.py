@@ -4,6 +4,7 @@ import pytest
 
 from ledger import (
     Appended,
+    LedgerError,
     UnavailableError,
     b64,
     entry_bytes,
@@ -19,15 +20,15 @@ from marketplace.client.statements import append, drafted, new_id, now_ms, state
 class SimLedger:
     """Takes everything, or nothing."""
 
-    def __init__(self, down=False):
-        self.down, self.waited = down, None
+    def __init__(self, down=False, receipt=None):
+        self.down, self.receipt, self.waited = down, receipt, None
 
     def append(self, submissions, wait=False):
         if self.down:
             raise UnavailableError("nobody there")
         self.waited = wait
         return [
-            Appended(3 + i, format_leaf(make_leaf(s.entry, s.salt, 5)), 5)
+            Appended(3 + i, format_leaf(make_leaf(s.entry, s.salt, 5)), 5, self.receipt)
             for i, s in enumerate(submissions)
         ]
 
@@ -50,12 +51,18 @@ def test_a_statement_is_signed_dated_and_salted(home):
 
 def test_what_the_log_took_is_kept_with_its_opening(home):
     submission, ledger = paused(home), SimLedger()
-    (done,) = append(ledger, home, [submission], wait=True)
+    (done,) = append(ledger, home, [submission])
     kept = home.read("entries/000000000003.json")
     assert ledger.waited
     assert unb64(kept["entry"]) == entry_bytes(submission.entry)
     assert unb64(kept["leaf"]) == done.leaf_bytes
     assert kept["salt"] == b64(submission.salt)
+
+
+def test_a_receipt_that_proves_nothing_is_not_kept(home):
+    with pytest.raises(LedgerError):
+        append(SimLedger(receipt="c2sp.org/tlog-proof@v1\nindex 3\n"), home, [paused(home)])
+    assert not home.has_receipt(3)
 
 
 def test_what_the_log_did_not_take_leaves_no_trace(home):

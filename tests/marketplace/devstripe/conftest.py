@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from devstripe_harness import running
+from tests.marketplace.devstripe_harness import running
 
 
 @pytest.fixture(scope="module")

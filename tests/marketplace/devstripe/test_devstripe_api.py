@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import stripe
-from devstripe_harness import HTTP, KEY, sdk
+from tests.marketplace.devstripe_harness import HTTP, KEY, sdk
 
 INTENT = {"amount": 1000, "currency": "usd"}
 

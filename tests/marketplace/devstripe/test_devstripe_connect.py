@@ -2,7 +2,7 @@
 
 import pytest
 import stripe
-from devstripe_harness import HTTP
+from tests.marketplace.devstripe_harness import HTTP
 
 
 def balance(dev, currency, account=None):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import stripe
-from devstripe_harness import SECRET, wait_for
+from tests.marketplace.devstripe_harness import SECRET, wait_for
 
 from marketplace.devstripe.webhooks import backoff_seconds, signature_header
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from web_world import post
+from tests.marketplace.web.web_world import post
 
 from marketplace.web.pages_me import shares_of
 from marketplace.web.text import money

@@ -3,7 +3,7 @@
 import json
 from html import unescape
 
-from web_world import post, purpose
+from tests.marketplace.web.web_world import post, purpose
 
 from marketplace.catalogue import parse_request
 from marketplace.web.dry_run_form import empty_form, request_of

@@ -1,7 +1,7 @@
 """One-time links, cookies, roles, signing out."""
 
 import pytest
-from web_world import post
+from tests.marketplace.web.web_world import post
 
 
 def cookie(answer, name="omic"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from market_world import START, Owner, World, digest, new_id
+from tests.marketplace.market_world import START, Owner, World, digest, new_id
 
 from compute import preset, terms_sha256
 from ledger import (

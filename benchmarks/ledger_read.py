@@ -1,0 +1,270 @@
+"""Reading: proofs in a large tree, the fold, following and auditing a log, and memory."""
+
+import gc
+import hashlib
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.harness import Figure, percentile
+from benchmarks.ledger_append import _signed, _verify2, through_log
+from benchmarks.workload import START, TERMS, TERMS_SHA256, Signers, compute_key, ident, submissions
+from ledger import (
+    Entry,
+    Follower,
+    Record,
+    State,
+    audit_ledger,
+    b64,
+    canonical,
+    complete_payload,
+    entry_bytes,
+    fingerprint,
+    format_leaf,
+    make_leaf,
+    parse_entry_bytes,
+    parse_leaf,
+    public_key,
+)
+from ledger.envelope import Signature
+from ledger.growth import grow_tiles
+from ledger.log import Published
+from ledger.merkle import leaf_hash, verify_inclusion
+from ledger.reader import Reader
+from ledger.store import Batch, Head
+from ledger.store_sql import SqlStore
+from tests.ledger.ledger_world import World, memory_kib, now_ms
+
+OWNERS_PLANNED = 65_000_000
+
+
+def proofs(place: Path, quick: bool) -> list[Figure]:
+    """Time inclusion proofs, read from a tiled store, and the receipts' consistency proofs."""
+    size = 1_000_000 if quick else 10_000_000
+    store = SqlStore(f"sqlite:///{place}/tiles.db")
+    head = _tree(store, size)
+    reader = Reader(store, lambda: Published(size, head.root, b""))
+    draw = random.Random(1)
+    times = []
+    for _ in range(300 if quick else 2000):
+        index = draw.randrange(size)
+        start = perf_counter()
+        proof = reader.inclusion(index, size)
+        times.append(perf_counter() - start)
+        verify_inclusion(index, size, leaf_hash(b"%d" % index), proof, head.root)
+    path = place / "tiles.db"
+    store.close()
+    middle, slow = statistics.median(times) * 1000, percentile(times, 0.99) * 1000
+    return [
+        Figure(f"inclusion proof at {size:,}, median", middle, "ms", 2.0, at_least=False),
+        Figure(f"inclusion proof at {size:,}, p99", slow, "ms", 2.0, at_least=False),
+        Figure("bytes of tiles an entry", path.stat().st_size / size, "B", at_least=False),
+    ]
+
+
+def _tree(store: SqlStore, size: int) -> Head:
+    edge: dict[int, bytes] = {}
+    head = Head()
+    for start in range(0, size, 1 << 16):
+        hashes = [leaf_hash(b"%d" % i) for i in range(start, min(size, start + (1 << 16)))]
+        frontier, made = head.frontier.grow(hashes)
+        tiles, edge = grow_tiles(edge, start, made)
+        new = Head(frontier, 1)
+        store.append(head, new, Batch([], tiles))
+        head = new
+    return head
+
+
+def fold(place: Path, quick: bool) -> list[Figure]:
+    """Fold consents: parsing and folding, without signatures, which are measured elsewhere."""
+    count = 60_000 if quick else 1_000_000
+    state = State(Signers().pins())
+    first = compute_key().entry
+    state.apply(Record(0, make_leaf(first, None, START), first))
+    seconds, made = 0.0, _raw(count)
+    while part := list(islice(made, 6_000)):
+        start = perf_counter()
+        for leaf, entry, salt in part:
+            state.apply(Record(state.size, parse_leaf(leaf), parse_entry_bytes(entry), salt))
+        seconds += perf_counter() - start
+    if state.violations or len(state.live_grants()) != state.size // 3:
+        raise RuntimeError("the fold did not take every entry")
+    done = state.size
+    start = perf_counter()
+    state.live_grants()
+    live = perf_counter() - start
+    return [
+        Figure(
+            "fold of 1,000,000 consent entries",
+            seconds / done * 1e6,
+            "s",
+            60,
+            at_least=False,
+            note=f"measured over {done:,}; enrol, dataset and grant of each person",
+        ),
+        Figure("live grants of one person", live / (done // 3) * 1e6, "us", at_least=False),
+        Figure(
+            "memory of the fold a person",
+            memory_kib("self") * 1024 / (done // 3),
+            "B",
+            at_least=False,
+            note="whole process",
+        ),
+    ]
+
+
+def _raw(count: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield (leaf, entry bytes, salt) of consents with signatures nobody checks."""
+    attester = public_key(Signers().attester)
+    for number in range(count // 3):
+        own = hashlib.sha256(b"key %d" % number).digest()
+        owner, dataset = ident("o", number), ident("d", number)
+        key = {"public_key": b64(own), "kind": "ed25519", "use": "sign"}
+        enrol = {"party": owner, "role": "owner", "keys": [key]}
+        register = {
+            "dataset": dataset,
+            "owner": owner,
+            "participant": ident("p", number),
+            "modality": "genotypes",
+            "signing_key": b64(own),
+            "ciphertext": {"sha256": "11" * 32, "size": 70_000, "header_size": 124},
+            "format": {},
+            "region": "local",
+            "controller": None,
+            "custodian": None,
+        }
+        grant = {
+            "grant": ident("g", number),
+            "owner": owner,
+            "dataset": dataset,
+            "offer": None,
+            "terms": TERMS,
+            "terms_sha256": TERMS_SHA256,
+            "facets": {"population": "CEU"},
+            "recipient": {"key_id": "epoch-1", "region": "local"},
+            "sealed_grant_sha256": own.hex(),
+            "activity_commitment": own.hex(),
+            "order": None,
+        }
+        for type_, fields, keys in (
+            ("party.registered", enrol, (own, attester)),
+            ("dataset.registered", register, (own,)),
+            ("consent.granted", grant, (own,)),
+        ):
+            common = {"id": ident(type_, number), "time": START}
+            value = complete_payload(type_, {**common, **fields}, fingerprint(own))
+            signatures = tuple(Signature("ed25519", one, (bytes(64),)) for one in keys)
+            entry = Entry(type_, 1, canonical(value), signatures)
+            salt = own
+            yield format_leaf(make_leaf(entry, salt, START)), entry_bytes(entry), salt
+
+
+def bench_world(place: Path) -> World:
+    """A ledger with three witnesses whose trust file pins this benchmark's keys."""
+    world = World(place)
+    pins = replace(Signers().pins(), operator=world.trust.pins.operator)
+    world.trust = replace(world.trust, pins=pins)
+    world.trust_path.write_bytes(world.trust.format())
+    return world
+
+
+def follow(place: Path, quick: bool) -> list[Figure]:
+    """Follow and audit a log with all its envelopes, over HTTP from another process."""
+    count = 6_001 if quick else 60_001
+    world = bench_world(place)
+    entries = submissions(count)
+    signed = [one for entry in entries for one in _signed(entry)]
+    start = perf_counter()
+    _verify2(signed)
+    limit = count / (perf_counter() - start)
+    through_log(entries, f"sqlite:///{world.ledger_dir}/ledger.db")
+    figures = []
+    try:
+        for directory in world.witness_dirs:
+            world.spawn(directory=directory, module="ledger.witness")
+        for port in world.witness_ports:
+            world.wait_healthy(world.url_of(port))
+        world.spawn()
+        world.wait_healthy()
+        client = world.client(world.tokens.envelopes)
+        for name, personal in (("with envelopes", True), ("public leaves", False)):
+            follower = Follower(client, world.trust, personal=personal)
+            start = perf_counter()
+            follower.sync()
+            value = count / (perf_counter() - start)
+            if personal and len(follower.state.live_grants()) != (count - 1) // 3:
+                raise RuntimeError("the follower did not fold every grant")
+            figures.append(_read_figure(f"follower catch-up, {name}", value, 20_000, limit))
+            start = perf_counter()
+            report = audit_ledger(
+                client, world.trust, envelopes=client if personal else None, now=now_ms()
+            )
+            value = count / (perf_counter() - start)
+            if not report.ok:
+                raise RuntimeError(report.words())
+            figures.append(_read_figure(f"audit, {name}", value, 15_000, limit))
+    finally:
+        world.close()
+    days = OWNERS_PLANNED * 3 / figures[0].value / 86_400
+    figures.append(
+        Figure("days to rebuild 65 million owners", days, "d", at_least=False, note="extrapolated")
+    )
+    return figures
+
+
+def _read_figure(name: str, value: float, target: float, limit: float) -> Figure:
+    return Figure(name, value, "/s", target, limit=limit, limit_name="signatures, 2 threads")
+
+
+def memory(place: Path, quick: bool) -> list[Figure]:
+    """Measure how a log's memory grows with public entries, in a process of its own."""
+    count = 20_000 if quick else 200_000
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from benchmarks.ledger_read import grow\n"
+        "if __name__ == '__main__':\n"
+        "    grow(Path(sys.argv[1]), int(sys.argv[2]))\n"
+    )
+    script = place / "grow.py"
+    script.write_text(code)
+    out = subprocess.run(
+        [sys.executable, str(script), str(place), str(count)],
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = map(int, out.stdout.split())
+    growth = (after - before) * 1024 / (count * 3 // 4)
+    return [Figure("memory of the log a public entry", growth, "B", 0, at_least=False)]
+
+
+def grow(place: Path, count: int) -> None:
+    """Print resident memory after a quarter of the entries, and after all."""
+    from benchmarks.workload import notes
+    from ledger.log import Log
+    from ledger.note import Ed25519Signer
+    from ledger.publish import Publisher
+
+    store = SqlStore(f"sqlite:///{place}/grow.db")
+    log = Log(
+        store, Publisher(store, Ed25519Signer("b/l", b"k" * 32)), lambda: State(Signers().pins())
+    )
+    log.start()
+    made = notes(count)
+    for at in range(0, count, 500):
+        log.submit(list(islice(made, 500)))
+        if at == count // 4 - 500:
+            gc.collect()
+            print(memory_kib("self"))
+    gc.collect()
+    print(memory_kib("self"))
+    log.stop()
+    store.close()

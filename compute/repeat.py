@@ -1,0 +1,99 @@
+"""Same question, same answer; and questions too near one another to answer both.
+
+A private answer that was delivered is kept (encrypted, until a member's grant ends) under its
+question: query, code, release and the exact grants of its cohort. Asked again it is returned byte
+for byte, by no new draw of noise, and charges nothing; the new order still has its own consent
+check and access entry. In trusted mode, where answers are exact, one question over two cohorts
+that differ by a few people would give those people away: it is refused. Spec: DESIGN section 4.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from compute.orderbook import OrderInHand
+from compute.release import Released
+from compute.result import answer_bytes
+from compute.worker_ports import Workshop
+from ledger import State, Submission, canonical
+
+FREE = "0"
+
+
+def question_key(order: Mapping[str, Any], grants: Collection[str]) -> str:
+    """Return the name (hex) of a question: an order's payload over the grants of a cohort."""
+    names = ("query_digest", "code_digest", "release")
+    asked = {name: order[name] for name in names}
+    value = {"v": 1, **asked, "grants": sorted(grants)}
+    return hashlib.sha256(b"omic/question/v1\n" + canonical(value)).hexdigest()
+
+
+def is_answered(shop: Workshop, order: str, grants: Collection[str]) -> bool:
+    """Tell whether this private question was answered before, over this very cohort."""
+    payload = shop.follower.state.orders[order].payload
+    if payload["release"]["mode"] != "private":
+        return False
+    return shop.store.answer(question_key(payload, grants)) is not None
+
+
+def repeated(shop: Workshop, held: OrderInHand, people: int) -> Released | None:
+    """Return the answer given before to an order's question, or None when it was destroyed."""
+    payload = shop.follower.state.orders[held.order].payload
+    data = shop.store.answer(question_key(payload, held.members))
+    if data is None:
+        return None
+    answer = json.loads(data)
+    return Released(answer, people, tuple(answer["suppressed"]))
+
+
+def remember(shop: Workshop, held: OrderInHand, result: bytes) -> None:
+    """Keep a private order's answer for whoever asks the same again; call once it is published.
+
+    Never before: a charge may be given back until then, and an answer it paid for would be free.
+    """
+    payload = shop.follower.state.orders[held.order].payload
+    if payload["release"]["mode"] == "private":
+        answer = answer_bytes(json.loads(result)["answer"])
+        shop.store.keep_answer(question_key(payload, held.members), held.members, answer)
+
+
+def charged_release(release: Mapping[str, Any], *, free: bool) -> dict[str, Any]:
+    """Return the release an access entry states: its rho is what everybody is charged."""
+    return {**release, "rho": FREE} if free else dict(release)
+
+
+def charged_rho(access: Submission) -> Fraction:
+    """Return what an access entry charges every person in it."""
+    release = access.entry.payload["release"] or {}
+    return Fraction(release.get("rho") or 0)
+
+
+def is_too_near(
+    state: State,
+    query_digest: str,
+    grants: Iterable[str],
+    others: Iterable[OrderInHand],
+    least: int,
+) -> bool:
+    """Tell whether the same trusted question stands for a cohort 1 to least-1 people away."""
+    people = _people(state, grants)
+    for other in others:
+        order = state.orders.get(other.order)
+        same = order is not None and order.payload["query_digest"] == query_digest
+        if not same or order is None or order.payload["release"]["mode"] != "trusted":
+            continue
+        if 0 < len(people ^ _people(state, other.members)) < least:
+            return True
+    return False
+
+
+def _people(state: State, grants: Iterable[str]) -> set[tuple[str, str]]:
+    """Return the people behind grants; an erased grant stands for a person of its own."""
+    found = set()
+    for name in grants:
+        grant = state.grants.get(name)
+        dataset = None if grant is None else state.datasets.get(grant.dataset)
+        found.add(("", name) if dataset is None else (dataset.owner, dataset.participant))
+    return found

@@ -1,0 +1,77 @@
+import ast
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compute
+from compute.noise import BATCH, NoiseError, add_noise, noise_sd
+
+# Answers pass through these on their way out; none may know another source of randomness.
+RELEASE_PATH = ("noise", "private", "release", "suppress", "repeat", "utility", "accountant")
+
+
+def test_the_scale_is_the_one_of_zcdp():
+    assert noise_sd(4, Fraction(1, 10)) == pytest.approx(math.sqrt(4 / 0.2))
+    assert noise_sd(400, Fraction(1, 10)) == pytest.approx(10 * noise_sd(4, Fraction(1, 10)))
+
+
+@pytest.mark.parametrize("rho", [Fraction(1, 10), Fraction(1, 3), Fraction(1, 999), Fraction(2)])
+@pytest.mark.parametrize("squared", [4, 12, 4000])
+def test_the_map_never_says_more_than_rho(rho, squared):
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    sd = add_noise(np.zeros(1, np.int64), squared, rho).sd
+    space = dp.vector_domain(dp.atom_domain(T="i64"), size=1), dp.l2_distance(T="f64")
+    cost = dp.m.make_gaussian(*space, sd).map(math.sqrt(squared))
+    assert Fraction(cost) <= rho
+    assert sd == pytest.approx(noise_sd(squared, rho), rel=1e-9)
+
+
+def test_noise_is_integer_centred_and_of_the_stated_sd():
+    exact = np.arange(20_000) % 50
+    done = add_noise(exact, 4, Fraction(1, 10))
+    assert done.values.dtype == np.int64
+    error = done.values - exact
+    assert abs(error.mean()) < 5 * done.sd / math.sqrt(len(error))
+    assert error.std() == pytest.approx(done.sd, rel=0.03)
+    assert abs(np.corrcoef(error[:-1], error[1:])[0, 1]) < 0.04
+
+
+def test_batches_keep_every_value_in_its_place():
+    exact = np.arange(2 * BATCH + 7) * 10**6
+    done = add_noise(exact, 4, Fraction(10))
+    assert np.array_equal(np.round(done.values / 10**6), np.arange(len(exact)))
+
+
+def test_nothing_is_drawn_twice():
+    first, second = (add_noise(np.zeros(200, np.int64), 40_000, Fraction(1)) for _ in range(2))
+    assert not np.array_equal(first.values, second.values)
+
+
+def test_an_empty_vector_is_empty():
+    assert len(add_noise(np.zeros(0, np.int64), 4, Fraction(1)).values) == 0
+
+
+@pytest.mark.parametrize(
+    ("squared", "rho"), [(0, Fraction(1)), (4, Fraction(0)), (4, Fraction(-1))]
+)
+def test_no_noise_without_a_budget(squared, rho):
+    with pytest.raises(NoiseError):
+        add_noise(np.zeros(3, np.int64), squared, rho)
+
+
+def test_no_other_generator_is_in_a_release_path():
+    folder = Path(compute.__file__).parent
+    for name in RELEASE_PATH:
+        tree = ast.parse((folder / f"{name}.py").read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert "random" not in [alias.name for alias in node.names], name
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in ("random", "numpy.random"), name
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("random", "default_rng", "seed"), name

@@ -1,0 +1,110 @@
+import math
+from fractions import Fraction
+
+import pytest
+
+import compute
+from compute.private import CountNoise
+from compute.queries import parse_query
+from compute.utility import (
+    UselessError,
+    expected_error,
+    least_of_bucket,
+    private_counts_request,
+    rehearsal_rows,
+    require_useful,
+)
+from compute.verdict import Release
+
+
+def listed(count):
+    names = [f"1-{1000 + at}-A-G" for at in range(count)]
+    return private_counts_request(names, rho="1/20")["query"]
+
+
+def private(rho):
+    return Release(mode="private", rho=rho)
+
+
+def test_only_the_bucket_of_people_is_looked_at():
+    assert least_of_bucket(178) == 100
+    assert expected_error(listed(3), private("1/20"), 101) == expected_error(
+        listed(3), private("1/20"), 199
+    )
+
+
+@pytest.mark.parametrize(("people", "variants", "sd"), [(1000, 1, 0.0022), (1000, 100, 0.0224)])
+def test_the_error_is_the_published_one_at_a_rare_frequency(people, variants, sd):
+    found = expected_error(listed(variants), private("1/10"), people, maf=Fraction(1, 1000))
+    assert found["af_noise_sd"] == pytest.approx(sd, rel=0.02)
+
+
+def test_the_error_expected_is_the_error_an_answer_states():
+    from compute.queries import run
+    from tests.compute.test_private import cohort_of, names_of, query_of
+
+    rows = [[(int(at % 4 == 0) * 2, 2)] * 3 for at in range(200)]
+    query = query_of(names_of(3))
+    told = CountNoise(query).add(run(query, cohort_of(rows)), Fraction(1))
+    expected = expected_error(query, private("1"), 200)
+    assert told["columns"]["af_noise_sd"][0] == pytest.approx(expected["af_noise_sd"], rel=0.1)
+    assert told["columns"]["af_se"][0] == pytest.approx(expected["af_se"], rel=0.1)
+
+
+def test_the_demo_order_of_three_variants_is_useful_and_a_panel_is_not():
+    assert require_useful(listed(3), private("1/20"), 178)["ratio"] < 2
+    with pytest.raises(UselessError) as refused:
+        require_useful(listed(60), private("1/20"), 178)
+    message = str(refused.value)
+    assert "people" in message
+    assert "variants" in message
+    assert "rho" in message
+
+
+@pytest.mark.parametrize(("variants", "people"), [(60, 178), (500, 700), (900, 5000)])
+def test_what_is_said_to_do_does(variants, people):
+    release = private("1/50")
+    needs = expected_error(listed(variants), release, people)["needs"]
+    size = least_of_bucket(people)
+    assert require_useful(listed(variants), private(needs["rho"]), size)["useful"]
+    assert require_useful(listed(needs["variants"]), release, size)["useful"]
+    with pytest.raises(UselessError):
+        require_useful(listed(needs["variants"] + 1), release, size)
+    enough = next(n for n in range(needs["people"], 10**7) if least_of_bucket(n) == n)
+    assert require_useful(listed(variants), release, enough)["useful"]
+
+
+def test_fewer_than_a_hundred_people_are_told_so():
+    with pytest.raises(UselessError, match="at least 100 people"):
+        require_useful(listed(1), private("1/20"), 60)
+
+
+def test_what_private_mode_does_not_offer_is_said_before_payment():
+    panel = {**listed(1), "params": {"variants": {"panel": "all"}}}
+    for query, release, maf in (
+        (panel, private("1/20"), Fraction(1, 4)),
+        (listed(1), private("0"), Fraction(1, 4)),
+        (listed(1), private("1/20"), Fraction(3, 4)),
+    ):
+        with pytest.raises(UselessError):
+            expected_error(query, release, 500, maf=maf)
+
+
+def test_trusted_answers_are_exact():
+    assert expected_error(listed(1), Release(mode="trusted"), 10) == {
+        "kind": "exact",
+        "useful": True,
+    }
+
+
+def test_rehearsal_rows_have_the_schema_and_come_from_no_data():
+    query = parse_query(listed(3))
+    rows = rehearsal_rows(query)
+    assert rows == rehearsal_rows(query)
+    assert len(rows) == 3
+    assert all(row["made_up"] and not math.isnan(row["af"]) for row in rows)
+
+
+def test_the_face_offers_them():
+    assert compute.expected_error is expected_error
+    assert compute.require_useful is require_useful
