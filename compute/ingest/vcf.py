@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from compute.builds import detect_build
+from compute.builds import Build, detect_build
 from compute.errors import IngestError
 from compute.ingest.calls import Call, Collector, block_quality, is_block, parse_gt
 from compute.parsed import CALLABILITIES, Callability, Genotypes, Limits
@@ -58,6 +58,11 @@ def split_header(text: str, limits: Limits) -> tuple[Header, int]:
     meta = [line.rstrip("\r") for line in text[: size - 1].split("\n")]
     columns = text[size:end].rstrip("\r").split("\t")
     return read_header(meta, columns), end + 1
+
+
+def header_contigs(text: str, limits: Limits) -> Build:
+    """Return the build a VCF text's header states. Raises IngestError as `detect_build`."""
+    return detect_build(split_header(text, limits)[0].contigs)
 
 
 def read_header(meta: list[str], columns: list[str]) -> Header:

@@ -5,7 +5,6 @@ import json
 import os
 
 import pytest
-from tests.compute.bundle_world import ANSWER, NOW, Log, Story, new_id
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from compute import (
 )
 from compute.result import ResultDocument
 from ledger import public_key
+from tests.compute.bundle_world import ANSWER, NOW, Log, Story, new_id
 
 
 def failed(story, data=None, **more):

@@ -22,7 +22,7 @@ from marketplace.embedded import Layout, Supervisor
 
 PORTS = 8
 # A killed worker's lease must run out soon; otherwise the limits are the market's own.
-LIMITS = {"lease_ms": 2500, "resend_ms": 1000, "attempts": 40, "quote_ms": 1_800_000}
+LIMITS = {"lease_ms": 1500, "resend_ms": 500, "attempts": 40, "quote_ms": 1_800_000}
 WAIT_SECONDS = 60.0
 FAULT = "OMIC_FAULT_STEP"
 

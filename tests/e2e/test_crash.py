@@ -96,6 +96,9 @@ def judge_everything(market):
 
 def judge(market, order, ended):
     """Exactly one payment, and exactly one result or one refund."""
+    # The marketplace calls an order final once the log took the entry; witnesses come after.
+    last = {"settled": "settlement.made", "refunded": "payment.refunded"}[ended]
+    market.until(lambda: last in market.entries(order), what=f"{last} on the witnessed log")
     kinds = market.entries(order)
     counts = {kind: kinds.count(kind) for kind in kinds}
     assert counts["payment.received"] == 1

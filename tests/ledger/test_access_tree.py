@@ -6,7 +6,6 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledger.ledger_scenes import ident
 
 from ledger import (
     EMPTY_ROOT,
@@ -22,6 +21,7 @@ from ledger import (
     tree_root_of,
     verify_access,
 )
+from tests.ledger.ledger_scenes import ident
 
 KEYS = st.sets(st.binary(min_size=32, max_size=32), min_size=1, max_size=20)
 ACCESS = ident("access")

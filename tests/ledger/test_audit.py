@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ledger.ledger_scenes import START, STEPS, TRUST, Scene, ident
 
 from ledger import Envelope, Leaf, entry_bytes, format_leaf, parse_leaf
 from ledger import audit as audit_module
 from ledger.audit import audit_ledger
+from tests.ledger.ledger_scenes import START, STEPS, TRUST, Scene, ident
 
 STORY = (
     "compute key",

@@ -8,19 +8,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ledger.ledger_scenes import (
-    EXAMPLE_OF,
-    GOLDEN,
-    SEALED,
-    STEPS,
-    Scene,
-    fields_of,
-    golden_of,
-    ident,
-    pk,
-    seed,
-    signer,
-)
 
 from ledger import (
     RULES,
@@ -60,6 +47,19 @@ from ledger import (
 )
 from ledger.fold_signers import SIGNERS
 from ledger.state import _STEPS
+from tests.ledger.ledger_scenes import (
+    EXAMPLE_OF,
+    GOLDEN,
+    SEALED,
+    STEPS,
+    Scene,
+    fields_of,
+    golden_of,
+    ident,
+    pk,
+    seed,
+    signer,
+)
 
 TYPES = sorted(type_ for type_, _ in RULES)
 NOW = 1_700_000_000_000

@@ -6,7 +6,6 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledger.ledger_scenes import seed, sign_ed25519
 
 from ledger import (
     Entry,
@@ -24,6 +23,7 @@ from ledger import (
     submission_to_json,
 )
 from ledger.envelope import is_canonical, parse_payload_type, unb64
+from tests.ledger.ledger_scenes import seed, sign_ed25519
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 JSON = st.recursive(

@@ -6,9 +6,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledger.test_envelope import ENTRIES
 
 from ledger import FormatError, Leaf, canonical, format_leaf, parse_leaf
+from tests.ledger.test_envelope import ENTRIES
 
 INDEXES = st.lists(st.integers(0, 2**40), max_size=4).map(tuple)
 LEAVES = st.builds(

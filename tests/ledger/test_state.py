@@ -4,18 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.ledger.ledger_scenes import (
-    DAY,
-    EXAMPLE_OF,
-    START,
-    STEPS,
-    Scene,
-    fields_of,
-    ident,
-    key,
-    make_trust,
-    pk,
-)
 
 from ledger import (
     RULES,
@@ -35,6 +23,18 @@ from ledger import (
     unsigned_entry,
 )
 from ledger.fold_parties import RECOVERY_WAIT_MS
+from tests.ledger.ledger_scenes import (
+    DAY,
+    EXAMPLE_OF,
+    START,
+    STEPS,
+    Scene,
+    fields_of,
+    ident,
+    key,
+    make_trust,
+    pk,
+)
 
 TYPES = sorted(type_ for type_, _ in RULES)
 FAR = START + 400 * DAY

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tests.ledger.ledger_scenes import START, TRUST, Scene, make_trust, pk
 
 from ledger import (
     Auditor,
@@ -21,6 +20,7 @@ from ledger import (
     leaf_hash,
     verify_receipt,
 )
+from tests.ledger.ledger_scenes import START, TRUST, Scene, make_trust, pk
 
 
 def test_round_trip(tmp_path):

@@ -5,7 +5,6 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.marketplace.devstripe_harness import KEY, SECRET, running, wait_for
 
 from marketplace.devstripe.webhooks import signature_header
 from marketplace.errors import (
@@ -16,6 +15,7 @@ from marketplace.errors import (
     WebhookRefusedError,
 )
 from marketplace.payments import API_VERSION, Payments
+from tests.marketplace.devstripe_harness import KEY, SECRET, running, wait_for
 
 
 @pytest.fixture(scope="module")

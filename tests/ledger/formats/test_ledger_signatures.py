@@ -6,7 +6,6 @@ import json
 import struct
 from pathlib import Path
 
-from tests.ledger.formats import edwards as ed
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -22,6 +21,7 @@ from ledger.signatures import (
     verify_ed25519_openssl,
     verify_passkey,
 )
+from tests.ledger.formats import edwards as ed
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "ledger"
 SPECCHECK = json.loads((VECTORS / "ed25519-speccheck.json").read_text())

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import stripe
+
 from tests.marketplace.devstripe_harness import HTTP, KEY, sdk
 
 INTENT = {"amount": 1000, "currency": "usd"}

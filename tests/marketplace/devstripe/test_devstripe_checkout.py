@@ -2,6 +2,7 @@
 
 import pytest
 import stripe
+
 from tests.marketplace.devstripe_harness import HTTP
 
 

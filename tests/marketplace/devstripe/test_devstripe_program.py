@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.marketplace.devstripe_harness import KEY, SECRET, Receiver, sdk, wait_for
 
 MEMORY_LIMIT_KB = 60 * 1024

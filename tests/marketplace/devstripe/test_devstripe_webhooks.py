@@ -5,9 +5,9 @@ import time
 
 import pytest
 import stripe
-from tests.marketplace.devstripe_harness import SECRET, wait_for
 
 from marketplace.devstripe.webhooks import backoff_seconds, signature_header
+from tests.marketplace.devstripe_harness import SECRET, wait_for
 
 
 def customer(dev, name="x"):

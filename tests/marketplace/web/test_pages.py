@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from tests.marketplace.web.web_world import post
 
 from marketplace.web.pages_me import shares_of
 from marketplace.web.text import money
+from tests.marketplace.web.web_world import post
 
 PUBLIC = ["/", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin"]
 INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle\s*=|\son[a-z]+\s*=|javascript:", re.I)

@@ -3,10 +3,9 @@
 import json
 from html import unescape
 
-from tests.marketplace.web.web_world import post, purpose
-
 from marketplace.catalogue import parse_request
 from marketplace.web.dry_run_form import empty_form, request_of
+from tests.marketplace.web.web_world import post, purpose
 
 BASE = {"family": "genotype_counts", "primary": "HMB", "build": "GRCh37", "variants": "all",
         "mode": "trusted", "rho": "1/100", "project": "A <b>study</b>"}  # fmt: skip

@@ -1,6 +1,7 @@
 """One-time links, cookies, roles, signing out."""
 
 import pytest
+
 from tests.marketplace.web.web_world import post
 
 

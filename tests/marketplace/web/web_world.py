@@ -7,8 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.marketplace.market_world import START, Owner, World, digest, new_id
-
 from compute import preset, terms_sha256
 from ledger import (
     Checkpoint,
@@ -31,6 +29,7 @@ from marketplace.app import create_app
 from marketplace.background import Background
 from marketplace.web import install
 from marketplace.web.ports import EXTENSION
+from tests.marketplace.market_world import START, Owner, World, digest, new_id
 
 ORIGIN = "localhost/omic-market"
 

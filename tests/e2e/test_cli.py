@@ -1,0 +1,171 @@
+"""An owner and a researcher at the real command line, over a running market."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from ledger import b64
+from tests.compute.ingest.vcf_text import vcf
+from tests.marketplace.client.conftest import snapshot
+
+SITES = [("1", 700_100 + 50 * i, "A", "G", "0/1") for i in range(5)]
+
+
+@pytest.fixture
+def omic(market, capsys, monkeypatch):
+    """Run `omic --json --home H ...`: (status, parsed answer or None, what it said of errors)."""
+    from marketplace.client import cli
+
+    def run(home, *arguments):
+        monkeypatch.setattr(
+            "sys.argv", ["omic", "--home", str(home), "--json", *map(str, arguments)]
+        )
+        capsys.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code or 0
+        said = capsys.readouterr()
+        return status, json.loads(said.out) if said.out else None, said.err
+
+    return run
+
+
+def done(answer):
+    status, value, said = answer
+    assert status == 0, said
+    return value
+
+
+def size(market):
+    from marketplace.client.session import LedgerView
+
+    trust = market.layout.trust_file
+    from ledger import TrustPolicy
+
+    return LedgerView(TrustPolicy.load(trust)).sync().size
+
+
+@pytest.fixture
+def owner(market, omic, tmp_path):
+    """(home, dataset, offer) of somebody who registered a file of their own."""
+    home, file = tmp_path / "ann", tmp_path / "my.vcf"
+    file.write_bytes(vcf(*SITES))
+    done(omic(home, "keygen", "--trust", market.layout.trust_file))
+    dataset = done(omic(home, "register", file))["dataset"]
+    # A disease of one's own, so that this person is in nobody else's scope.
+    offer = done(
+        omic(home, "offer", dataset, "--terms", "my_condition_free", "--disease", "MONDO:0005148")
+    )["offer"]
+    return home, dataset, offer
+
+
+def test_an_owners_whole_life(owner, market, omic):
+    home, dataset, offer = owner
+    (grant,) = done(omic(home, "consent", "grant", offer))["grants"]
+    (listed,) = done(omic(home, "consent", "list"))
+    assert (listed["grant"], listed["state"]) == (grant, "live")
+
+    def ingested():
+        uses = done(omic(home, "activity"))
+        return [u for u in uses if u["purpose"] == "ingest" and u["datasets"] == [dataset]]
+
+    market.until(ingested, what="the access entry of the ingest in `omic activity`")
+    assert done(omic(home, "receipts"))["verified"] >= 4
+    done(omic(home, "consent", "withdraw", grant))
+    assert done(omic(home, "consent", "list"))[0]["state"] == "withdrawn"
+    done(omic(home, "erase", dataset, "--yes"))
+    assert done(omic(home, "list"))[0]["erased"] is True
+    assert not (home / "keys" / "datasets" / f"{dataset}.pem").exists()
+    status, report, _ = omic(home, "audit", "ledger")
+    assert (status, report["verdict"]) == (0, "pass")
+    assert omic(home, "consent", "withdraw", grant)[0] == 2
+
+
+def test_the_same_content_twice_is_refused(owner, market, omic, tmp_path):
+    home, dataset, _ = owner
+    again = tmp_path / "renamed.vcf"
+    again.write_bytes(vcf(*SITES))
+    before, entries = snapshot(home), size(market)
+    status, _, said = omic(home, "register", again)
+    assert status == 2
+    assert dataset in said
+    assert "renamed.vcf" in said
+    assert (snapshot(home), size(market)) == (before, entries)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "of somebody else"])
+def test_a_tampered_header_packet_is_refused_before_anything_is_granted(how, owner, market, omic):
+    from compute.crypt import encrypt_file, generate_keypair, read_header
+    from ledger import unb64
+
+    home, dataset, offer = owner
+    path = home / "datasets" / f"{dataset}.json"
+    record = json.loads(path.read_text())
+    header = bytearray(unb64(record["header"]))
+    if how == "flipped":
+        header[-5] ^= 1
+    elif how == "cut":
+        header = header[:-20]
+    else:
+        header = read_header(encrypt_file(b"x", generate_keypair()[1]))
+    path.write_text(json.dumps({**record, "header": b64(bytes(header))}))
+    entries = size(market)
+    status, _, said = omic(home, "consent", "grant", offer)
+    assert status == 2, said
+    assert said.startswith("omic:")
+    assert "Traceback" not in said
+    assert size(market) == entries
+    assert [d["state"] for d in done(omic(home, "consent", "list"))] == []
+
+
+@pytest.fixture
+def researcher(market, omic, tmp_path):
+    home = tmp_path / "bob"
+    done(omic(home, "keygen", "--trust", market.layout.trust_file, "--role", "researcher"))
+    done(omic(home, "join", "--organisation", "A University", "--accredited"))
+    return home
+
+
+def test_an_unknown_order_is_said_and_so_is_an_unknown_offer(researcher, omic):
+    for command in (("order", "show"), ("order", "wait"), ("order", "result")):
+        status, _, said = omic(researcher, *command, "f" * 32)
+        assert status == 2
+        assert said.startswith("omic:")
+        assert "order" in said
+    status, _, said = omic(researcher, "review", "approve", "f" * 32)
+    assert status == 2
+    status, _, said = omic(researcher, "consent", "grant", "f" * 32)
+    assert (status, "omic offer" in said) == (2, True)
+
+
+def test_an_expired_quote_is_refused_and_nothing_is_owed(cohort_market, market):
+    """The marketplace's own table is aged; the order's statement then stands for nothing."""
+    from tests.e2e.test_crash import question
+
+    researcher = market.team().researcher
+    request = question(50)
+    quote = market.trying(lambda: researcher.quote(request), "a quote")
+    database = market.layout.directory("marketplace") / "marketplace.sqlite"
+    with closing(sqlite3.connect(database, timeout=20)) as connection, connection:
+        connection.execute("UPDATE quotes SET valid_until = 1 WHERE id = ?", (quote["quote"],))
+    from marketplace.client.errors import RemoteError
+
+    with pytest.raises(RemoteError, match=r"expired|valid") as caught:
+        researcher.order(request, quote)
+    assert caught.value.status in (400, 409, 410, 422)
+    assert not any(
+        d["fields"]["quote"] == quote["quote"] for d in researcher.session.home.documents("orders")
+    )
+
+
+@pytest.fixture
+def cohort_market(market):
+    if not market.owners:
+        from tests.e2e.stack import a_people
+
+        market.crowd(a_people(22, 0))
+    return market
