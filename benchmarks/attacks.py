@@ -23,6 +23,7 @@ from compute.noise import add_noise
 from compute.private import CountNoise
 from compute.queries import Answer, parse_query
 from compute.release import CohortFacts, release_gate
+from compute.suppress import SMALL
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -190,6 +191,43 @@ def membership(
     )
 
 
+def membership_trusted(
+    panel: Panel, people: int, variants: int, *, trials: int, seed: int = 6
+) -> Measured:
+    """Run the attack on trusted mode's exact answers: allele counts of 1 to SMALL copies hidden.
+
+    A hidden row still says that it is small; the attacker here passes it over.
+    """
+    rng = np.random.default_rng(seed)
+    an = np.full(variants, 2 * people, np.int64)
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    answered = []
+    for trial in range(2 * trials):
+        member = trial % 2 == 0
+        p, victim = panel.draw(rng, variants)
+        alt = rng.binomial(an - 2 * member, p) + victim * member
+        shown = ~(((alt >= 1) & (alt <= SMALL)) | ((an - alt >= 1) & (an - alt <= SMALL)))
+        score = (victim - 2 * p) * (alt - an * p) / (an * p * (1 - p))
+        scores[member].append(float(score[shown].sum()))
+        answered.append(float(shown.mean()))
+    inside, outside = np.array(scores[True]), np.array(scores[False])
+    area = auc(inside, outside)
+    return Measured(
+        attack=f"trusted mode, {panel.name}",
+        people=people,
+        variants=variants,
+        defence=True,
+        trials=2 * trials,
+        rho_spent="none",
+        answered=float(np.mean(answered)),
+        rmse=0.0,
+        auc=area,
+        auc_se=auc_error(area, trials, trials),
+        tpr_at_5=tpr(inside, outside, 0.05),
+        tpr_at_1=tpr(inside, outside, 0.01),
+    )
+
+
 def _rms(errors: list[Any]) -> float:
     """Return the root mean square over what was answered, NaN where nothing was."""
     found = np.concatenate([np.atleast_1d(one) for one in errors])
@@ -222,9 +260,9 @@ def differencing(
         less = after.ask(rest, sizes[1], LIFETIME / 2)
         first, second = (one[0][0] for one in (full, less))
         difference = first - second
-        right += (difference > 0.5) == bool(carrier)
+        right += int((difference > 0.5) == bool(carrier))
         # Without noise a difference of one copy is proof; under noise every difference may be 0.
-        certain += full[2] == 0 and difference >= 1
+        certain += int(full[2] == 0 and difference >= 1)
         errors.append(full[1][0] - (rest[0] + carrier) / (2 * people))
         answered.append(float(np.isfinite(full[1][0])))
     return Measured(
@@ -251,7 +289,7 @@ def fake_owners(people: int, *, trials: int, private: bool = True, seed: int = 3
         known = rng.binomial(2 * (people - 1), 0.2, 1).astype(np.int64)
         carrier = int(rng.integers(2))
         counts, af, _ = gate.ask(known + carrier, an, LIFETIME)
-        right += (counts[0] - known[0] > 0.5) == bool(carrier)
+        right += int((counts[0] - known[0] > 0.5) == bool(carrier))
         errors.append(af[0] - (known[0] + carrier) / an[0])
         answered.append(float(np.isfinite(af[0])))
     return Measured(

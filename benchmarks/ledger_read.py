@@ -39,7 +39,7 @@ from ledger.merkle import leaf_hash, verify_inclusion
 from ledger.reader import Reader
 from ledger.store import Batch, Head
 from ledger.store_sql import SqlStore
-from tests.ledger.ledger_world import World, memory_kib, now_ms
+from tests.ledger.ledger_world import World, eventually, memory_kib, now_ms
 
 OWNERS_PLANNED = 65_000_000
 
@@ -193,6 +193,7 @@ def follow(place: Path, quick: bool) -> list[Figure]:
         world.spawn()
         world.wait_healthy()
         client = world.client(world.tokens.envelopes)
+        eventually(lambda: client.checkpoint().startswith(f"{world.trust.origin}\n{count}\n"))
         for name, personal in (("with envelopes", True), ("public leaves", False)):
             follower = Follower(client, world.trust, personal=personal)
             start = perf_counter()

@@ -102,7 +102,7 @@ def compute_key(signers: Signers = Signers()) -> Submission:
 
 
 def person(number: int, signers: Signers = Signers()) -> list[Submission]:
-    """One person enrols (two signatures), registers one dataset, and grants (one signature each)."""
+    """One person enrols (two signatures), registers a dataset and grants (one signature each)."""
     own, data = SigningKey(digest("seed", number)), SigningKey(digest("dataset seed", number))
     owner, dataset = ident("owner", number), ident("dataset", number)
     key = {"public_key": b64(bytes(own.verify_key)), "kind": "ed25519", "use": "sign"}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,6 +67,7 @@ def add_noise(values: Int64, sensitivity_squared: int, rho: Fraction) -> Noised:
     return Noised(np.concatenate([np.zeros(0, np.int64), *drawn]), sd)
 
 
+@lru_cache(maxsize=1024)
 def _checked_sd(sensitivity_squared: int, rho: Fraction) -> float:
     """Return the smallest sd, to a part in 2^40, that OpenDP says costs at most rho."""
     sd = noise_sd(sensitivity_squared, rho)
@@ -87,6 +88,7 @@ def _parts(values: Int64) -> Iterator[Int64]:
         yield values[start : start + BATCH]
 
 
+@lru_cache(maxsize=256)
 def _gaussian(size: int, sd: float) -> Any:
     """Return OpenDP's measurement: a vector of `size` integers, L2 distance, zCDP."""
     dp = _opendp()

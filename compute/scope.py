@@ -24,7 +24,10 @@ from compute.verdict import GROUPS, Release, Verdict
 if TYPE_CHECKING:
     from ledger import Dataset, Grant, State
 
-Modality = Literal["genotypes", "expression", "participant"]
+Modality = Literal[
+    "genotypes", "expression", "participant",
+    "methylation", "proteomics", "metabolomics", "microbiome", "clinical",
+]  # fmt: skip
 
 
 class Scope(Value):

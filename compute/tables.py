@@ -104,8 +104,13 @@ def write_lock(engine: Engine) -> RLock:
 def open_engine(url: str) -> Engine:
     """Open the database. SQLite: WAL, foreign keys, BEGIN IMMEDIATE (a reserve is serial)."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, max_overflow=64, connect_args={"check_same_thread": False})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(
+        url,
+        max_overflow=64,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False},
+    )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

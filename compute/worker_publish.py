@@ -91,6 +91,8 @@ def deliver(run: Run) -> bool:
         shop.market.put_object(run.job, name, data)
     checkpoint_step("release_delivered")
     run.move(Phase.DELIVERED)
+    # Delivered, nothing reads these again; a private answer stays under its question alone.
+    shop.store.forget(f"{run.held.order}/")
     return False
 
 
@@ -148,13 +150,17 @@ def close(run: Run) -> bool:
             run.shop.ledger.append([from_text(run.held.submission)])
             said = True
     checkpoint_step("close_appended")
-    if said and run.held.final is Phase.WITHHELD and run.held.commitment is None:
-        run.shop.accountant.refund(_withheld_access(run))
+    access = _withheld_access(run)
+    if said and access is not None and run.held.commitment is None:
+        run.shop.accountant.refund(access)
     run.shop.store.forget(f"{run.held.order}/")
     run.move(run.held.final or Phase.FAILED)
     return False
 
 
-def _withheld_access(run: Run) -> str:
-    """Return the access that a closing entry of type result.withheld names."""
-    return str(from_text(run.held.submission).entry.payload["access"])
+def _withheld_access(run: Run) -> str | None:
+    """Return the access a closing entry of type result.withheld names, or None."""
+    if run.held.submission is None:
+        return None
+    entry = from_text(run.held.submission).entry
+    return str(entry.payload["access"]) if entry.type == "result.withheld" else None

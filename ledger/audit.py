@@ -19,7 +19,7 @@ from ledger.leaf import Leaf, parse_leaf
 from ledger.merkle import Frontier, leaf_hash
 from ledger.policy import VerifiedCheckpoint, verify_checkpoint
 from ledger.state import State
-from ledger.trust import TrustPolicy
+from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
 
 CHUNK = 1024
 AHEAD = 4
@@ -206,6 +206,7 @@ class _Walk:
         self._state = State(trust, personal=envelopes is not None)
         self._frontier = Frontier()
         self._broken = False
+        self._newest = report.quorum_time * 1000 + CLOCK_TOLERANCE_MS
 
     def chunk(self, start: int, end: int, leaves: list[bytes]) -> None:
         """Read the leaves of one chunk."""
@@ -277,6 +278,8 @@ class _Walk:
             state.apply(record)
         for index, reason in state.violations[seen:]:
             report.note(index, reason)
+        if record.leaf.time > self._newest:
+            report.note(record.index, "it says it is younger than the witnesses' signatures")
         if any(at >= record.index for at in record.leaf.stops):
             report.note(record.index, "it stops a leaf that does not exist yet")
         _count(report, state, record, len(state.violations) == seen)

@@ -132,7 +132,10 @@ _TABLE = (
             "dataset": k.ID,
             "owner": k.ID,
             "participant": k.PSEUDONYM,
-            "modality": k.one_of("genotypes", "expression", "participant"),
+            "modality": k.one_of(
+                "genotypes", "expression", "participant",
+                "methylation", "proteomics", "metabolomics", "microbiome", "clinical",
+            ),
             "signing_key": k.KEY32,
             "ciphertext": k.CIPHERTEXT,
             "format": k.OBJECT,

@@ -131,6 +131,7 @@ def apply_erased(state: Tables, act: Act) -> None:
     dataset = state.datasets.get(payload["dataset"])
     if dataset is not None:
         do.change(dataset, "erased", True)
+    do.put(state.erased_datasets, payload["dataset"], payload["owner"])
     excuse(state, payload["erases"])
     owner = state.parties.get(payload["owner"])
     if owner is None:

@@ -292,6 +292,7 @@ class Tables:
     settlements: dict[int, str] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
     erased: set[int] = field(default_factory=set)
+    erased_datasets: dict[str, str] = field(default_factory=dict)  # dataset -> who erased it
     violations: list[tuple[int, str]] = field(default_factory=list)
     dangling: list[tuple[int, str]] = field(default_factory=list)
     undecidable: str | None = None

@@ -36,10 +36,9 @@ from ledger.merkle import (
 from ledger.policy import verify_checkpoint
 from ledger.state import State, verify_record
 from ledger.tiles import TILE_WIDTH
-from ledger.trust import TrustPolicy
+from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
 
 STEP = 32 * TILE_WIDTH
-CLOCK_TOLERANCE_MS = 5_000
 POLL_SECONDS = 0.05
 VERIFY_THREADS = 2
 VERIFY_SLICE = 128
@@ -89,6 +88,20 @@ def require_fresh(quorum_time: int, now: int, max_age_ms: int) -> None:
             f"the witnesses' clocks are {(quorum_time - now) // 1000} s ahead of this machine's; "
             "correct the clock"
         )
+
+
+def require_past(records: Sequence[Record], quorum_time: int) -> None:
+    """Check that no leaf claims to be younger than the cosignatures over it (Unix ms).
+
+    Expiry and waiting times are judged on leaf times, which are the log's own word: witnesses
+    bound them. Raises VerificationError naming the leaf.
+    """
+    for record in records:
+        if record.leaf.time > quorum_time + CLOCK_TOLERANCE_MS:
+            raise VerificationError(
+                f"leaf {record.index} says it is younger than the witnesses' signatures over it; "
+                "the log's clock is wrong or it lies: nothing is decided on it"
+            )
 
 
 def require_growth(client: LedgerClient, old: Remembered, new: FollowedCheckpoint) -> None:
@@ -230,7 +243,9 @@ class Follower:
             hashes = [leaf_hash(leaf) for leaf in leaves]
             frontier = self._frontier.extend(hashes)
             self._require_in_tree(frontier, new, start, hashes)
-            self._fold(self._read(start, leaves))
+            records = self._read(start, leaves)
+            require_past(records, new.quorum_time)
+            self._fold(records)
             self._frontier = frontier
             self._keep(hashes)
             if self._progress is not None:

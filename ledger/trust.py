@@ -27,6 +27,7 @@ CLAIMS = (
     "output_reviewer",
 )
 MAX_TRUST_BYTES = 4 << 20
+CLOCK_TOLERANCE_MS = 5_000  # how far clocks of log, witnesses and readers may lie apart
 _SERVICES = ("marketplace", "compute", "operator")
 
 

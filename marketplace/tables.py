@@ -97,7 +97,6 @@ class DatasetFile(Table, table=True):
     owner: str = Field(index=True)
     object_key: str | None = Field(default=None, foreign_key="objects.key")
     state: str = "active"  # or "erased"
-    registered_index: int = _big(index=True)
     activated_at: int = _big()
 
 

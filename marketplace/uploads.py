@@ -129,7 +129,6 @@ def _activate(
         dataset=dataset,
         owner=owner,
         object_key=stored.key,
-        registered_index=registered.index,
         activated_at=services.clock(),
     )
     session.add_all([stored, row])
@@ -247,15 +246,14 @@ def _delete_doomed(services: Services) -> int:
 def erase_gone(services: Services, state: State) -> int:
     """Delete the ciphertext of datasets the ledger says are erased; return how many.
 
-    Judged by the leaf that registered them: after a restart the fold no longer knows an erased
-    dataset by name, since its envelope is gone.
+    Judged by who erased them: after a restart the fold no longer knows an erased dataset, since
+    its envelope is gone, and an erasure somebody else signed must not delete an owner's file.
     """
-    gone = state.erased | {d.index for d in state.datasets.values() if d.erased}
     erased = 0
     with services.db.write() as session:
         query = select(DatasetFile).where(col(DatasetFile.state) == ACTIVE)
         for row in session.exec(query).all():
-            if row.registered_index not in gone:
+            if state.erased_datasets.get(row.dataset) != row.owner:
                 continue
             if row.object_key is not None:
                 _doom(session, row.object_key)

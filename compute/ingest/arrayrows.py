@@ -85,9 +85,10 @@ class ArrayRows:
 
     def _called(self, site: Site, letters: str, *, one_x: bool) -> str:
         """Return the letters with a doubled single copy written once; "" = no call."""
-        single = site[0] in {Y, MT} or (
-            one_x and site[0] == X and not in_par(self._build, site[1])
-        )
+        single = site[0] in {Y, MT} or (one_x and site[0] == X and not in_par(self._build, site[1]))
+        if not single and len(letters) == 1 and site[0] != X:
+            self._no_calls["one_letter_of_two_copies"] += 1
+            return ""
         if not single or len(letters) < 2:
             return letters
         if letters[0] != letters[1]:

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from compute.builds import CONTIG_CODE, LENGTHS, Build, canonical_contig
 from compute.errors import IngestError
-from compute.ingest.alleles import AlleleTable, Site
+from compute.ingest.alleles import AlleleTable
 from compute.ingest.arrayrows import ArrayRows
 from compute.parsed import Callability, Genotypes, Limits
 
@@ -115,7 +115,7 @@ def parse_consumer(
                 f"a position lies outside its chromosome of {settled}", code="bad_position",
                 where=f"marker {name}",
             )  # fmt: skip
-        rows.add(Site((code, pos)), letters)
+        rows.add((code, pos), letters)
     return rows.finish(vendor, reading.records)
 
 
@@ -143,7 +143,11 @@ def _read(text: str, vendor: str, limits: Limits) -> _Reading:
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     lines = text.split("\n")
-    # These files may end without a newline; a cut line lacks columns or letters and is refused.
+    if lines[-1]:
+        raise IngestError(
+            "the last line does not end: the file is cut short", code="truncated",
+            where=f"line {len(lines)}",
+        )  # fmt: skip
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield number, line.rstrip("\r")

@@ -13,15 +13,18 @@ import struct
 
 import numpy as np
 
-from compute.parsed import Features, Genotypes, Parsed, Participant
+from compute.parsed import Clinical, Features, Genotypes, Intervals, Parsed, Participant
 
 
 def content_digest(parsed: Parsed) -> bytes:
     """Return the SHA-256 (32 bytes) of an ingested file's normalised content."""
     if isinstance(parsed, Genotypes):
-        return _hash(b"genotypes", *_genotype_parts(parsed))
+        stretches = () if parsed.covered is None else _covered_parts(parsed.covered)
+        return _hash(b"genotypes", *_genotype_parts(parsed), *stretches)
     if isinstance(parsed, Features):
         return _hash(b"features", *_feature_parts(parsed))
+    if isinstance(parsed, Clinical):
+        return _hash(b"clinical", _clinical_part(parsed))
     return _hash(b"participant", _participant_part(parsed))
 
 
@@ -43,6 +46,23 @@ def _genotype_parts(g: Genotypes) -> tuple[bytes, ...]:
         g.dosage.astype("<i1").tobytes(),
         g.ploidy.astype("<i1").tobytes(),
     )
+
+
+def _covered_parts(stretches: Intervals) -> tuple[bytes, ...]:
+    return (
+        stretches.contig.astype("<i1").tobytes(),
+        stretches.start.astype("<i4").tobytes(),
+        stretches.end.astype("<i4").tobytes(),
+        stretches.ploidy.astype("<i1").tobytes(),
+    )
+
+
+def _clinical_part(c: Clinical) -> bytes:
+    terms = sorted((t.curie, t.excluded, t.onset or "") for t in c.terms)
+    numbers = sorted((m.curie, m.time_ms or 0, m.unit, m.value) for m in c.measurements)
+    d = c.demographics
+    body = [terms, numbers, d.sex, d.birth_year, d.region]
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _feature_parts(f: Features) -> tuple[bytes, ...]:

@@ -6,7 +6,9 @@
     feature_id<TAB>value
 
 Missing is an empty value, "NA" or "."; a written NaN or infinity is refused, since a program
-that writes one did not mean "not measured". Never keeps two values of one feature.
+that writes one did not mean "not measured". Never keeps two values of one feature. Every other
+format of measurements ends here as well: `compute.ingest.measured` reads one person's part of it,
+and `write_features` writes that as the file to encrypt.
 """
 
 from __future__ import annotations
@@ -18,18 +20,35 @@ from typing import Final
 import numpy as np
 
 from compute.errors import IngestError
-from compute.parsed import Features, Limits
+from compute.ingest.namespaces import NUMBER
+from compute.parsed import Features, Limits, Modality
 
 _MISSING: Final = frozenset({"", "NA", "."})
 _META: Final = ("namespace", "unit", "assay")
 _COLUMNS: Final = ["feature_id", "value"]
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}\Z")
-_ID: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}\Z")
-# A plain decimal or scientific number; Python's float() also takes "1_000" and "nan".
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\Z", re.ASCII)
+_ID: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,400}\Z")
 
 
-def parse_feature_text(text: str, limits: Limits) -> Features:
+def is_feature_text(text: str) -> bool:
+    """Tell whether a text's first line that is no ## line is feature_id<TAB>value."""
+    at = 0
+    while text.startswith("##", at):
+        at = text.find("\n", at) + 1
+        if at == 0:
+            return False
+    return text[at : at + 18].rstrip("\r\n") == "\t".join(_COLUMNS)
+
+
+def write_features(features: Features) -> bytes:
+    """Return one person's measurements as a feature file, ready to be encrypted."""
+    head = "".join(f"##{key}={getattr(features, key)}\n" for key in _META)
+    pairs = zip(features.ids, features.values.tolist(), strict=True)
+    rows = "".join(f"{name}\t{'NA' if math.isnan(v) else repr(v)}\n" for name, v in pairs)
+    return f"{head}{_COLUMNS[0]}\t{_COLUMNS[1]}\n{rows}".encode()
+
+
+def parse_feature_text(text: str, limits: Limits, modality: Modality = "expression") -> Features:
     """Parse a feature file. Raises IngestError naming the line."""
     lines = text.removeprefix("\ufeff").split("\n")
     meta, first = _meta(lines)
@@ -48,7 +67,9 @@ def parse_feature_text(text: str, limits: Limits) -> Features:
     if not seen:
         raise _at(first, "no_features", "the file lists no feature")
     values = np.fromiter(seen.values(), np.float64, len(seen))
-    return Features(meta["namespace"], meta["unit"], meta["assay"], tuple(seen), values)
+    return Features(
+        meta["namespace"], meta["unit"], meta["assay"], tuple(seen), values, modality=modality
+    )
 
 
 def _meta(lines: list[str]) -> tuple[dict[str, str], int]:
@@ -78,7 +99,7 @@ def _row(line: str, number: int) -> tuple[str, float]:
         raise _at(number, "bad_record", "a line must be feature_id<TAB>value")
     if value in _MISSING:
         return name, math.nan
-    if not _NUMBER.match(value) or not math.isfinite(float(value)):
+    if not NUMBER.match(value) or not math.isfinite(float(value)):
         raise _at(
             number, "bad_value", "the value is not a finite number; write NA where it is missing"
         )

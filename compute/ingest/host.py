@@ -24,11 +24,20 @@ from typing import Any, Final, Self
 from compute.errors import ParserDiedError
 from compute.ingest import wire
 from compute.ingest.parse import shown_name
-from compute.parsed import DEFAULT_LIMITS, Callability, Limits, Modality, Parsed
+from compute.parsed import (
+    DEFAULT_LIMITS,
+    NO_HINTS,
+    Callability,
+    Hints,
+    Limits,
+    Modality,
+    Parsed,
+)
 
 _ZYGOTE: Final = ("-m", "compute.ingest.zygote")
 _KEEP_ENV: Final = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR")
 _MAX_MESSAGE: Final = 1 << 16
+_EXTRAS: Final = ("alleles", "regions")  # the Hints that are bytes, each a descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +88,14 @@ class ParserHost:
         *,
         sample: str | None = None,
         callability: Callability | None = None,
+        hints: Hints = NO_HINTS,
     ) -> Parsed:
         """Parse one file in a confined child.
 
         Raises IngestError where the file is refused, ParserDiedError where its child was killed
         (``parser_memory``, ``parser_time``, ``parser_died``, ``parser_protocol``).
         """
+        beside = {name: data for name in _EXTRAS if (data := getattr(hints, name)) is not None}
         job = {
             "modality": modality,
             "name": shown_name(name),
@@ -94,18 +105,22 @@ class ParserHost:
             "cpu_s": self._limits.cpu_s,
             "files": self._limits.files,
             "limits": asdict(self._limits.file),
+            "hints": {k: v for k, v in asdict(hints).items() if k not in _EXTRAS},
+            "extras": list(beside),
         }
         try:
             with self._lock:
-                return wire.decode(self._run(job, plaintext))
+                return wire.decode(self._run(job, [plaintext, *beside.values()]))
         except ParserDiedError as error:
             raise error.named(shown_name(name)) from error.__cause__
 
-    def _run(self, job: dict[str, Any], plaintext: bytes) -> bytes:
-        source = os.memfd_create("omic-plaintext", os.MFD_CLOEXEC)
+    def _run(self, job: dict[str, Any], files: list[bytes]) -> bytes:
+        sources: list[int] = []
         try:
-            _fill(source, plaintext)
-            return self._exchange(job, source)
+            for data in files:
+                sources.append(os.memfd_create("omic-plaintext", os.MFD_CLOEXEC))
+                _fill(sources[-1], data)
+            return self._exchange(job, sources)
         except (OSError, ValueError, KeyError) as error:
             self._stop()
             raise ParserDiedError(
@@ -113,14 +128,16 @@ class ParserHost:
                 code="parser_died",
             ) from error
         finally:
-            os.close(source)
+            for source in sources:
+                os.close(source)
 
-    def _exchange(self, job: dict[str, Any], source: int) -> bytes:
+    def _exchange(self, job: dict[str, Any], sources: list[int]) -> bytes:
         control = self._started()
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             try:
-                socket.send_fds(control, [json.dumps(job).encode()], [source, writer])
+                descriptors = [sources[0], writer, *sources[1:]]
+                socket.send_fds(control, [json.dumps(job).encode()], descriptors)
             finally:
                 os.close(writer)
             handle = self._child(control)

@@ -12,17 +12,26 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from compute.errors import IngestError
+from compute.ingest.alleles import parse_alleles
+from compute.ingest.archive import is_zip, unpack
 from compute.ingest.bcf import htslib_records, is_bcf, parse_bcf
-from compute.ingest.features import parse_feature_text
+from compute.ingest.clinical import parse_clinical_text
+from compute.ingest.consumer import parse_consumer, vendor_of
+from compute.ingest.intervals import with_regions
+from compute.ingest.measured import parse_measured
 from compute.ingest.participant import parse_participant_text
 from compute.ingest.source import Source, decode, inflate, read
 from compute.ingest.summary import Summary, summarise
 from compute.ingest.vcf import is_vcf, parse_vcf
 from compute.parsed import (
     DEFAULT_LIMITS,
+    FEATURE_MODALITIES,
+    NO_HINTS,
     Callability,
+    Clinical,
     Features,
     Genotypes,
+    Hints,
     Limits,
     Modality,
     Parsed,
@@ -38,24 +47,42 @@ def parse_genotypes(
     *,
     sample: str | None = None,
     callability: Callability | None = None,
+    hints: Hints = NO_HINTS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Genotypes:
-    """Parse one sample of a VCF (plain, gzip, BGZF) or BCF.
+    """Parse one sample of a VCF or gVCF (plain, gzip, BGZF, zip), a BCF, or an array vendor's file.
 
+    A zip may hold a BED of callable regions beside a variant-only file.
     Raises IngestError: not_vcf, truncated, damaged, bomb, build_unclear, build_wrong, no_sample,
-    several_samples, duplicate_site, bad_record and the like.
+    several_samples, duplicate_site, bad_record, no_alleles, bad_archive and the like.
     """
-    return _guard(name, lambda: _genotypes(source, sample, callability, limits))
+    return _guard(name, lambda: _genotypes(source, sample, callability, hints, limits))
 
 
-def parse_features(source: Source, name: str, *, limits: Limits = DEFAULT_LIMITS) -> Features:
-    """Parse a feature x value file (plain, gzip). Missing values are NaN. Raises IngestError."""
-    return _guard(name, lambda: parse_feature_text(_text(source, limits), limits))
+def parse_features(
+    source: Source,
+    name: str,
+    *,
+    modality: Modality = "expression",
+    sample: str | None = None,
+    hints: Hints = NO_HINTS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Features:
+    """Parse one person's measurements (plain, gzip, zip). Missing is NaN. Raises IngestError."""
+    return _guard(
+        name,
+        lambda: parse_measured(_plain(source, limits), modality, sample, hints, limits),
+    )
 
 
 def parse_participant(source: Source, name: str, *, limits: Limits = DEFAULT_LIMITS) -> Participant:
     """Parse a participant record (JSON). Raises IngestError."""
     return _guard(name, lambda: parse_participant_text(_text(source, limits), limits))
+
+
+def parse_clinical(source: Source, name: str, *, limits: Limits = DEFAULT_LIMITS) -> Clinical:
+    """Parse a Phenopacket, FHIR R4 bundle or openEHR composition (JSON). Raises IngestError."""
+    return _guard(name, lambda: parse_clinical_text(decode(_plain(source, limits)), limits))
 
 
 def parse(
@@ -65,16 +92,23 @@ def parse(
     *,
     sample: str | None = None,
     callability: Callability | None = None,
+    hints: Hints = NO_HINTS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Parsed:
     """Parse a file as the modality it is registered under. Raises IngestError."""
     if modality == "genotypes":
-        return parse_genotypes(source, name, sample=sample, callability=callability, limits=limits)
-    if modality == "expression":
-        return parse_features(source, name, limits=limits)
+        return parse_genotypes(
+            source, name, sample=sample, callability=callability, hints=hints, limits=limits
+        )
     if modality == "participant":
         return parse_participant(source, name, limits=limits)
-    assert_never(modality)
+    if modality == "clinical":
+        return parse_clinical(source, name, limits=limits)
+    if modality in FEATURE_MODALITIES:
+        return parse_features(
+            source, name, modality=modality, sample=sample, hints=hints, limits=limits
+        )
+    assert_never(modality)  # type: ignore[arg-type]
 
 
 def inspect(
@@ -84,42 +118,109 @@ def inspect(
     *,
     sample: str | None = None,
     callability: Callability | None = None,
+    hints: Hints = NO_HINTS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Summary:
     """Check a file as its owner would before encrypting, and summarise it.
 
-    For genotypes pysam (htslib) must read the same number of records as our own reader.
+    For VCF and BCF pysam (htslib) must read the same number of records as our own reader.
     """
-    parsed = parse(source, modality, name, sample=sample, callability=callability, limits=limits)
+    parsed = parse(
+        source, modality, name, sample=sample, callability=callability, hints=hints, limits=limits
+    )
     if isinstance(parsed, Genotypes):
-        _guard(name, lambda: _second_opinion(source, parsed))
+        _guard(name, lambda: _second_opinion(source, parsed, limits))
     return summarise(parsed)
 
 
 def _genotypes(
-    source: Source, sample: str | None, callability: Callability | None, limits: Limits
+    source: Source,
+    sample: str | None,
+    callability: Callability | None,
+    hints: Hints,
+    limits: Limits,
 ) -> Genotypes:
-    plain = inflate(read(source, limits), limits)
-    if is_bcf(plain):
-        return parse_bcf(source, sample=sample, callability=callability, limits=limits)
-    if not is_vcf(plain):
+    data, regions = _unpacked(source, limits)
+    bed = hints.regions if regions is None else regions
+    if regions is not None and hints.regions is not None:
         raise IngestError(
-            "not a VCF or BCF file: it does not start with ##fileformat=VCF",
+            "callable regions come in the archive and beside it: give them once",
+            code="hint_conflict",
+        )
+    found = _one_sample(data, source, sample, callability, hints, limits)
+    if hints.build is not None and found.build != hints.build:
+        raise IngestError(
+            f"the file is on {found.build}, stated beside it is {hints.build}", code="build_wrong"
+        )
+    if bed is None:
+        return found
+    return with_regions(found, decode(inflate(bed, limits)), limits)
+
+
+def _one_sample(
+    data: bytes,
+    source: Source,
+    sample: str | None,
+    callability: Callability | None,
+    hints: Hints,
+    limits: Limits,
+) -> Genotypes:
+    plain = inflate(data, limits)
+    if is_bcf(plain):
+        if is_zip(read(source, limits)):
+            raise IngestError(
+                "a BCF may not lie in a zip: give the BCF itself, or a VCF", code="bad_archive"
+            )
+        # From the descriptor itself: a confined child may not write the bytes anywhere.
+        return parse_bcf(source, sample=sample, callability=callability, limits=limits)
+    if is_vcf(plain):
+        text = decode(plain)
+        del plain  # a genome's text once, not twice
+        return parse_vcf(text, sample=sample, callability=callability, limits=limits)
+    vendor = vendor_of(plain)
+    if vendor is None:
+        raise IngestError(
+            "not a VCF, a BCF, or the raw data of 23andMe, AncestryDNA, FamilyTreeDNA or "
+            "MyHeritage",
             code="not_vcf",
             where="line 1",
         )
-    text = decode(plain)
-    del plain  # a genome's text once, not twice
-    return parse_vcf(text, sample=sample, callability=callability, limits=limits)
+    return parse_consumer(
+        decode(plain),
+        vendor,
+        build=hints.build,
+        alleles=parse_alleles(hints.alleles, limits) if hints.alleles is not None else None,
+        callability=callability,
+        limits=limits,
+    )
 
 
-def _second_opinion(source: Source, parsed: Genotypes) -> None:
-    found = htslib_records(source)
+def _second_opinion(source: Source, parsed: Genotypes, limits: Limits) -> None:
+    data, _ = _unpacked(source, limits)
+    if vendor_of(inflate(data, limits)) is not None:
+        return  # htslib reads no vendor's text
+    found = htslib_records(data)
     if found != parsed.records:
         raise IngestError(
             f"htslib reads {found} records where {parsed.records} lines stand; the file is damaged",
             code="damaged",
         )
+
+
+def _unpacked(source: Source, limits: Limits) -> tuple[bytes, bytes | None]:
+    """Return the data file (possibly gzip) and the callable regions beside it."""
+    data = read(source, limits)
+    if not is_zip(data):
+        return data, None
+    found = unpack(data, limits)
+    return found.data, found.regions
+
+
+def _plain(source: Source, limits: Limits) -> bytes:
+    data, regions = _unpacked(source, limits)
+    if regions is not None:
+        raise IngestError("a BED of callable regions belongs to genotypes", code="several_files")
+    return inflate(data, limits)
 
 
 def _text(source: Source, limits: Limits) -> str:

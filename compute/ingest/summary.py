@@ -6,22 +6,28 @@ is that person's data.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from compute.builds import Build
 from compute.ingest.digest import content_digest
-from compute.parsed import Callability, Features, Genotypes, Parsed, Participant
+from compute.ingest.sex import sex_check
+from compute.parsed import Callability, Clinical, Features, Genotypes, Parsed, Participant, Sex
 
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
 
 
 @dataclass(frozen=True, slots=True)
 class GenotypeSummary:
-    """QC of one sample. Ratios are None where the denominator is zero."""
+    """QC of one sample. Ratios are None where the denominator is zero.
+
+    covered_bases: bases of covered stretches (gVCF blocks, callable regions). sex_check: what the
+    X calls suggest, to be held against what the owner knows.
+    """
 
     modality: str
     sample: str
@@ -39,6 +45,8 @@ class GenotypeSummary:
     skipped: Mapping[str, int]
     no_calls: Mapping[str, int]
     content_digest: str
+    covered_bases: int = 0
+    sex_check: Sex = "unknown"
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able fields."""
@@ -56,6 +64,10 @@ class FeatureSummary:
     features: int
     missing: int
     content_digest: str
+    lowest: float | None = None
+    median: float | None = None
+    highest: float | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able fields."""
@@ -76,7 +88,31 @@ class ParticipantSummary:
         return asdict(self)
 
 
-Summary: TypeAlias = GenotypeSummary | FeatureSummary | ParticipantSummary
+@dataclass(frozen=True, slots=True)
+class ClinicalSummary:
+    """QC of a clinical record: how much of what was kept, and what was left out and why.
+
+    kept: demographics that are there (names of fields, not values). by_terminology: terms and
+    measurements by CURIE prefix. series: measurements with a time.
+    """
+
+    modality: str
+    source: str
+    terms: int
+    excluded: int
+    measurements: int
+    series: int
+    by_terminology: Mapping[str, int]
+    kept: tuple[str, ...]
+    skipped: Mapping[str, int]
+    content_digest: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-able fields."""
+        return asdict(self)
+
+
+Summary: TypeAlias = GenotypeSummary | FeatureSummary | ParticipantSummary | ClinicalSummary
 
 
 def summarise(parsed: Parsed) -> Summary:
@@ -85,16 +121,46 @@ def summarise(parsed: Parsed) -> Summary:
     if isinstance(parsed, Genotypes):
         return _genotypes(parsed, digest)
     if isinstance(parsed, Features):
-        return FeatureSummary(
-            modality="expression",
-            namespace=parsed.namespace,
-            unit=parsed.unit,
-            assay=parsed.assay,
-            features=len(parsed),
-            missing=int(np.isnan(parsed.values).sum()),
-            content_digest=digest,
-        )
+        return _features(parsed, digest)
+    if isinstance(parsed, Clinical):
+        return _clinical(parsed, digest)
     return _participant(parsed, digest)
+
+
+def _features(f: Features, digest: str) -> FeatureSummary:
+    present = f.values[~np.isnan(f.values)]
+    marks = np.quantile(present, (0, 0.5, 1)).tolist() if len(present) else (None,) * 3
+    return FeatureSummary(
+        modality=f.modality,
+        namespace=f.namespace,
+        unit=f.unit,
+        assay=f.assay,
+        features=len(f),
+        missing=len(f) - len(present),
+        content_digest=digest,
+        lowest=marks[0],
+        median=marks[1],
+        highest=marks[2],
+        skipped=dict(f.skipped),
+    )
+
+
+def _clinical(c: Clinical, digest: str) -> ClinicalSummary:
+    codes = [term.curie for term in c.terms] + [m.curie for m in c.measurements]
+    d = c.demographics
+    kept = {"sex": d.sex != "unknown", "birth_year": d.birth_year, "region": d.region}
+    return ClinicalSummary(
+        modality="clinical",
+        source=c.source,
+        terms=len(c.terms),
+        excluded=sum(term.excluded for term in c.terms),
+        measurements=len(c.measurements),
+        series=sum(m.time_ms is not None for m in c.measurements),
+        by_terminology=dict(Counter(code.partition(":")[0] for code in codes)),
+        kept=tuple(name for name, there in kept.items() if there),
+        skipped=dict(c.skipped),
+        content_digest=digest,
+    )
 
 
 def _genotypes(g: Genotypes, digest: str) -> GenotypeSummary:
@@ -118,6 +184,8 @@ def _genotypes(g: Genotypes, digest: str) -> GenotypeSummary:
         skipped=dict(g.skipped),
         no_calls=dict(g.no_calls),
         content_digest=digest,
+        covered_bases=g.covered.bases() if g.covered is not None else 0,
+        sex_check=sex_check(g),
     )
 
 

@@ -17,11 +17,16 @@ from typing import Any, Final, cast, get_args
 import numpy as np
 
 from compute.builds import CONTIGS, Build
-from compute.errors import ComputeError, IngestError, ParserDiedError
+from compute.errors import ComputeError, IngestError
+from compute.ingest import wire_clinical
+from compute.ingest.wire_check import faulty, require, whole
 from compute.parsed import (
     CALLABILITIES,
+    FEATURE_MODALITIES,
+    Clinical,
     Features,
     Genotypes,
+    Intervals,
     Parsed,
     Participant,
     Sex,
@@ -29,7 +34,8 @@ from compute.parsed import (
 
 MAGIC: Final = b"OMICWIR1"
 _MAX_HEAD: Final = 4 << 20
-_TYPES: Final[Mapping[str, Any]] = {"i1": np.int8, "i4": np.int32, "f8": np.float64}
+_STRETCH: Final = ("contig", "start", "end", "ploidy")
+_TYPES: Final[Mapping[str, Any]] = {"i1": np.int8, "i4": np.int32, "i8": np.int64, "f8": np.float64}
 
 
 def encode(parsed: Parsed) -> bytes:
@@ -47,13 +53,16 @@ def encode(parsed: Parsed) -> bytes:
         return _frame(
             meta,
             {"contig": parsed.contig, "pos": parsed.pos, "dosage": parsed.dosage,
-             "ploidy": parsed.ploidy},
+             "ploidy": parsed.ploidy, **_stretches(parsed.covered)},
             {"ref": parsed.ref, "alt": parsed.alt},
         )  # fmt: skip
     if isinstance(parsed, Features):
         meta = {"kind": "features", "namespace": parsed.namespace, "unit": parsed.unit,
-                "assay": parsed.assay}  # fmt: skip
+                "assay": parsed.assay, "modality": parsed.modality,
+                "skipped": dict(parsed.skipped)}  # fmt: skip
         return _frame(meta, {"values": parsed.values}, {"ids": parsed.ids})
+    if isinstance(parsed, Clinical):
+        return _frame(*wire_clinical.encode(parsed))
     meta = {
         "kind": "participant",
         "participant": parsed.participant,
@@ -62,6 +71,12 @@ def encode(parsed: Parsed) -> bytes:
         "covariates": dict(parsed.covariates),
     }
     return _frame(meta, {}, {})
+
+
+def _stretches(covered: Intervals | None) -> dict[str, np.ndarray]:
+    if covered is None:
+        return {}
+    return {f"covered_{name}": getattr(covered, name) for name in _STRETCH}
 
 
 def encode_error(error: IngestError) -> bytes:
@@ -106,7 +121,7 @@ def decode(data: bytes) -> Parsed:
     except ComputeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as e:
-        raise _faulty() from e
+        raise faulty() from e
 
 
 def _decode(data: bytes) -> Parsed:
@@ -118,48 +133,67 @@ def _decode(data: bytes) -> Parsed:
         return _genotypes(meta, parts)
     if kind == "features":
         return _features(meta, parts)
-    _require(kind == "participant" and not parts)
+    if kind == "clinical":
+        return wire_clinical.decode(meta, parts)
+    require(kind == "participant" and not parts)
     return _participant(meta)
 
 
 def _unframe(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    _require(data[:8] == MAGIC and len(data) >= 12)
+    require(data[:8] == MAGIC and len(data) >= 12)
     (size,) = struct.unpack_from("<I", data, 8)
-    _require(size <= _MAX_HEAD and 12 + size <= len(data))
+    require(size <= _MAX_HEAD and 12 + size <= len(data))
     head = json.loads(data[12 : 12 + size])
     at = 12 + size
     parts: dict[str, Any] = {}
     for name, kind, count, length in head["parts"]:
         at += -at % 8
-        _require(_whole(count) and _whole(length) and at + length <= len(data))
+        require(whole(count) and whole(length) and at + length <= len(data))
         parts[str(name)] = _part(data, kind, count, at, length)
         at += length
-    _require(at == len(data))
+    require(at == len(data))
     return dict(head["meta"]), parts
 
 
 def _part(data: bytes, kind: str, count: int, at: int, length: int) -> Any:
     if kind == "text":
         strings = tuple(data[at : at + length].decode().split("\n")) if count else ()
-        _require(len(strings) == count)
+        require(len(strings) == count)
         return strings
-    _require(kind in _TYPES and length == count * np.dtype(_TYPES[kind]).itemsize)
+    require(kind in _TYPES and length == count * np.dtype(_TYPES[kind]).itemsize)
     return np.frombuffer(data, f"<{kind}", count, at)
 
 
 def _genotypes(meta: dict[str, Any], parts: dict[str, Any]) -> Genotypes:
+    covered = _covered(parts)
     found = Genotypes(
+        covered=covered,
         **{**meta, "skipped": _counts(meta["skipped"]), "no_calls": _counts(meta["no_calls"])},
         **parts,
     )
     n = len(found.pos)
     columns = (found.contig, found.dosage, found.ploidy, found.ref, found.alt)
-    _require(all(len(column) == n for column in columns))
-    _require(found.pos.dtype == np.int32 and isinstance(found.sample, str))
-    _require(found.contig.dtype == found.dosage.dtype == found.ploidy.dtype == np.int8)
-    _require(found.build in get_args(Build) and found.callability in CALLABILITIES)
-    _require(_whole(found.records))
-    _require(n == 0 or bool(_rows_hold(found)))
+    require(all(len(column) == n for column in columns))
+    require(found.pos.dtype == np.int32 and isinstance(found.sample, str))
+    require(found.contig.dtype == found.dosage.dtype == found.ploidy.dtype == np.int8)
+    require(found.build in get_args(Build) and found.callability in CALLABILITIES)
+    require(whole(found.records))
+    require(n == 0 or bool(_rows_hold(found)))
+    return found
+
+
+def _covered(parts: dict[str, Any]) -> Intervals | None:
+    """Take the covered stretches out of the parts: within contigs, sorted and disjoint."""
+    if f"covered_{_STRETCH[0]}" not in parts:
+        return None
+    found = Intervals(**{name: parts.pop(f"covered_{name}") for name in _STRETCH})
+    require(found.start.dtype == found.end.dtype == np.int32)
+    require(found.contig.dtype == found.ploidy.dtype == np.int8)
+    require(len(found.contig) == len(found.start) == len(found.end) == len(found.ploidy))
+    fits = (found.contig >= 0) & (found.contig < len(CONTIGS)) & (found.start >= 1)
+    require(bool(np.all(fits & (found.end >= found.start) & np.isin(found.ploidy, (1, 2)))))
+    places = found.contig.astype(np.int64) << 32
+    require(bool(np.all((places + found.start)[1:] > (places + found.end)[:-1])))
     return found
 
 
@@ -172,18 +206,19 @@ def _rows_hold(g: Genotypes) -> np.bool_:
 
 
 def _features(meta: dict[str, Any], parts: dict[str, Any]) -> Features:
-    found = Features(**meta, **parts)
-    _require(len(found.ids) == len(found.values) == len(set(found.ids)))
-    _require(found.values.dtype == np.float64 and not np.isinf(found.values).any())
-    _require(all(isinstance(t, str) for t in (found.namespace, found.unit, found.assay)))
+    found = Features(**{**meta, "skipped": _counts(meta["skipped"])}, **parts)
+    require(found.modality in FEATURE_MODALITIES)
+    require(len(found.ids) == len(found.values) == len(set(found.ids)))
+    require(found.values.dtype == np.float64 and not np.isinf(found.values).any())
+    require(all(isinstance(t, str) for t in (found.namespace, found.unit, found.assay)))
     return found
 
 
 def _participant(meta: dict[str, Any]) -> Participant:
     found = Participant(**meta)
-    _require(isinstance(found.participant, str) and found.sex in get_args(Sex))
-    _require(found.population is None or isinstance(found.population, str))
-    _require(
+    require(isinstance(found.participant, str) and found.sex in get_args(Sex))
+    require(found.population is None or isinstance(found.population, str))
+    require(
         all(
             isinstance(k, str) and isinstance(v, float) and math.isfinite(v)
             for k, v in found.covariates.items()
@@ -200,21 +235,5 @@ def _refusal(meta: dict[str, Any]) -> IngestError:
 
 
 def _counts(value: Any) -> dict[str, int]:
-    _require(isinstance(value, dict) and all(_whole(v) for v in value.values()))
+    require(isinstance(value, dict) and all(whole(v) for v in value.values()))
     return cast("dict[str, int]", value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise _faulty()
-
-
-def _faulty() -> ParserDiedError:
-    return ParserDiedError(
-        "the confined parser answered with a malformed frame; the file is refused",
-        code="parser_protocol",
-    )

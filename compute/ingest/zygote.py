@@ -4,8 +4,9 @@
 
 The zygote never reads a file, holds no secret and keeps no state between files. Protocol on the
 socket, one message each (SOCK_SEQPACKET): the parent sends a job (JSON) with two descriptors,
-input and output; the zygote answers {"pid"} with a pidfd, and {"status", "signal"} once the
-child is gone. The child writes one wire frame to the output pipe.
+input and output, and one more for each table beside it ("extras"); the zygote answers {"pid"}
+with a pidfd, and {"status", "signal"} once the child is gone. The child writes one wire frame to
+the output pipe.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from compute.errors import IngestError
 from compute.ingest import wire
 from compute.ingest.confine import confine, leave_network
 from compute.ingest.parse import parse
-from compute.parsed import Limits
+from compute.ingest.source import read
+from compute.parsed import Hints, Limits
 
 MAX_MESSAGE: Final = 1 << 16
+EXTRAS: Final = ("alleles", "regions")  # the Hints that are bytes
 
 
 def main() -> None:
     """Serve jobs until the parent closes its end."""
-    import numpy as np  # noqa: F401 - loaded before the first fork
+    # Loaded before the first fork: a confined child can open no library.
+    import h5py  # noqa: F401
+    import numpy as np  # noqa: F401
     import pysam
 
     pysam.set_verbosity(0)
@@ -38,7 +43,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # children share these pages
     while True:
-        message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE, 2)
+        message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE, 2 + len(EXTRAS))
         if not message:
             return
         _serve(control, json.loads(message), fds)
@@ -61,10 +66,10 @@ def _serve(control: socket.socket, job: dict[str, Any], fds: list[int]) -> None:
 def _child(control: socket.socket, job: dict[str, Any], fds: list[int]) -> NoReturn:
     status = 1
     try:
-        os.dup2(fds[0], 3)
-        os.dup2(fds[1], 4)
+        for place, fd in enumerate(fds, 3):  # ascending: no descriptor is overwritten unread
+            os.dup2(fd, place)
         control.detach()
-        os.closerange(5, 1024)
+        os.closerange(3 + len(fds), 1024)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
@@ -91,6 +96,7 @@ def answer(job: dict[str, Any], source: int) -> bytes:
             job["name"],
             sample=job["sample"],
             callability=job["callability"],
+            hints=_hints(job),
             limits=Limits(**job["limits"]),
         )
         return wire.encode(parsed)
@@ -100,6 +106,14 @@ def answer(job: dict[str, Any], source: int) -> bytes:
         return wire.encode_error(
             IngestError("the file needs more memory than a file may take", code="too_large")
         )
+
+
+def _hints(job: dict[str, Any]) -> Hints:
+    limits = Limits(**job["limits"])
+    beside: dict[str, Any] = {
+        name: read(at, limits) for at, name in enumerate(job.get("extras", ()), 5)
+    }
+    return Hints(**job.get("hints", {}), **beside)
 
 
 def write_all(fd: int, data: bytes) -> None:

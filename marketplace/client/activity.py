@@ -53,6 +53,7 @@ def activity(session: Session) -> list[Use]:
     Raises LedgerChangedError where an access tree does not have the root the ledger shows.
     """
     state = session.view.sync()
+    refuse_foreign_ends(session, state.size)
     keys = _activity_keys(session)
     shares = _shares(session, state)
     return [
@@ -60,6 +61,28 @@ def activity(session: Session) -> list[Use]:
         for access in sorted(state.accesses.values(), key=lambda a: a.index)
         if (use := _use(session, state, access.index, access.payload, keys, shares)) is not None
     ]
+
+
+def refuse_foreign_ends(session: Session, size: int) -> list[int]:
+    """Look through the public leaves for one that ends an entry of ours and is not ours.
+
+    Stops and erasures act in the clear, so a rogue log could end or forget somebody's consent; only
+    its owner can tell, and does. Returns the leaves that stop a consent of ours without our
+    signature (the marketplace may, marked as such). Raises LedgerChangedError for an erasure.
+    """
+    ours = {int(document["index"]) for document in session.home.documents("entries")}
+    stopped = []
+    for record in session.view.follower.records(0, size):
+        if record.index in ours:
+            continue
+        if ours.intersection(record.leaf.erases):
+            raise LedgerChangedError(
+                f"ledger entry {record.index} erases entries of yours and you did not sign it: "
+                "keep your home directory (it holds the proof) and tell the auditors"
+            )
+        if ours.intersection(record.leaf.stops):
+            stopped.append(record.index)
+    return stopped
 
 
 def _activity_keys(session: Session) -> dict[str, tuple[bytes, str]]:

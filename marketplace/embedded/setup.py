@@ -6,6 +6,7 @@ Never reads a process's private key. Writes `trust/trust.json` (what every clien
 
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import tomli_w
 
 ORIGIN = "localhost/omic-market"
 WITNESSES = ("witness-1", "witness-2", "witness-3")
+PROCESSES = (*WITNESSES, "ledger", "compute", "marketplace", "attester", "auditor")
 QUORUM = 2
 OWNER_CLAIMS = ("person_verified", "unaffiliated")
 RESEARCHER_CLAIMS = (
@@ -62,13 +64,36 @@ class Layout:
 def first_start(layout: Layout) -> None:
     """Create keys, configuration and trust file if this directory has none yet.
 
-    A half-made directory (no trust file) is made again from the start: nothing was published yet.
+    A first start that was cut short is begun again: nothing was published yet, so its keys can go.
+    Raises SetupError where the trust file is gone from a directory that had one: keys that others
+    rely on are never made anew.
     """
     if not layout.trust_file.exists():
+        _begin(layout)
         public = _make_keys(layout)
         _write_secrets(layout)
         _write_trust(layout, public)
+    _unfinished(layout).unlink(missing_ok=True)
     _write_configs(layout)
+
+
+def _unfinished(layout: Layout) -> Path:
+    return layout.root / "run" / "first-start"
+
+
+def _begin(layout: Layout) -> None:
+    """Mark a first start, and remove what one that was cut short left."""
+    mark = _unfinished(layout)
+    there = [name for name in PROCESSES if layout.directory(name).exists()]
+    if there and not mark.exists():
+        raise SetupError(
+            f"{layout.trust_file} is missing, but {layout.directory(there[0])} holds keys; "
+            "put the trust file back from a client or a backup, or choose another --dir"
+        )
+    mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mark.touch(mode=0o600)
+    for name in there:
+        shutil.rmtree(layout.directory(name))
 
 
 def _make_keys(layout: Layout) -> dict[str, Any]:

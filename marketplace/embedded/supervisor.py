@@ -27,6 +27,17 @@ STOP_SECONDS = 15.0
 HEALTHY_SECONDS = 20.0
 MAX_BACKOFF_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
+# The user's own, and addresses that mean another thing to each process: no child inherits them.
+PRIVATE_ENVIRONMENT = frozenset(
+    {
+        "OMIC_PASSPHRASE",
+        "OMIC_HOME",
+        "OMIC_DATABASE_URL",
+        "OMIC_BROKER_URL",
+        "OMIC_STORE_URL",
+        "OMIC_OBJECT_STORE_URL",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -149,10 +160,13 @@ class Supervisor:
     def _spawn(self, child: Child) -> None:
         logs = self.layout.root / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
-        with (logs / f"{child.name}.log").open("ab") as log:
+        path = logs / f"{child.name}.log"
+        path.touch(mode=0o600)
+        with path.open("ab") as log:
             child.process = subprocess.Popen(
                 child.command,
                 cwd=child.cwd,
+                env={k: v for k, v in os.environ.items() if k not in PRIVATE_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

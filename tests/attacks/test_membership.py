@@ -46,19 +46,19 @@ def test_without_noise_a_random_panel_tells():
     assert membership(RANDOM, 100, 100, trials=250, private=False).auc >= 0.70
 
 
-@pytest.mark.parametrize("panel", [RARE, MINOR])
-def test_a_panel_chosen_from_the_victims_genome_stays_under_the_ceiling(panel):
-    found = membership(panel, 1000, 30, trials=400)
+@pytest.mark.parametrize(("panel", "variants", "control"), [(RARE, 30, 0.95), (MINOR, 100, 0.68)])
+def test_a_panel_chosen_from_the_victim_stays_under_the_ceiling(panel, variants, control):
+    found = membership(panel, 1000, variants, trials=400)
     assert found.answered >= 0.9
     assert found.auc <= ceiling() + 3 * found.auc_se
     assert found.tpr_at_5 <= 0.12 + 3 * math.sqrt(0.12 * 0.88 / 400)
-    without = membership(panel, 1000, 30, trials=400, private=False)
-    assert without.auc >= (0.95 if panel is RARE else 0.72)
+    without = membership(panel, 1000, variants, trials=400, private=False)
+    assert without.auc >= control
 
 
 def test_many_buyers_who_pool_their_answers_are_one():
-    """The same lifetime over 50 orders of 50 buyers, averaged."""
-    pooled = membership(RARE, 10_000, 10, trials=150, orders=50)
+    """The same lifetime over ten orders of ten buyers, averaged."""
+    pooled = membership(RARE, 10_000, 10, trials=100, orders=10)
     assert pooled.auc <= ceiling() + 3 * pooled.auc_se
 
 

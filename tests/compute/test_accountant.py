@@ -76,6 +76,21 @@ def test_released_before_recording_is_given_back_and_committed_never(accountant)
         accountant.commit("a")
 
 
+def test_a_refund_is_once_and_of_committed_charges_only(accountant):
+    accountant.reserve("o", "a", charges("ann"), FIFTH)
+    with pytest.raises(StoreStateError):
+        accountant.refund("a")
+    accountant.commit("a")
+    for _ in range(2):
+        accountant.refund("a")
+        assert accountant.spent("ann") == accountant.dataset_spent("data-ann") == 0
+    with pytest.raises(StoreStateError):
+        accountant.commit("a")
+    assert accountant.reconcile([], {"a"}, 0) == 0
+    assert accountant.unknown(["a"]) == accountant.released(["a"]) == set()
+    assert accountant.spent("ann") == 0
+
+
 def test_one_order_may_take_its_share_only(accountant):
     asked = charges("ann", share=Fraction(1, 5))
     accountant.reserve("o", "a", asked, FIFTH)

@@ -222,6 +222,22 @@ def test_kept_answers_are_encrypted_kept_once_and_forgotten_for_good(store, tmp_
     assert store.kept("order2/1/result") == b"other"
 
 
+def test_an_answer_is_kept_once_and_goes_with_the_first_member_who_ends(store, tmp_path):
+    store.keep_answer("question", ["g1", "g2"], b"a noised answer nobody may read")
+    store.keep_answer("question", ["g1", "g2"], b"another draw")
+    store.keep_answer("other", ["g2", "g3"], b"other")
+    assert store.answer("question") == b"a noised answer nobody may read"
+    assert store.answer_grants() == {"g1", "g2", "g3"}
+    assert b"a noised answer" not in raw_bytes(tmp_path)
+    query = "SELECT wrapped_key FROM answer WHERE name='question'"
+    (key,) = store._db.execute(query).fetchone()
+    store.destroy_grants(["g1"])
+    assert store.answer("question") is None
+    assert key not in raw_bytes(tmp_path)
+    assert store.answer("other") == b"other"
+    assert store.answer_grants() == {"g2", "g3"}
+
+
 def test_the_variant_table_is_not_readable_in_the_file(store, tmp_path):
     SharedVariants(store).rows_for([("GRCh37", 3, 123456789, "ACGTACGT", "TTTTTTTT")])
     assert b"123456789" not in raw_bytes(tmp_path)

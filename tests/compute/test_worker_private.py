@@ -5,6 +5,8 @@ from fractions import Fraction
 
 import pytest
 
+from compute import worker_steps
+from compute.accountant import Charge
 from compute.bundle import verify_bundle
 from compute.crypt import decrypt_file
 from compute.queries import run
@@ -13,17 +15,23 @@ from compute.utility import private_counts_request
 from compute.worker_engine import listed_rows
 from compute.worker_outcomes import Code
 from compute.worker_start import reconcile
-from tests.compute.simulators import now_ms
+from compute.worker_steps import STEPS
+from tests.compute.simulators import Death, now_ms
 from tests.compute.worker_world import World, expected_counts
 
+CRASHES = [
+    step
+    for step in STEPS
+    if step.startswith(("query", "release")) and step != "query_draft_uploaded"
+]
 PRIVATE = {"mode": "private", "rho": "1/20"}
 
 
 class PrivateWorld(World):
-    """Owners who allow noise only, and orders of at most 1/20 of their half."""
+    """Owners who allow noise only, for a lifetime of 1 and a tenth of it in one order."""
 
     def terms(self, **more):
-        settings = {"release_mode": "private", "lifetime_rho": "1/2", "order_share": "1/5"}
+        settings = {"release_mode": "private", "lifetime_rho": "1", "order_share": "1/10"}
         return super().terms(**{**settings, **more})
 
 
@@ -38,6 +46,10 @@ def made(tmp_path_factory):
 def world(made):
     # The last people are spare: tests that need somebody gone take one of them.
     return made
+
+
+def die():
+    raise Death
 
 
 def listed(*names):
@@ -145,6 +157,50 @@ def test_an_order_cancelled_before_its_answer_gives_the_charge_back(world):
     assert spent(world, world.people[0]) == before
 
 
+@pytest.mark.parametrize("step", CRASHES)
+def test_killed_anywhere_it_charges_once_and_answers_once(world, monkeypatch, step):
+    before = spent(world, world.people[0])
+    monkeypatch.setattr(worker_steps, "_die", die)
+    monkeypatch.setenv("OMIC_FAULT_STEP", step)
+    name = f"1-{30_000 + STEPS.index(step)}-A-G"
+    order = world.order(query=listed(name), release={"mode": "private", "rho": "1/200"})
+    with pytest.raises(Death):
+        world.run("query", order)
+    monkeypatch.delenv("OMIC_FAULT_STEP")
+    world.restart()
+    reconcile(world.shop)
+    assert world.run("query", order).state == "released"
+    assert spent(world, world.people[0]) - before == Fraction(1, 200)
+    again = world.order(query=listed(name), release={"mode": "private", "rho": "1/200"})
+    assert world.run("query", again).state == "released"
+    assert answer_of(world, again) == answer_of(world, order)
+    assert spent(world, world.people[0]) - before == Fraction(1, 200)
+
+
+def test_somebody_exhausted_between_judging_and_charging_is_left_out(world, monkeypatch):
+    """Another order takes the rest of one person's budget first: judged again, without them."""
+    person = world.people[7]
+    order = world.order(query=listed("1-8000-A-G"), release={"mode": "private", "rho": "1/200"})
+    real = world.shop.accountant.reserve
+    calls = []
+
+    def reserve(named, access, charges, rho):
+        if not calls:
+            who = next(c for c in charges if c.person == f"{person.id}/{person.participant}")
+            left = who.limit - world.shop.accountant.spent(who.person)
+            real("rival", "rival", [Charge(who.person, who.datasets, who.limit)], left)
+        calls.append(access)
+        return real(named, access, charges, rho)
+
+    monkeypatch.setattr(world.shop.accountant, "reserve", reserve)
+    assert world.run("query", order).state == "released"
+    assert len(calls) == 2
+    assert person not in world.members(order)
+    access = world.access_of(order).payload
+    assert (access["attempt"], access["excluded"]) == (1, {"budget": 1})
+    world.shop.accountant.release("rival")
+
+
 def test_a_lost_budget_database_is_rebuilt_from_the_ledger(world):
     """The rebuilt charges are those of every access: never fewer, refunds not known again."""
     person = world.people[0]
@@ -186,15 +242,15 @@ def test_more_than_the_owners_share_is_refused_by_scope(world):
 
 
 def test_the_lifetime_budget_ends_and_people_leave_together(world):
-    """Spent up to 1/2: the scope empties for everybody at once, and says only "below floor"."""
+    """Spent to the end: the scope empties for everybody at once, and says only "below floor"."""
     outcome, asked = None, 0
     while outcome is None or outcome.state == "released":
         order = world.order(query=listed(f"1-{20_000 + asked}-A-G"), release=PRIVATE)
         outcome = world.run("query", order)
         asked += 1
-        assert asked < 12
+        assert asked < 22
     assert outcome.code == Code.COHORT_FLOOR.value
-    assert spent(world, world.people[0]) <= Fraction(1, 2)
+    assert spent(world, world.people[0]) <= 1
     repeat = world.order(query=listed("1-20000-A-G"), release=PRIVATE)
     assert world.run("query", repeat).state == "released"
 

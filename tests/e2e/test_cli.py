@@ -1,12 +1,12 @@
 """An owner and a researcher at the real command line, over a running market."""
 
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 
-from ledger import b64
+from compute.crypt import encrypt_file, generate_keypair, read_header
+from ledger import TrustPolicy, b64, unb64
+from marketplace.client.session import LedgerView
 from tests.compute.ingest.vcf_text import vcf
 from tests.marketplace.client.conftest import snapshot
 
@@ -41,12 +41,7 @@ def done(answer):
 
 
 def size(market):
-    from marketplace.client.session import LedgerView
-
-    trust = market.layout.trust_file
-    from ledger import TrustPolicy
-
-    return LedgerView(TrustPolicy.load(trust)).sync().size
+    return LedgerView(TrustPolicy.load(market.layout.trust_file)).sync().size
 
 
 @pytest.fixture
@@ -99,9 +94,6 @@ def test_the_same_content_twice_is_refused(owner, market, omic, tmp_path):
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "of somebody else"])
 def test_a_tampered_header_packet_is_refused_before_anything_is_granted(how, owner, market, omic):
-    from compute.crypt import encrypt_file, generate_keypair, read_header
-    from ledger import unb64
-
     home, dataset, offer = owner
     path = home / "datasets" / f"{dataset}.json"
     record = json.loads(path.read_text())
@@ -140,32 +132,3 @@ def test_an_unknown_order_is_said_and_so_is_an_unknown_offer(researcher, omic):
     assert status == 2
     status, _, said = omic(researcher, "consent", "grant", "f" * 32)
     assert (status, "omic offer" in said) == (2, True)
-
-
-def test_an_expired_quote_is_refused_and_nothing_is_owed(cohort_market, market):
-    """The marketplace's own table is aged; the order's statement then stands for nothing."""
-    from tests.e2e.test_crash import question
-
-    researcher = market.team().researcher
-    request = question(50)
-    quote = market.trying(lambda: researcher.quote(request), "a quote")
-    database = market.layout.directory("marketplace") / "marketplace.sqlite"
-    with closing(sqlite3.connect(database, timeout=20)) as connection, connection:
-        connection.execute("UPDATE quotes SET valid_until = 1 WHERE id = ?", (quote["quote"],))
-    from marketplace.client.errors import RemoteError
-
-    with pytest.raises(RemoteError, match=r"expired|valid") as caught:
-        researcher.order(request, quote)
-    assert caught.value.status in (400, 409, 410, 422)
-    assert not any(
-        d["fields"]["quote"] == quote["quote"] for d in researcher.session.home.documents("orders")
-    )
-
-
-@pytest.fixture
-def cohort_market(market):
-    if not market.owners:
-        from tests.e2e.stack import a_people
-
-        market.crowd(a_people(22, 0))
-    return market

@@ -443,7 +443,8 @@ class Scene:
             state.apply(self.record(index, erased))
         return state
 
-    def checkpoint(self, leaves=None, time=START // 1000, witnesses=(0, 1, 2)):
+    def checkpoint(self, leaves=None, time=None, witnesses=(0, 1, 2)):
+        time = self.now // 1000 if time is None else time
         hashes = [leaf_hash(leaf) for leaf in (self.leaves if leaves is None else leaves)]
         text = format_checkpoint(Checkpoint(ORIGIN, len(hashes), tree_root(hashes)))
         note = sign_note(text, [SIGNER])

@@ -66,7 +66,7 @@ class Source:
 
 def audit(source, full=True, trust=TRUST, **more):
     envelopes = source if full else None
-    return audit_ledger(source, trust, envelopes=envelopes, now=START + 5000, **more)
+    return audit_ledger(source, trust, envelopes=envelopes, now=source.scene.now // 1000 * 1000 + 5000, **more)
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -87,6 +87,14 @@ def test_a_sound_log_passes(full):
     assert report.entries["consent.granted/1"] == 2
     assert (report.age_ms, report.fresh) == (5000, True)
     assert "sound" in report.words()
+
+
+def test_a_leaf_younger_than_its_cosignatures_is_named():
+    scene = story()
+    scene.now -= 3_600_000
+    report = audit(Source(scene))
+    assert not report.ok
+    assert "younger" in report.problems[0].reason
 
 
 def test_the_report_is_json():

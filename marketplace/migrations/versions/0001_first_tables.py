@@ -73,13 +73,11 @@ def upgrade() -> None:
     sa.Column('owner', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('object_key', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('registered_index', sa.BigInteger(), nullable=False),
     sa.Column('activated_at', sa.BigInteger(), nullable=False),
     sa.ForeignKeyConstraint(['object_key'], ['objects.key'], name=op.f('fk_datasets_object_key_objects')),
     sa.PrimaryKeyConstraint('dataset', name=op.f('pk_datasets'))
     )
     with op.batch_alter_table('datasets', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_datasets_registered_index'), ['registered_index'], unique=False)
         batch_op.create_index(batch_op.f('ix_datasets_owner'), ['owner'], unique=False)
 
     op.create_table('orders',

@@ -188,16 +188,27 @@ def fake_layout(tmp_path):
 def test_a_half_made_directory_recovers(tmp_path):
     """A first start killed before the trust file existed: the next one begins again."""
     layout = fake_layout(tmp_path)
-    first_start(layout)
-    layout.trust_file.unlink()
-    (layout.directory("marketplace") / "stripe.key").unlink()
-    first_start(layout)
-    trust = json.loads(layout.trust_file.read_text())
+    started = subprocess.Popen([*OMIC, "up", "--dir", str(layout.root), "--port", str(layout.port)])
+    eventually(lambda: (layout.directory("ledger") / "log.key").exists())
+    started.kill()
+    started.wait()
+    assert not layout.trust_file.exists()
+    eventually(lambda: children_of(layout.root) == {})  # an `init` of its own may outlive it
     with Supervisor(layout) as market:
         assert set(market.pids()) == NAMES
         assert healthy(layout.port_of("ledger"))
-    assert trust["pins"]["compute"]
+    assert json.loads(layout.trust_file.read_text())["pins"]["compute"]
     assert children_of(layout.root) == {}
+
+
+def test_keys_without_their_trust_file_are_never_made_anew(tmp_path):
+    layout = fake_layout(tmp_path)
+    first_start(layout)
+    kept = (layout.directory("ledger") / "log.key").read_bytes()
+    layout.trust_file.unlink()
+    with pytest.raises(SetupError, match="put the trust file back"):
+        first_start(layout)
+    assert (layout.directory("ledger") / "log.key").read_bytes() == kept
 
 
 def test_a_second_start_keeps_every_key(tmp_path):
