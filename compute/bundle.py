@@ -195,6 +195,7 @@ def _check_members(
         Check("members", True, f"{len(opened)} grants are opened and signed by their owners"),
         _run("cohort root", partial(cohort.cohort_is_recorded, story, opened)),
         _run("consents match", partial(cohort.consents_match, story, opened, ontology)),
+        _run("price", partial(cohort.price_covers, story, opened)),
     ]
     if leaves is None:
         checks.append(Check("consents in force", None, "give the log's public leaves to check it"))

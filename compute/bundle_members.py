@@ -15,8 +15,9 @@ from pydantic import Field, StrictInt, StrictStr
 from compute.bundle_entries import BundleEntry, Proven, Signers, prove_all
 from compute.bundle_public import Story, opened_count
 from compute.errors import BundleError
-from compute.match import match_terms
+from compute.match import match_terms, parse_release, price_of
 from compute.ontology import Ontology
+from compute.prices import due
 from compute.scope import parse_scope
 from compute.terms import parse_purpose, parse_terms, terms_sha256
 from compute.values import Value
@@ -139,6 +140,25 @@ def consents_match(story: Story, members: Sequence[Opened], ontology: Ontology) 
         if grant["recipient"]["region"] != scope.region:
             raise BundleError(f"the grant at leaf {item.grant.index} is for another region")
     return f"{len(members)} consents permit this use"
+
+
+def price_covers(story: Story, members: Sequence[Opened]) -> str:
+    """The order's price, which was paid, is at least what the members' own terms ask for it."""
+    order, at = story.order.payload, story.access.leaf.time
+    purpose = parse_purpose(order["purpose"])
+    claims = story.signers.claims(order["researcher"], at)
+    amount, currency = order["price"]["amount"], order["price"]["currency"]
+    prices = []
+    for item in members:
+        terms = parse_terms(item.grant.payload["terms"])
+        price = price_of(terms, purpose, claims, at)
+        if price is None or terms.currency != currency:
+            raise BundleError(f"the grant at leaf {item.grant.index} has no price in {currency}")
+        prices.append(price)
+    asked = due(prices, parse_release(order["release"]))
+    if amount < asked:
+        raise BundleError(f"the members ask {asked} {currency}, the order's price is {amount}")
+    return f"the members ask {asked} {currency}, the order's price is {amount}"
 
 
 def consents_in_force(story: Story, members: Sequence[Opened], leaves: Iterable[bytes]) -> str:

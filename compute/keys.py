@@ -53,9 +53,9 @@ class Epoch:
         }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class KeyRing:
-    """Every key of one worker."""
+    """Every key of one worker; epochs come and go while it runs."""
 
     identity_seed: bytes
     kek: bytes
@@ -113,7 +113,42 @@ def write_epoch(folder: Path, epoch: Epoch) -> None:
         "hpke_secret": b64(epoch.hpke_secret),
     }
     text = json.dumps({**epoch.published(), **secret}, sort_keys=True)
-    _write_text(folder / f"epoch-{epoch.key_id}.json", text)
+    path = _epoch_path(folder, epoch)
+    fresh = path.with_suffix(".new")  # a first write cut short must not be read as an epoch
+    _write_text(fresh, text)
+    fresh.rename(path)
+    _sync_folder(folder)
+
+
+def destroy_epoch(folder: Path, epoch: Epoch) -> None:
+    """Overwrite and delete one epoch's file, for good as far as the file system allows."""
+    path = _epoch_path(folder, epoch)
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    _sync_folder(folder)
+
+
+def needs_next(epochs: Iterable[Epoch], region: str, now_ms: int) -> bool:
+    """Tell whether the newest epoch in force has less than the overlap left."""
+    current = current_epoch(epochs, region, now_ms)
+    return current is None or current.not_after - now_ms < OVERLAP_MS
+
+
+def _epoch_path(folder: Path, epoch: Epoch) -> Path:
+    return folder / f"epoch-{epoch.key_id}.json"
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def load_keys(directory: Path) -> KeyRing:

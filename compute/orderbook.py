@@ -50,7 +50,7 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     _P.REFUSED: frozenset(),
     _P.FAILED: frozenset(),
 }
-ANSWERED = frozenset({_P.AWAITING_REVIEW, _P.PUBLISHING, _P.PUBLISHED, _P.DELIVERED})
+ANSWERED = frozenset(_P) - {_P.STARTED, _P.CLOSING, _P.WITHHELD, _P.REFUSED, _P.FAILED}
 TERMINAL = frozenset(phase for phase, after in TRANSITIONS.items() if not after)
 
 
@@ -105,7 +105,7 @@ class OrderBook:
             return None if row is None else _in_hand(row)
 
     def answered(self, but: str) -> list[OrderInHand]:
-        """Return the orders whose answer somebody has seen or is about to see, all but one."""
+        """Return the orders with a cohort whose answer was given or is under way, all but one."""
         wanted = [phase.value for phase in ANSWERED]
         with Session(self._engine) as session:
             query = select(OrderRow).where(col(OrderRow.phase).in_(wanted), OrderRow.order != but)

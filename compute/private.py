@@ -8,8 +8,8 @@ together. AF, its error and its interval are post-processing of these noised cou
 
 Everything a reader is told here depends on the noised counts and on public quantities. Left out,
 with the reason: genotype counts, call rate and Hardy-Weinberg (not noised, so not known here).
-Counts are rounded for presentation on top of the noise; small ones are not hidden, because noise
-already protects them and hiding them would bias whoever adds cohorts up.
+Counts are rounded for presentation on top of the noise. Small and negative ones are told as they
+are: noise already protects them, and hiding or clipping them would bias whoever adds cohorts up.
 Spec: DESIGN section 4 (release control).
 """
 
@@ -151,7 +151,7 @@ def score_interval(raw: float, an: int, noise: float) -> tuple[float, float]:
 
 
 def _rounded(count: float) -> int:
-    return max(0, ROUND_TO * round(count / ROUND_TO))
+    return ROUND_TO * round(count / ROUND_TO)
 
 
 def _place(name: str) -> tuple[int, int, str, str]:
@@ -176,6 +176,7 @@ def _privacy(variants: int, rho: Fraction, sd: float) -> dict[str, Any]:
         "an_sd": sd * math.sqrt(2),
         "confidence": 0.95,
         "counts_rounded_to": ROUND_TO,
+        "counts_may_be_negative": True,
         "not_protected": "families: k relatives in one cohort lose up to k squared times rho",
     }
 

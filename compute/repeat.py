@@ -14,6 +14,8 @@ from fractions import Fraction
 from typing import Any
 
 from compute.orderbook import OrderInHand
+from compute.queries import Query, parse_query
+from compute.queries.params import may_overlap, span_of
 from compute.release import Released
 from compute.result import answer_bytes
 from compute.worker_ports import Workshop
@@ -72,17 +74,23 @@ def charged_rho(access: Submission) -> Fraction:
 
 def is_too_near(
     state: State,
-    query_digest: str,
+    query: Query,
     grants: Iterable[str],
     others: Iterable[OrderInHand],
     least: int,
 ) -> bool:
-    """Tell whether the same trusted question stands for a cohort 1 to least-1 people away."""
-    people = _people(state, grants)
+    """Tell whether exact figures of the same variants stand for a cohort 1 to least-1 people away.
+
+    Another way of asking, a wider region or another family with allele counts would give those few
+    people away as surely as the same question, so variants that may overlap are enough. Pairs only:
+    three cohorts that add up are a matter for the reviewers.
+    """
+    people, span = _people(state, grants), span_of(query.params)
     for other in others:
         order = state.orders.get(other.order)
-        same = order is not None and order.payload["query_digest"] == query_digest
-        if not same or order is None or order.payload["release"]["mode"] != "trusted":
+        if order is None or order.payload["release"]["mode"] != "trusted":
+            continue
+        if not may_overlap(span, span_of(parse_query(order.payload["query"]).params)):
             continue
         if 0 < len(people ^ _people(state, other.members)) < least:
             return True

@@ -88,7 +88,8 @@ def run(directory: Path) -> int:
         with busy:
             run_job(shop, job_id)
 
-    tender = threading.Thread(target=_tend, args=(shop, busy, ended), name="tender", daemon=True)
+    tending = (shop, directory / "keys", busy, ended)
+    tender = threading.Thread(target=_tend, args=tending, name="tender", daemon=True)
     tender.start()
     logger.info("ready: region %s", config.region)
     status = serve(config.broker_url, directory, handle)
@@ -120,8 +121,13 @@ def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> in
     return int(worker.exitcode or 0)
 
 
-def _tend(shop: "Workshop", busy: threading.Lock, ended: threading.Event) -> None:
-    """Between jobs, follow the log: what was withdrawn is destroyed without waiting for a job."""
+def _tend(shop: "Workshop", keys: Path, busy: threading.Lock, ended: threading.Event) -> None:
+    """Between jobs, follow the log: what was withdrawn is destroyed without waiting for a job.
+
+    Draws the next epoch's keys and destroys ended ones, too. No error ends it: a worker that no
+    longer tends would keep what its owners took back.
+    """
+    from compute.worker_epochs import tend_epochs
     from compute.worker_stops import follow
 
     while not ended.wait(TEND_S):
@@ -129,7 +135,8 @@ def _tend(shop: "Workshop", busy: threading.Lock, ended: threading.Event) -> Non
             continue
         try:
             follow(shop)
-        except (LedgerError, ComputeError) as error:
+            tend_epochs(shop, keys, int(shop.follower.checkpoint.quorum_time))
+        except Exception as error:  # its text could quote a person's data: the type only
             logger.warning("following the ledger: %s", type(error).__name__)
         finally:
             busy.release()

@@ -35,7 +35,8 @@ def bundle_files(run: Run) -> dict[str, bytes]:
     """
     auditors = [auditor.encrypt for auditor in run.shop.trust.pins.auditors]
     public = public_indexes(run)
-    about = {grant: member_indexes(run, grant) for grant in run.held.members if auditors}
+    wanted = run.held.members if auditors else ()
+    about = {grant: found for grant in wanted if (found := member_indexes(run, grant))}
     proven = _prove(run.shop, [*public, *(i for indexes in about.values() for i in indexes)])
     entries = [proven[index] for index in public]
     order, access, result = run.held.order, str(run.held.access), _result(run)
@@ -84,10 +85,15 @@ def public_indexes(run: Run) -> list[int]:
 
 
 def member_indexes(run: Run, grant_id: str) -> list[int]:
-    """Return the leaves that open one member: grant, dataset, registration, attestations."""
+    """Return the leaves that open one member: grant, dataset, registration, attestations.
+
+    Empty for a member whose entries were erased after the result: nobody can open those again.
+    """
     state = run.shop.follower.state
     grant = state.grants[grant_id]
-    owner = state.parties[grant.owner]
+    owner = state.parties.get(grant.owner)
+    if owner is None or grant.index in state.erased:
+        return []
     found = {grant.index, state.datasets[grant.dataset].index, owner.registered_index}
     return sorted(found | {one.index for one in owner.attestations})
 

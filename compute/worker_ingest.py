@@ -6,6 +6,7 @@ grant that was refused, except where its ciphertext had not arrived yet.
 """
 
 import hashlib
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 from compute.copies import encode_features, encode_genotypes, encode_participant
 from compute.errors import ComputeError, IngestError
-from compute.ingest import Features, Genotypes, Parsed
+from compute.ingest import Features, Genotypes, Parsed, Participant
 from compute.jobs_client import MissingFileError
 from compute.orderbook import IngestNote
 from compute.planes import LayoutError
@@ -21,7 +22,7 @@ from compute.vault import INGEST, OpenedGrant, RecordedAccess, VaultRefusedError
 from compute.worker_entries import Use, access_entry, tree_of
 from compute.worker_ports import Workshop
 from compute.worker_steps import checkpoint_step
-from compute.worker_stops import Heart, follow
+from compute.worker_stops import Heart, Watch, follow
 from ledger import Dataset, Grant, access_tag
 
 BATCH = 500
@@ -30,6 +31,7 @@ SLICE = 8  # parsed files held in memory at once
 INGESTED = "ingested"
 NOT_YET = "ciphertext_missing"
 STOPPED = "stopped"
+UNCONFINED = "not_confined"  # says nothing of the file: the machine cannot parse safely
 
 
 class UnfitFileError(ComputeError):
@@ -82,11 +84,12 @@ def _ingest_batch(
     follow(shop)
     sealed = shop.ledger.grants([grant.index for grant in grants])
     checkpoint_step("ingest_before_open")
+    opening = _Opening(shop, heart, sealed, access)
     with ThreadPoolExecutor(PARALLEL) as pool:
         for start in range(0, len(grants), SLICE):
             part = grants[start : start + SLICE]
             heart.check()
-            parsed = list(pool.map(lambda g: _parse(shop, heart, g, sealed, access), part))
+            parsed = list(pool.map(lambda grant: _parse(opening, grant), part))
             codes = [_keep(shop, *item) for item in zip(part, parsed, strict=True)]
             _note(shop, part, codes, access.access)
             report.datasets |= {g.dataset: code for g, code in zip(part, codes, strict=True)}
@@ -121,21 +124,38 @@ def _record(shop: Workshop, grants: Sequence[Grant]) -> RecordedAccess:
     return recorded_access(shop.follower, access, tree_of(submission))
 
 
-def _parse(
-    shop: Workshop,
-    heart: Heart,
-    grant: Grant,
-    sealed: Mapping[int, bytes],
-    access: RecordedAccess,
-) -> tuple[OpenedGrant, Parsed] | str:
-    """Open and parse one grant's file; return it, or the reason code. Only TryAgainError passes."""
-    if grant.index not in sealed:
-        return "sealed_grant_missing"
-    if grant.id in heart.stopped:
-        return STOPPED
+class _Opening:
+    """Opens the grants of one batch, each against a fold that is a few seconds old at most."""
+
+    def __init__(
+        self, shop: Workshop, heart: Heart, sealed: Mapping[int, bytes], access: RecordedAccess
+    ) -> None:
+        self.shop, self._heart = shop, heart
+        self._sealed, self._access = sealed, access
+        self._watch, self._lock = Watch(shop), threading.Lock()
+
+    def open(self, grant: Grant) -> tuple[Dataset, OpenedGrant]:
+        """Open one sealed grant. Raises VaultRefusedError; as `follow` when the log is silent."""
+        if grant.index not in self._sealed:
+            raise VaultRefusedError("no sealed grant is kept", code="sealed_grant_missing")
+        # The fold is not for several threads: it moves on, and is asked, in one turn.
+        with self._lock:
+            self._watch.refresh()
+            if grant.id in self._heart.stopped:
+                raise VaultRefusedError("the grant has stopped", code=STOPPED)
+            dataset = self.shop.follower.state.datasets[grant.dataset]
+            sealed = self._sealed[grant.index]
+            return dataset, self.shop.vault.open(grant.id, grant.terms, sealed, self._access)
+
+
+def _parse(opening: _Opening, grant: Grant) -> tuple[OpenedGrant, Parsed] | str:
+    """Open and parse one grant's file; return it, or the reason code.
+
+    What is nobody's file's fault passes: TryAgainError, LedgerError, a parser not confined.
+    """
+    shop = opening.shop
     try:
-        dataset = shop.follower.state.datasets[grant.dataset]
-        opened = shop.vault.open(grant.id, grant.terms, sealed[grant.index], access)
+        dataset, opened = opening.open(grant)
         plaintext = shop.vault.decrypt(opened, _ciphertext(shop, dataset), dataset.header_size)
         genotypes = dataset.modality == "genotypes"
         callability = dataset.format.get("callability") if genotypes else None
@@ -145,6 +165,8 @@ def _parse(
     except MissingFileError:
         return NOT_YET
     except IngestError as error:
+        if error.code == UNCONFINED:
+            raise
         return f"file.{error.code}"[:60].lower()
     except (VaultRefusedError, UnfitFileError) as error:
         return error.code
@@ -180,4 +202,6 @@ def _encode(shop: Workshop, dataset: Dataset, parsed: Parsed) -> tuple[int, list
         return encode_genotypes(shop.variants, parsed)
     if isinstance(parsed, Features):
         return 0, encode_features(parsed)
-    return 0, encode_participant(parsed)
+    if isinstance(parsed, Participant):
+        return 0, encode_participant(parsed)
+    raise UnfitFileError("no derived copy is made of this modality yet", code="modality_not_stored")

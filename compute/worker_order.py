@@ -5,16 +5,18 @@ open, researcher's unexpired attestations, payment, our region, our query and it
 mode. Whose data it may use is the planner's question. Spec: DESIGN 1 step 5 and 3.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from compute.errors import ComputeError, QueryError
+from compute.match import parse_release
 from compute.planner import Asked
+from compute.prices import due
 from compute.private import private_problem
 from compute.queries import Query, catalogue, code_digest, parse_query, query_digest
-from compute.scope import parse_scope
+from compute.scope import Member, parse_scope
 from compute.terms import Claims, claims_from_attestations, parse_purpose
 from compute.worker_outcomes import Code, JobRefusedError
 from compute.worker_ports import Workshop
@@ -35,6 +37,7 @@ class VerifiedOrder:
     code_digest: str
     mode: str
     release: Mapping[str, Any]
+    price: int
     result_key: bytes
     researcher: str
 
@@ -63,9 +66,17 @@ def read_order(shop: Workshop, order: str, now_ms: int) -> VerifiedOrder:
         code_digest=str(payload["code_digest"]),
         mode=str(payload["release"]["mode"]),
         release=payload["release"],
+        price=int(payload["price"]["amount"]),
         result_key=unb64(payload["result_key"]),
         researcher=str(payload["researcher"]),
     )
+
+
+def require_price(order: VerifiedOrder, members: Iterable[Member]) -> None:
+    """Refuse an order that pays less than these members' own terms ask. Raises JobRefusedError."""
+    asked = due((member.price for member in members), parse_release(order.asked.release))
+    if order.price < asked:
+        raise JobRefusedError(Code.PRICE, "the order's price is below what its members ask")
 
 
 def claims_of(state: State, trust: TrustPolicy, party: str, now_ms: int) -> Claims:

@@ -16,6 +16,7 @@ class Code(StrEnum):
     UNKNOWN_ORDER = "unknown_order"
     NOT_OPEN = "order_not_open"
     NOT_PAID = "not_paid"
+    PRICE = "below_asked_price"
     BAD_ORDER = "bad_order"
     WRONG_QUERY = "query_digest_differs"
     WRONG_CODE = "code_digest_differs"

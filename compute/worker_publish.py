@@ -66,8 +66,18 @@ def sign_result(run: Run) -> None:
 
 
 def publish(run: Run) -> bool:
-    """PUBLISHING: append result.published and follow the log past it."""
+    """PUBLISHING: append result.published and follow the log past it, unless a member stopped.
+
+    Once the result is in the log the order of the log decides, at delivery.
+    """
     shop = run.shop
+    follow(shop)
+    run.heart.check()
+    state, members = shop.follower.state, run.held.members
+    live = all(map(state.grant_in_force, members)) and run.heart.stopped.isdisjoint(members)
+    if state.orders[run.held.order].result is None and not live:
+        close_with(run, Code.MEMBER_STOPPED)
+        return False
     index = shop.ledger.append([from_text(run.held.submission)], wait=True)[0].index
     checkpoint_step("release_result_appended")
     shop.follower.wait_for(index, shop.clock() + shop.inclusion_wait_ms)
@@ -81,7 +91,7 @@ def deliver(run: Run) -> bool:
     follow(shop)
     run.heart.check()
     checkpoint_step("release_before_delivery")
-    if stopped_before(run, int(run.held.result_index or 0)):
+    if stopped_before(run, int(run.held.result_index or 0)) or stopped_outside(run):
         close_with(run, Code.MEMBER_STOPPED)
         return False
     remember(shop, run.held, kept_file(shop, run.held, "result"))
@@ -112,6 +122,13 @@ def stopped_before(run: Run, index: int) -> list[str]:
         if silent or any(end < index for end in ends):
             found.append(grant_id)
     return found
+
+
+def stopped_outside(run: Run) -> list[str]:
+    """Return the members a heartbeat's stop ended and the log, as far as it was read, did not."""
+    state = run.shop.follower.state
+    early = run.heart.stopped.intersection(run.held.members)
+    return [grant for grant in sorted(early) if state.grant_in_force(grant)]
 
 
 def close_with(run: Run, code: Code) -> None:

@@ -14,21 +14,20 @@ from fractions import Fraction
 
 from compute.accountant import BudgetExceededError
 from compute.errors import ComputeError
-from compute.match import parse_release
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import TERMINAL, Phase
-from compute.planner import Plan, plan_order, select
+from compute.planner import Plan, select
 from compute.private import CountNoise
 from compute.queries import QueryError
 from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
-from compute.repeat import charged_release, charged_rho, is_answered, is_too_near, repeated
-from compute.utility import UselessError, require_useful
+from compute.repeat import charged_release, charged_rho, repeated
 from compute.vault import VaultRefusedError, recorded_access
 from compute.worker_bundle import openings
 from compute.worker_engine import Cohort, answer_query
 from compute.worker_entries import Use, access_entry, from_text, to_text, tree_of
 from compute.worker_ingest import ingest, pending
-from compute.worker_order import VerifiedOrder, is_independent, read_order
+from compute.worker_judge import check_question, plan_now, plan_or_repeat
+from compute.worker_order import VerifiedOrder, read_order, require_price
 from compute.worker_outcomes import Code, JobRefusedError, MemberStoppedError
 from compute.worker_ports import Workshop
 from compute.worker_publish import (
@@ -42,11 +41,10 @@ from compute.worker_publish import (
 from compute.worker_result import keep_result, kept_file
 from compute.worker_state import Run, members_of, outcome_of, require_live
 from compute.worker_steps import checkpoint_step
-from compute.worker_stops import Heart, follow
+from compute.worker_stops import Heart, Watch, follow
 from ledger import RefusedError
 
 MAX_ATTEMPTS = 2
-LEAST_NOISE_MAF = Fraction(1, 2)  # what drowns at 1/2 drowns at every frequency
 
 
 def run_order(shop: Workshop, job: JobMessage, heart: Heart) -> Outcome:
@@ -92,9 +90,10 @@ def _judge(run: Run) -> bool:
     _ingest_scope(run, order)
     follow(shop)
     order = read_order(shop, run.held.order, run.now())
-    plan, free = _plan_or_repeat(run, order)
+    plan, free = plan_or_repeat(run, order)
     check_floors(plan.facts, run.floors, order.mode)
-    _check_question(run, order, plan)
+    require_price(order, plan.members)
+    check_question(run, order, plan)
     access = shop.new_id()
     grants = shop.follower.state.grants
     tags = [shop.vault.tag(grants[grant], access) for grant in plan.grant_ids]
@@ -128,53 +127,6 @@ def _ingest_scope(run: Run, order: VerifiedOrder) -> None:
         ingest(run.shop, run.heart, fresh)
 
 
-def _plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
-    """Return the plan, and whether its private question was answered before (then it is free).
-
-    Free, it takes nobody's budget, so a spent one leaves nobody out.
-    """
-    if order.mode != "private":
-        return _plan(run, order, rho=order.asked.rho), False
-    everyone = _plan(run, order, rho=Fraction(0))
-    if is_answered(run.shop, order.id, everyone.grant_ids):
-        return everyone, True
-    plan = _plan(run, order, rho=order.asked.rho)
-    return plan, is_answered(run.shop, order.id, plan.grant_ids)
-
-
-def _check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
-    """Refuse noise that drowns the answer, and an exact question too near one answered before."""
-    if order.mode == "private":
-        release = parse_release(order.asked.release)
-        try:
-            require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF)
-        except UselessError:
-            raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
-        return
-    state, others = run.shop.follower.state, run.shop.book.answered(but=order.id)
-    if is_too_near(state, order.query_digest, plan.grant_ids, others, run.floors.people):
-        raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
-
-
-def _plan(run: Run, order: VerifiedOrder, *, rho: Fraction) -> Plan:
-    """Plan with who can be used now; people whose budget is spent are left out as one reason."""
-    shop = run.shop
-    state, now = shop.follower.state, run.now()
-    out = {
-        grant.id: "not_ingested" for grant in state.live_grants() if not shop.vault.has_copy(grant)
-    }
-    out |= dict.fromkeys(run.heart.stopped, "stopped")
-
-    def independent(owner: str) -> bool:
-        return is_independent(state, shop.trust, owner, now)
-
-    first = plan_order(state, order.asked, now, out=out, attested=independent)
-    spent = shop.accountant.exhausted(first.charges(), rho)
-    if not spent:
-        return first
-    return plan_order(state, order.asked, now, out=out, attested=independent, exhausted=spent)
-
-
 def _reserve(run: Run) -> bool:
     """JUDGED: charge everyone's budget at once, before anything is recorded or opened."""
     shop = run.shop
@@ -183,6 +135,7 @@ def _reserve(run: Run) -> bool:
     require_live(run)
     order = read_order(shop, run.held.order, run.now())
     members = members_of(run, order)
+    require_price(order, members)
     charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges()
     rho = charged_rho(from_text(run.held.access_submission))
     try:
@@ -227,6 +180,7 @@ def _compute(run: Run) -> bool:
     tags = tree_of(from_text(run.held.access_submission))
     token = recorded_access(shop.follower, str(run.held.access), tags)
     members = members_of(run, order)
+    require_price(order, members)
     checkpoint_step("query_before_open")
     if order.mode == "private" and not charged_rho(from_text(run.held.access_submission)):
         released = repeated(shop, run.held, len(members))
@@ -250,7 +204,7 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort) -> Released:
     except VaultRefusedError:
         raise MemberStoppedError("a member of the cohort can no longer be opened") from None
     # The complement and the owners as they stand now; the cohort is the one recorded.
-    facts = replace(_plan(run, order, rho=Fraction(0)).facts, people=people)
+    facts = replace(plan_now(run, order, rho=Fraction(0)).facts, people=people)
     return release_gate(
         exact,
         facts,
@@ -262,13 +216,18 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort) -> Released:
 
 
 def _ticker(run: Run, half: int) -> Callable[[], None]:
-    """Return what is called between people: beats, and stops the job when a member has stopped."""
-    passed = 0
+    """Return what is called between people: beats, and stops the job when a member has stopped.
+
+    A checkpoint that has grown old is followed by a new one before anybody else is opened.
+    """
+    passed, watch = 0, Watch(run.shop)
 
     def tick() -> None:
         nonlocal passed
         passed += 1
         run.heart.check(run.held.members)
+        if watch.refresh():
+            require_live(run)
         if passed == half:
             checkpoint_step("query_half_summed")
 

@@ -7,7 +7,8 @@ researcher and auditor see these very bytes. Never writes an answer in clear any
 import json
 import secrets
 
-from compute.crypt import encrypt_file, seal_to
+from compute.crypt import CryptError, encrypt_file, make_header_packet, seal_to
+from compute.keys import KEY_BYTES
 from compute.orderbook import OrderInHand
 from compute.queries import query_value
 from compute.release import Released
@@ -78,7 +79,10 @@ def kept_file(shop: Workshop, held: OrderInHand, what: str) -> bytes:
 
 
 def reviewer_keys(shop: Workshop, order: VerifiedOrder, now_ms: int) -> list[bytes]:
-    """Return the X25519 keys of attested output reviewers, the researcher's own party left out."""
+    """Return the X25519 keys of attested output reviewers, the researcher's own party left out.
+
+    A key nothing can be encrypted to (a point of small order) is passed over.
+    """
     state = shop.follower.state
     keys = []
     for party in state.parties.values():
@@ -87,12 +91,20 @@ def reviewer_keys(shop: Workshop, order: VerifiedOrder, now_ms: int) -> list[byt
         claims = claims_of(state, shop.trust, party.id, now_ms)
         if claims.value("output_reviewer", now_ms) is True:
             keys += [key.public_key for key in party.keys.values() if key.use == "encrypt"]
-    return sorted(set(keys))
+    return [key for key in sorted(set(keys)) if _usable(key)]
+
+
+def _usable(public: bytes) -> bool:
+    try:
+        make_header_packet(secrets.token_bytes(KEY_BYTES), public)
+    except CryptError:
+        return False
+    return True
 
 
 def seal_draft(shop: Workshop, order: VerifiedOrder, draft: bytes) -> bytes:
     """Encrypt a draft to every attested reviewer in one Crypt4GH file. Raises JobRefusedError."""
     keys = reviewer_keys(shop, order, shop.follower.checkpoint.quorum_time)
     if not keys:
-        raise JobRefusedError(Code.NO_REVIEWER, "no attested reviewer has an encryption key")
+        raise JobRefusedError(Code.NO_REVIEWER, "no attested reviewer has a usable encryption key")
     return encrypt_file(draft, *keys)

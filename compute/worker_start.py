@@ -21,11 +21,10 @@ from compute.copies import SharedVariants
 from compute.ingest import Parsed, ParserHost
 from compute.jobs_client import JobsClient
 from compute.keys import (
-    OVERLAP_MS,
     Epoch,
     KeyRing,
-    current_epoch,
     load_keys,
+    needs_next,
     new_epoch,
     write_epoch,
 )
@@ -118,8 +117,7 @@ def build_workshop(config: WorkerConfig) -> Workshop:
 def _with_epoch(config: WorkerConfig, keys: KeyRing) -> KeyRing:
     """Draw the next epoch's keys when the newest has fewer than 30 days left."""
     now = clock_ms()
-    current = current_epoch(keys.epochs, config.region, now)
-    if current is not None and current.not_after - now >= OVERLAP_MS:
+    if not needs_next(keys.epochs, config.region, now):
         return keys
     write_epoch(config.directory / "keys", new_epoch(config.region, now))
     return load_keys(config.directory)

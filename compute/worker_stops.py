@@ -25,6 +25,7 @@ FINAL_TYPES = frozenset(
     {"consent.withdrawn", "dataset.erased", "dataset.replaced", "objection.raised"}
 )
 PAUSING_TYPES = frozenset({"consent.paused"})
+FRESH_MS = 3000  # the log is cosigned again at least this often
 
 
 def follow(shop: Workshop) -> None:
@@ -37,6 +38,31 @@ def follow(shop: Workshop) -> None:
     if state.consent_blocked():
         raise JobRefusedError(Code.UNDECIDABLE, "the fold cannot decide consents now")
     destroy_stopped(shop)
+
+
+class Watch:
+    """Keeps the fold young while a job opens one person after another.
+
+    Made right after `follow`. Not for several threads at once.
+    """
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._followed = shop.clock()
+
+    def refresh(self) -> bool:
+        """Follow again when the last time was FRESH_MS ago, or its checkpoint is too old to use.
+
+        By age and not for each person, whose turn takes milliseconds. Tells whether it did;
+        raises as `follow`.
+        """
+        shop, now = self._shop, self._shop.clock()
+        age = now - int(shop.follower.checkpoint.quorum_time)
+        if now - self._followed < FRESH_MS and age < shop.trust.max_checkpoint_age_ms:
+            return False
+        follow(shop)
+        self._followed = now
+        return True
 
 
 def destroy_stopped(shop: Workshop) -> int:
@@ -54,7 +80,10 @@ def destroy_stopped(shop: Workshop) -> int:
 
 
 def stopped_by(shop: Workshop, stop: Submission) -> set[str]:
-    """Return the grants an unsequenced stop ends now; empty when its signer may not stop them."""
+    """Return the grants an unsequenced stop ends now; empty when its signer may not stop them.
+
+    A stop signed before a grant was rekeyed still stops it.
+    """
     entry = stop.entry
     if entry.type not in FINAL_TYPES | PAUSING_TYPES:
         return set()
@@ -63,10 +92,9 @@ def stopped_by(shop: Workshop, stop: Submission) -> set[str]:
         validate_payload(entry)
         verify_signatures(entry, shop.trust.passkeys)
         leaf = make_leaf(entry, stop.salt, shop.clock())
-        state.check(entry, leaf)
+        return {grant.id for grant in state.stopped_by(entry, leaf)}
     except LedgerError:
         return set()
-    return {grant.id for grant in state.grants.values() if grant.index in leaf.stops}
 
 
 class Heart:

@@ -5,24 +5,23 @@ also commitments, personal signatures and transitions. Reads the log once, in ch
 not grow with the log apart from the fold. Knows no clock: `now` is an argument.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ledger.checker import Checked, Checker, RawRecord, checker_for
 from ledger.entry_types import PERSONAL, RULES
+from ledger.envelope import parse_entry_bytes
 from ledger.errors import LedgerError
 from ledger.fold_model import Record, Tables
 from ledger.leaf import Leaf, parse_leaf
 from ledger.merkle import Frontier, leaf_hash
 from ledger.policy import VerifiedCheckpoint, verify_checkpoint
+from ledger.records import verify_records
 from ledger.state import State
 from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
 
 CHUNK = 1024
-AHEAD = 4
 MAX_PROBLEMS = 100
 PASS, UNDECIDED, FAIL = "pass", "undecided", "fail"
 
@@ -158,17 +157,13 @@ def audit_ledger(
     verified = _checkpoint(source, trust, report, now)
     if verified is None:
         return report
-    checker = checker_for(report.size, trust.passkeys)
-    walk = _Walk(trust, report, envelopes, checker)
-    try:
-        for start in range(0, report.size, CHUNK):
-            end = min(start + CHUNK, report.size)
-            walk.chunk(start, end, source.entries(start, end))
-            if progress is not None:
-                progress(end, report.size)
-        walk.finish(verified)
-    finally:
-        checker.close()
+    walk = _Walk(trust, report, envelopes)
+    for start in range(0, report.size, CHUNK):
+        end = min(start + CHUNK, report.size)
+        walk.chunk(start, end, source.entries(start, end))
+        if progress is not None:
+            progress(end, report.size)
+    walk.finish(verified)
     return report
 
 
@@ -193,15 +188,10 @@ class _Walk:
     """One pass over the log: tree, signatures, fold and totals together."""
 
     def __init__(
-        self,
-        trust: TrustPolicy,
-        report: AuditReport,
-        envelopes: EnvelopeSource | None,
-        checker: Checker,
+        self, trust: TrustPolicy, report: AuditReport, envelopes: EnvelopeSource | None
     ) -> None:
+        self._trust = trust
         self._report = report
-        self._checker = checker
-        self._waiting: deque[Future[Checked]] = deque()
         self._envelopes = envelopes
         self._state = State(trust, personal=envelopes is not None)
         self._frontier = Frontier()
@@ -216,21 +206,13 @@ class _Walk:
         self._frontier = self._frontier.extend(map(leaf_hash, leaves))
         if self._broken:
             return
-        readable = list(self._parsed(start, leaves))
-        raws = self._raws(readable, dict(enumerate(leaves, start)))
-        self._waiting.append(self._checker.submit(raws))
-        if len(self._waiting) > AHEAD:
-            self._fold_next()
-
-    def _fold_next(self) -> None:
-        checked = self._waiting.popleft().result()
-        for record in checked.records:
-            self._fold(record, checked.bad.get(record.index))
+        records = self._records(list(self._parsed(start, leaves)))
+        bad = verify_records(records, self._trust.passkeys)
+        for record in records:
+            self._fold(record, bad.get(record.index))
 
     def finish(self, verified: VerifiedCheckpoint) -> None:
         """Compare the tree with the checkpoint and close the report."""
-        while self._waiting:
-            self._fold_next()
         report, state = self._report, self._state
         if self._frontier.root() != verified.checkpoint.root:
             report.note(None, "the leaves do not hash to the root that the witnesses signed")
@@ -254,20 +236,22 @@ class _Walk:
                 self._broken = True
                 return
 
-    def _raws(self, leaves: list[tuple[int, Leaf]], data: dict[int, bytes]) -> list[RawRecord]:
+    def _records(self, leaves: list[tuple[int, Leaf]]) -> list[Record]:
         closed = [index for index, leaf in leaves if leaf.entry is None]
         if self._envelopes is None or not closed:
-            return [RawRecord(index, data[index]) for index, _ in leaves]
-        wanted = set(closed)
-        found = {one.index: one for one in self._envelopes.envelopes(closed) if one.index in wanted}
-        raws = []
-        for index, _ in leaves:
-            one = found.get(index)
-            opened = one is not None and one.entry is not None
-            self._report.opened += opened
-            entry, salt = (one.entry, one.salt) if one is not None and opened else (None, None)
-            raws.append(RawRecord(index, data[index], entry, salt))
-        return raws
+            return [Record(index, leaf, leaf.entry) for index, leaf in leaves]
+        found = {item.index: item for item in self._envelopes.envelopes(closed)}
+        return [self._opened(index, leaf, found.get(index)) for index, leaf in leaves]
+
+    def _opened(self, index: int, leaf: Leaf, envelope: EnvelopeLike | None) -> Record:
+        if leaf.entry is not None or envelope is None or envelope.entry is None:
+            return Record(index, leaf, leaf.entry)
+        self._report.opened += 1
+        try:
+            return Record(index, leaf, parse_entry_bytes(envelope.entry), envelope.salt)
+        except LedgerError as error:
+            self._report.note(index, f"the envelope cannot be read: {error}")
+            return Record(index, leaf)
 
     def _fold(self, record: Record, bad: str | None) -> None:
         state, report = self._state, self._report

@@ -157,6 +157,10 @@ def parse_json(data: bytes) -> dict[str, Any]:
 
 def _parse_object(data: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
+        if data.count(b"{") + data.count(b"[") > _SURELY_SHALLOW:
+            # It refuses deep nesting by itself; json relies on the interpreter's recursion limit,
+            # which a library may have raised beyond what the stack holds.
+            orjson.loads(data)
         value = decoder.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not a JSON object we accept: {error}") from None
@@ -187,6 +191,7 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_no_float, parse_int=_exact, parse_constant=_no_float
 )
 _PLAIN = json.JSONDecoder(parse_float=_no_float, parse_int=_exact, parse_constant=_no_float)
+_SURELY_SHALLOW = 400
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -225,14 +230,6 @@ def parse_entry_bytes(data: bytes) -> Entry:
         signatures.append(Signature(kind, fields[at + 1], tuple(fields[at + 2 : end])))
         at = end
     return Entry(type_, version, fields[1], tuple(signatures))
-
-
-def parse_checked_entry(data: bytes, rules: Mapping[tuple[str, int], object]) -> Entry:
-    """Parse entry bytes whose payload this program has already checked against its rule."""
-    entry = parse_entry_bytes(data)
-    object.__setattr__(entry, "_parsed", orjson.loads(entry.payload_bytes))
-    remember_rule(entry, rules[entry.type, entry.version])
-    return entry
 
 
 def _ascii(data: bytes) -> str:

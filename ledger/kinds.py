@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ledger.envelope import unb64
+from ledger.envelope import canonical, unb64
 from ledger.errors import FormatError
 
 MAX_OBJECT_KEYS = 256
@@ -108,6 +108,36 @@ def shape(**fields: Kind) -> Kind:
     return Kind(test, "an object of " + ", ".join(f"{n} ({k.says})" for n, k in fields.items()))
 
 
+def small_object(size: int, text: int) -> Kind:
+    """Make the kind of an object of at most `size` canonical bytes, each text of it bounded too.
+
+    For what people write into public entries: nothing takes it out of the log again.
+    """
+
+    def test(value: Any) -> bool:
+        if not _object(value) or not _texts_within(value, text):
+            return False
+        try:
+            return len(canonical(value)) <= size
+        except FormatError:
+            return False
+
+    return Kind(test, f"an object of at most {size} bytes, no text longer than {text} characters")
+
+
+def _texts_within(value: Any, text: int) -> bool:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple):
+            waiting += item
+        elif isinstance(item, str) and len(item) > text:
+            return False
+    return True
+
+
 def nullable(kind: Kind) -> Kind:
     """Make the kind that also accepts null."""
     test = kind.test
@@ -139,6 +169,7 @@ MONEY = Kind(_whole, "an amount in minor units")
 KEY32 = Kind(_base64_of(32, 32), "a 32-byte key in base64")
 PUBLIC_KEY = Kind(_base64_of(32, 4096), "a public key in base64")
 OBJECT = Kind(_object, "an object")
+WRITTEN = small_object(4096, 200)
 COUNTS = Kind(_counts, "an object of reason codes and counts")
 KEY = Kind(_key, "a key {public_key, kind, use}")
 KEYS = Kind(_keys, "a list of 1 to 16 different keys {public_key, kind, use}")

@@ -12,7 +12,7 @@ from ledger import fold_datasets as datasets
 from ledger import fold_orders as orders
 from ledger import fold_parties as parties
 from ledger.entries import clear_lists, is_personal, validate_payload
-from ledger.entry_types import FINAL, PUBLIC, RULES, UnknownEntry, rule_for
+from ledger.entry_types import FINAL, PAUSE, PUBLIC, RULES, UnknownEntry, rule_for
 from ledger.envelope import Entry
 from ledger.errors import ConsistencyError, FormatError, RefusedError
 from ledger.fold_model import Act, Grant, Record, Tables, UnknownReference
@@ -102,6 +102,24 @@ class State(Tables):
         Raises RefusedError, FormatError or UnknownEntry (contracts section 1).
         """
         self._checked(entry, leaf)
+
+    def stopped_by(self, entry: Entry, leaf: Leaf) -> list[Grant]:
+        """Return the grants a stop that is not in the log would end or pause; changes nothing.
+
+        A grant it names counts through its rekeyings, and a list out of date does not matter:
+        who may stop a grant may do so late. Raises as `check` when the signer may not.
+        """
+        act = self._signed(entry, leaf)
+        payload = act.payload
+        if act.rule.stop not in (FINAL, PAUSE) or payload["owner"] not in self.parties:
+            return []
+        found = [grant for at in leaf.stops if (grant := self._current(at)) is not None]
+        return [
+            grant
+            for grant in found
+            if grant.owner == payload["owner"]
+            and payload.get("dataset", grant.dataset) == grant.dataset
+        ]
 
     def admit(self, entry: Entry, leaf: Leaf) -> None:
         """Check an entry and let it take effect: what the log does before sequencing it.
@@ -230,7 +248,20 @@ class State(Tables):
         about = {at for name in party.datasets for at in self.datasets[name].entries}
         return sorted(about | set(party.entries) | set(party.payouts))
 
+    def _current(self, index: int) -> Grant | None:
+        """Return the grant given at a leaf, or what it was rekeyed to, unless it has stopped."""
+        grant = self.grant_at.get(index)
+        while grant is not None and grant.stopped_at is not None:
+            grant = self.grant_at.get(grant.stopped_at)  # the leaf of its consent.rekeyed, if any
+        return grant
+
     def _checked(self, entry: Entry, leaf: Leaf) -> Act:
+        act = self._signed(entry, leaf)
+        _STEPS[act.rule.type][0](self, act)
+        return act
+
+    def _signed(self, entry: Entry, leaf: Leaf) -> Act:
+        """Check an entry's form, leaf and signer, and not yet what it refers to."""
         rule = validate_payload(entry)
         payload = entry.payload
         if (leaf.type, leaf.version) != (entry.type, entry.version):
@@ -243,7 +274,6 @@ class State(Tables):
         if rule.type not in _UNIQUE_BY_NAME and payload["id"] in self.ids:
             raise RefusedError(f"{rule.type}: an entry with this id exists already")
         require_signer(self, act)
-        _STEPS[rule.type][0](self, act)
         return act
 
     def _take_effect(self, act: Act, leaf: Leaf) -> None:

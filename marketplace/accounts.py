@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlmodel import Session, col, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete
 
-from ledger import FormatError, State, b64, fingerprint, unb64
+from ledger import FormatError, State, fingerprint, unb64
+from marketplace import challenges
 from marketplace.errors import ExpiredError, ForbiddenError, UnauthenticatedError
 from marketplace.services import Services
 from marketplace.tables import Account, Challenge, LoginSession
@@ -21,7 +23,7 @@ from marketplace.view import Snapshot
 
 CONTEXT = b"omic/session/v1\n"
 CHALLENGE, LINK = "challenge", "link"
-OPEN_CHALLENGES = 50
+SPENT = "the challenge is unknown, used or past its time; ask again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,12 @@ class Opened:
 
 
 def issue_challenge(services: Services, party: str) -> str:
-    """Return a fresh challenge (base64) for a party to sign; it works once and expires."""
-    secret, now = b64(secrets.token_bytes(32)), services.clock()
-    with services.db.write() as session:
-        _forget_old(session, now)
-        mine = col(Challenge.party) == party
-        if session.exec(select(func.count()).select_from(Challenge).where(mine)).one() >= (
-            OPEN_CHALLENGES
-        ):
-            raise ForbiddenError("too many open challenges for this party; wait five minutes")
-        expires = now + services.config.limits.challenge_ms
-        session.add(
-            Challenge(
-                secret_sha256=_digest(secret), party=party, kind=CHALLENGE, expires_at=expires
-            )
-        )
-    return secret
+    """Return a fresh challenge (base64) for a party to sign; it works once and expires.
+
+    Writes nothing and has no limit: whoever asks, a party can always get one more.
+    """
+    expires = services.clock() + services.config.limits.challenge_ms
+    return challenges.make(services.challenge_key, party, CHALLENGE, expires)
 
 
 def open_session(
@@ -69,14 +61,35 @@ def open_session(
 ) -> Opened:
     """Open a session for a signed challenge. Raises UnauthenticatedError."""
     key = _verified(services, challenge, public_key, signature)
-    _spend(services, challenge, party, CHALLENGE)
+    expires = _challenge_end(services, party, challenge)
     role = role_of(services, party, key)
     if role is None:
         raise UnauthenticatedError(
             "the ledger does not bind this signing key to this party; register the party first, "
             "or sign in with a key that is still in force"
         )
+    _spend_challenge(services, party, challenge, expires)
     return _open(services, party, role, fingerprint(key))
+
+
+def _challenge_end(services: Services, party: str, challenge: str) -> int:
+    expires = challenges.expiry(services.challenge_key, party, CHALLENGE, challenge)
+    if expires is None or expires <= services.clock():
+        raise UnauthenticatedError(SPENT)
+    return expires
+
+
+def _spend_challenge(services: Services, party: str, challenge: str, expires: int) -> None:
+    """Record a challenge as used; the row's key is what makes that happen once."""
+    row = Challenge(
+        secret_sha256=_digest(challenge), party=party, kind=CHALLENGE, expires_at=expires
+    )
+    try:
+        with services.db.write() as session:
+            _forget_old(session, services.clock())
+            session.add(row)
+    except IntegrityError:
+        raise UnauthenticatedError(SPENT) from None
 
 
 def _verified(services: Services, challenge: str, public_key: str, signature: str) -> bytes:
@@ -158,6 +171,7 @@ def issue_link(services: Services, token: str) -> str:
     principal = authenticate(services, token)
     secret, now = secrets.token_urlsafe(32), services.clock()
     with services.db.write() as session:
+        _forget_old(session, now)
         opener = session.get(LoginSession, _digest(token))
         expires = now + services.config.limits.link_ms
         session.add(
@@ -175,27 +189,22 @@ def redeem_link(services: Services, secret: str) -> Opened:
         found = session.get(Challenge, _digest(secret))
     if found is None or found.kind != LINK:
         raise ExpiredError("this link was used or is not ours; ask for a new one")
-    _spend(services, secret, found.party, LINK)
+    _spend_link(services, secret)
     role = _role(services, services.view.snapshot(), found.party, found.key)
     if role is None:
         raise UnauthenticatedError("the key behind this link is no longer in force")
     return _open(services, found.party, role, found.key)
 
 
-def _spend(services: Services, secret: str, party: str, kind: str) -> None:
-    """Use up a one-time secret; deleting the row is what makes it happen once."""
+def _spend_link(services: Services, secret: str) -> None:
+    """Use up a link; deleting the row is what makes it happen once."""
+    mine = (col(Challenge.secret_sha256) == _digest(secret), col(Challenge.kind) == LINK)
     with services.db.write() as session:
         row = session.exec(
-            delete(Challenge)
-            .where(
-                col(Challenge.secret_sha256) == _digest(secret),
-                col(Challenge.party) == party,
-                col(Challenge.kind) == kind,
-            )
-            .returning(col(Challenge.expires_at))
+            delete(Challenge).where(*mine).returning(col(Challenge.expires_at))
         ).first()
     if row is None or row[0] <= services.clock():
-        raise UnauthenticatedError("the challenge is unknown, used or past its time; ask again")
+        raise UnauthenticatedError(SPENT)
 
 
 def _forget_old(session: Session, now: int) -> None:

@@ -14,6 +14,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
 from ledger import Follower, LedgerClient, LedgerError, TrustPolicy
+from marketplace import challenges
 from marketplace.api.common import PROBLEM, install_errors, install_headers
 from marketplace.api.v1 import api
 from marketplace.api.webhook import webhook
@@ -31,6 +32,7 @@ from marketplace.web import install as install_pages
 
 LOG = logging.getLogger(__name__)
 JSON_BYTES = 1 << 20
+STOPS = "v1.stop"
 STRIPE_HOST = "https://api.stripe.com"
 
 
@@ -63,6 +65,7 @@ def compose(config: MarketConfig) -> Services:
         sender=CelerySender(config.broker_url, config.directory, str(config.port)),
         trust=trust,
         worker_token=read_secret(config.worker_token_file, "worker token"),
+        challenge_key=challenges.load_key(config.challenge_file),
         clock=now_ms,
     )
 
@@ -95,6 +98,9 @@ def create_app(services: Services) -> APIFlask:
     limiter = _limiter(app, services.config)
     for blueprint in (api, worker, webhook):
         app.register_blueprint(blueprint)
+    stop_limit = limiter.limit(services.config.stop_rate_limit)
+    views: dict[str, Any] = app.view_functions
+    views[STOPS] = stop_limit(views[STOPS])
     limiter.exempt(worker)
     limiter.exempt(webhook)
     install_pages(app, services)

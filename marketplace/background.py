@@ -20,6 +20,7 @@ from ledger import LedgerError
 from marketplace import decisions, jobs, money, order_service, outbox, settlement, uploads
 from marketplace.entries import new_id
 from marketplace.errors import MarketError
+from marketplace.faults import described
 from marketplace.services import Services
 from marketplace.store import Database
 from marketplace.tables import Leader
@@ -171,8 +172,9 @@ class Background:
         except SQLAlchemyError as error:
             # The statement's parameters could hold tokens; the type says enough.
             LOG.warning("background %s: database: %s", name, type(error).__name__)
-        except Exception:
-            LOG.exception("background %s failed and is tried again", name)
+        except Exception as error:
+            # Never its words: a text could quote what somebody sent.
+            LOG.error("background %s failed, is tried again: %s", name, described(error))  # noqa: TRY400
         else:
             return True
         return False

@@ -25,11 +25,12 @@ from compute import (
 )
 from compute.queries import Query, parse_query, query_value
 from compute.queries import catalogue as query_families
-from ledger import State, TrustPolicy
+from ledger import RULES, State, TrustPolicy, canonical
 from marketplace.errors import InputError, UnavailableError
 from marketplace.view import Snapshot
 
-MAX_QUERY_CHARACTERS = 20_000
+WRITTEN = RULES["order.placed", 1].fields["purpose"]  # the ledger's own bounds
+MAX_QUERY_BYTES = 36_000  # with purpose and scope, what a public entry holds in base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,21 @@ def parse_request(body: Mapping[str, Any]) -> Request:
         raise InputError(f"the request lacks the field {error}") from None
     except ComputeError as error:
         raise InputError(str(error)) from None
+    _check_sizes(request)
     _check_fit(request)
     return request
+
+
+def _check_sizes(request: Request) -> None:
+    """Refuse what would be too long to stand in a public log for ever. Raises InputError."""
+    for name, value in (
+        ("purpose", request.purpose.to_dict()),
+        ("scope", request.scope.to_dict()),
+    ):
+        if not WRITTEN.test(value):
+            raise InputError(f"the {name} must be {WRITTEN.says}")
+    if len(canonical(query_value(request.query))) > MAX_QUERY_BYTES:
+        raise InputError(f"the query has more than {MAX_QUERY_BYTES} bytes; ask in several orders")
 
 
 def _check_fit(request: Request) -> None:

@@ -20,13 +20,16 @@ ENVIRONMENT = {
     "object_store_url": "OMIC_OBJECT_STORE_URL",
 }
 SIGNING_KEY_FILE = "signing.key"
+CHALLENGE_KEY_FILE = "challenge.key"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, times in milliseconds."""
+    """Sizes in bytes, times in milliseconds; staged_* and pending_stops are for one owner."""
 
     upload_bytes: int = 512 << 20
+    staged_files: int = 32
+    staged_bytes: int = 2 << 30
     object_bytes: int = 256 << 20
     session_ms: int = 12 * 3600_000
     challenge_ms: int = 5 * 60_000
@@ -40,6 +43,7 @@ class Limits:
     attempts: int = 5
     ingest_quiet_ms: int = 1_000
     reviewers: int = 2
+    pending_stops: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,17 @@ class MarketConfig:
     limits: Limits = field(default_factory=Limits)
     fees: Fees = field(default_factory=Fees)
     rate_limit: str = "12000 per minute"
+    stop_rate_limit: str = "120 per minute"
+    challenge_key_file: Path | None = None
 
     @property
     def signing_key_file(self) -> Path:
         return self.directory / SIGNING_KEY_FILE
+
+    @property
+    def challenge_file(self) -> Path:
+        """Return where the challenges' secret is; instances of one market share its contents."""
+        return self.challenge_key_file or self.directory / CHALLENGE_KEY_FILE
 
     @property
     def origin(self) -> str:
@@ -170,6 +181,8 @@ def _config(here: Path, values: Mapping[str, Any]) -> MarketConfig:
         limits=Limits(**values.get("limits", {})),
         fees=Fees(**values.get("fees", {})),
         rate_limit=str(values.get("rate_limit", "12000 per minute")),
+        stop_rate_limit=str(values.get("stop_rate_limit", "120 per minute")),
+        challenge_key_file=here / values.get("challenge_key_file", CHALLENGE_KEY_FILE),
     )
 
 

@@ -8,7 +8,7 @@ import logging
 
 from sqlmodel import Session, col, select
 
-from marketplace import catalogue, jobs, order_service, outbox, uploads
+from marketplace import catalogue, jobs, order_service, outbox, owners, uploads
 from marketplace.entries import new_id
 from marketplace.errors import ConflictError, MarketError
 from marketplace.orders import OrderEvent, OrderState
@@ -86,6 +86,7 @@ def finished(services: Services, session: Session, job: Job) -> None:
     A release is acted on only once the ledger shows it (`settlement.settle_due`).
     """
     outcome = job.outcome or {}
+    uploads.note_reports(session, outcome.get("datasets") or {}, services.clock())
     if job.order_id is None or outcome.get("state") == "released":
         return
     order, now = order_service.locked_order(session, job.order_id), services.clock()
@@ -109,6 +110,7 @@ def give_up(
         session, services.signer, order, event, now=services.clock(), reason=reason
     )
     if decided:
+        owners.forget(session, order.id)
         uploads.drop_objects(session, order.id)
 
 

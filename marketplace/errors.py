@@ -75,6 +75,12 @@ class TooLargeError(MarketError):
     status, slug, title = 413, "too-large", "The body is too large"
 
 
+class TooManyError(MarketError):
+    """The caller has too much waiting here already: let it be done or tidy up, then go on."""
+
+    status, slug, title = 429, "too-many", "Too much is waiting already"
+
+
 class TamperedError(MarketError):
     """Bytes or fields differ from what was signed or promised: nothing was kept."""
 

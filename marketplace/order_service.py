@@ -130,7 +130,7 @@ def posted(session: Session, row: OutboxRow, now: int) -> None:
         advance(session, order, event, now=now, reason=row.reason, index=row.posted_index)
     except IllegalTransitionError as error:
         # The entry stands for ever; keeping the row pending would only block the order.
-        LOG.exception("order %s: entry %s has no effect", order.id, row.posted_index)
+        LOG.error("order %s: entry %s has no effect", order.id, row.posted_index)  # noqa: TRY400
         row.error = str(error)[:500]
         return
     if event is OrderEvent.APPROVE:

@@ -60,6 +60,7 @@ def enqueue(
     order_id: str | None = None,
     event: OrderEvent | None = None,
     reason: str | None = None,
+    subject: str | None = None,
 ) -> bool:
     """Add an entry unless one with this dedupe key is there; tell whether it was added."""
     if session.exec(select(OutboxRow).where(col(OutboxRow.dedupe) == dedupe)).first() is not None:
@@ -72,6 +73,7 @@ def enqueue(
             type=submission.entry.type,
             event=event.value if event else None,
             reason=reason,
+            subject=subject,
             submission=submission_to_json(submission),
             created_at=now,
         )
@@ -109,7 +111,9 @@ def publish(db: Database, ledger: Appender, on_posted: OnPosted, now: int) -> in
 def _due(db: Database, now: int) -> list[OutboxRow]:
     """Return pending rows in order, leaving out orders with an earlier row held back."""
     with db.read() as session:
-        query = select(OutboxRow).where(col(OutboxRow.state) != "posted")
+        # A refused entry holds back its order's later ones; one of no order holds back nothing.
+        held_back = (col(OutboxRow.state) == "refused") & col(OutboxRow.order_id).is_not(None)
+        query = select(OutboxRow).where((col(OutboxRow.state) == "pending") | held_back)
         waiting = session.exec(query.order_by(col(OutboxRow.seq)).limit(10 * BATCH)).all()
     due: list[OutboxRow] = []
     held: set[str] = set()
@@ -158,6 +162,9 @@ def _posted(db: Database, rows: list[OutboxRow], indexes: list[int], on_posted: 
             if mine.state == "posted":
                 continue
             mine.state, mine.posted_index, mine.error = "posted", index, None
+            if mine.subject is not None:
+                # Somebody's own statement and its salt: the ledger's erasable store keeps those.
+                mine.submission = {}
             session.add(mine)
             on_posted(session, mine)
 

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from compute import Claims, Release, ScopeResult, bucket, parse_terms, price_of
+from compute import (
+    Claims,
+    ComputeError,
+    Release,
+    ScopeResult,
+    bucket,
+    expected_error,
+    parse_terms,
+    price_of,
+    require_useful,
+)
 from compute.queries import code_digest, query_digest
 from ledger import canonical
 from marketplace import catalogue
@@ -97,18 +107,6 @@ def unit_prices(result: ScopeResult, request: Request, claims: Claims, now: int)
     return units
 
 
-def expected_error(release: Release) -> dict[str, Any]:
-    """Return how far an answer may be from the exact one: none trusted, else a standard deviation.
-
-    zCDP Gaussian mechanism: sd = sensitivity / sqrt(2 rho), given per unit of L2 sensitivity.
-    """
-    if release.mode == "trusted":
-        return {"kind": "exact"}
-    rho = Fraction(release.rho)
-    deviation = f"{1 / math.sqrt(2 * rho):.6g}" if rho > 0 else None
-    return {"kind": "gaussian", "sd_per_unit_sensitivity": deviation}
-
-
 def dry_run(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return bucketed people, reasons, price and expected error of an order. Raises InputError."""
     request = catalogue.parse_request(body)
@@ -119,8 +117,16 @@ def dry_run(services: Services, party: str, body: Mapping[str, Any]) -> dict[str
         "price": None if cost is None else cost.total,
         "currency": CURRENCY,
         "items": [] if cost is None else list(cost.items),
-        "expected_error": expected_error(request.release),
+        "expected_error": _expected(request, found),
     }
+
+
+def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
+    """Return the expected error of every number, from public quantities only."""
+    try:
+        return expected_error(request.query, request.release, len(found.people))
+    except ComputeError as error:
+        return {"kind": "refused", "why": str(error)}
 
 
 def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResult, Price | None]:
@@ -144,6 +150,10 @@ def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, 
             "nobody in this scope permits this use now, so there is nothing to price; "
             f"left out by: {reasons or 'no data of this kind'}"
         )
+    try:
+        require_useful(request.query, request.release, len(found.people))
+    except ComputeError as error:
+        raise ConflictError(f"this order would be refused, so it is not sold: {error}") from None
     now = services.clock()
     kept = _body(request, cost, now + services.config.limits.quote_ms)
     digest = hashlib.sha256(canonical(kept)).hexdigest()

@@ -1,13 +1,15 @@
 """Read-only answers about orders, for the API and the pages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlmodel import Session, col, func, select
 
+from ledger import Dataset
 from marketplace import decisions, order_service, outbox, uploads
 from marketplace.orders import OrderState
 from marketplace.services import Services
-from marketplace.tables import Job, Order
+from marketplace.tables import DatasetFile, DatasetReport, Job, Order
 
 
 def order_view(session: Session, order: Order) -> dict[str, Any]:
@@ -72,6 +74,50 @@ def reviews(services: Services, reviewer: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def datasets_of(services: Services, owner: str) -> list[dict[str, Any]]:
+    """Return an owner's datasets, newest first, with what compute reported of each.
+
+    Those the ledger shows, and those erased here that a later fold does not know any more.
+    """
+    state = services.view.snapshot().state
+    party = state.parties.get(owner)
+    shown = [state.datasets[name] for name in (party.datasets if party else ())]
+    with services.db.read() as session:
+        query = select(DatasetFile).where(col(DatasetFile.owner) == owner)
+        files = {row.dataset: row for row in session.exec(query).all()}
+        gone = [name for name in files if name not in state.datasets]
+        names = [*gone, *(one.id for one in shown)]
+        said = compute_reports(session, names)
+    return [
+        _dataset_view(name, state.datasets.get(name), files.get(name), said.get(name))
+        for name in reversed(names)
+    ]
+
+
+def compute_reports(session: Session, datasets: Sequence[str]) -> dict[str, DatasetReport]:
+    """Return what compute last reported of these datasets."""
+    query = select(DatasetReport).where(col(DatasetReport.dataset).in_(datasets))
+    return {row.dataset: row for row in session.exec(query).all()}
+
+
+def _dataset_view(
+    name: str, known: Dataset | None, file: DatasetFile | None, report: DatasetReport | None
+) -> dict[str, Any]:
+    state = "erased" if known is None or known.erased else "registered"
+    if known is not None and known.replaced and not known.erased:
+        state = "replaced"
+    index = known.index if known is not None else file.registered_index if file else None
+    return {
+        "dataset": name,
+        "modality": known.modality if known is not None else None,
+        "state": state,
+        "index": index,
+        "uploaded": file is not None and file.object_key is not None,
+        "compute": report.code if report is not None else None,
+        "compute_at": report.at if report is not None else None,
+    }
 
 
 def status(services: Services) -> dict[str, Any]:

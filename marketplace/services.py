@@ -11,6 +11,7 @@ from marketplace.entries import EntrySigner
 from marketplace.objects import ObjectStore
 from marketplace.outbox import Appender
 from marketplace.payments import Payments
+from marketplace.share_tree import ShareTrees
 from marketplace.store import Database
 from marketplace.view import LedgerView
 
@@ -32,5 +33,7 @@ class Services:
     sender: JobSender
     trust: TrustPolicy
     worker_token: str
+    challenge_key: bytes
     clock: Callable[[], int]
     nudge: threading.Event = field(default_factory=threading.Event)
+    share_trees: ShareTrees = field(default_factory=ShareTrees)

@@ -9,15 +9,14 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from ledger import State, canonical, inclusion_proof, leaf_hash, tree_root
-from marketplace import book, book_store, jobs, order_service, outbox, uploads
+from ledger import State, canonical, leaf_hash, tree_root
+from marketplace import book, book_store, jobs, order_service, outbox, owners, uploads
 from marketplace.errors import MarketError
 from marketplace.orders import OrderEvent, OrderState
 from marketplace.services import Services
@@ -29,30 +28,10 @@ RELEASABLE = (OrderState.RUNNING, OrderState.RELEASING)
 RESULT_OBJECTS = ("result", "bundle", "auditor_bundle")
 
 
-class UnsettledError(MarketError):
-    """An outcome does not fit the ledger: nothing is paid until somebody has looked."""
-
-
 def share_leaf(salt: str, order: str, owner: str, amount: int, currency: str) -> bytes:
     """Return HMAC-SHA256(salt, canonical share): 32 bytes, a leaf of the share tree."""
     share = {"order": order, "owner": owner, "amount": amount, "currency": currency}
     return hmac.new(bytes.fromhex(salt), canonical(share), hashlib.sha256).digest()
-
-
-def people_of(state: State, grants: Sequence[str]) -> Counter[str]:
-    """Return how many people each owner has in a scope given by grant ids.
-
-    A person is one participant of one owner, however many of its datasets are used.
-    Raises UnsettledError for an unknown grant.
-    """
-    people: set[tuple[str, str]] = set()
-    for grant_id in grants:
-        grant = state.grants.get(grant_id)
-        dataset = state.datasets.get(grant.dataset) if grant else None
-        if grant is None or dataset is None:
-            raise UnsettledError("the outcome names a grant the ledger does not hold")
-        people.add((grant.owner, dataset.participant))
-    return Counter(owner for owner, _participant in people)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +42,9 @@ class Settlement:
     root: str
 
 
-def split_shares(order: Order, owners: Mapping[str, int], now: int) -> Settlement:
+def split_shares(order: Order, people: Mapping[str, int], now: int) -> Settlement:
     """Split the owners' part equally a person; leaves are sorted, so their order says nothing."""
-    amounts = book.split(order.owners_total, sorted(owners.items()))
+    amounts = book.split(order.owners_total, sorted(people.items()))
     salted = [(owner, amount, secrets.token_hex(32)) for owner, amount in amounts.items()]
     leaves = sorted(
         (share_leaf(salt, order.id, owner, amount, order.currency), owner, amount, salt)
@@ -133,13 +112,13 @@ def _settle(
     pending = outbox.decision_pending(session, order_id)
     if order.state != OrderState.RELEASING or order.access is None or pending:
         return False
-    owners = people_of(state, outcome.get("scope", ()))
-    check_scope(state, outcome, owners)
+    people = owners.people_of(session, state, order, outcome)
     now = services.clock()
-    shares = split_shares(order, owners, now)
+    shares = split_shares(order, people, now)
     session.add_all(shares.rows)
     session.flush()
     book_store.record(session, _transaction(order, shares, now), order_id)
+    owners.forget(session, order_id)
     fields = settlement_fields(order, order.access, shares)
     return order_service.decide(
         session, services.signer, order, OrderEvent.SETTLE, now=now, fields=fields
@@ -151,19 +130,6 @@ def _published(state: State, order_id: str, outcome: Mapping[str, Any]) -> bool:
     known = state.orders.get(order_id)
     result = known.result if known is not None else None
     return result is not None and result.payload.get("access") == outcome.get("access")
-
-
-def check_scope(state: State, outcome: Mapping[str, Any], owners: Counter[str]) -> None:
-    """Check the people paid against the signed access entry. Raises UnsettledError."""
-    access = state.accesses.get(str(outcome["access"]))
-    if access is None:
-        raise UnsettledError("the outcome's access entry is not on the ledger")
-    people, grants = owners.total(), len(outcome.get("scope", ()))
-    recorded = access.payload["cohort_size"]
-    if not people or recorded not in (people, grants):
-        raise UnsettledError(
-            f"the outcome pays {people} people ({grants} grants), access.recorded says {recorded}"
-        )
 
 
 def settlement_fields(order: Order, access: str, shares: Settlement) -> dict[str, Any]:
@@ -199,36 +165,47 @@ def shares_of(services: Services, owner: str) -> list[dict[str, Any]]:
         mine = session.exec(
             select(Share).where(col(Share.owner) == owner).order_by(col(Share.id).desc())
         ).all()
-        return [_with_proof(session, share) for share in mine]
+        entries = _settlement_indexes(session, owner)
+        return [_with_proof(services, session, share, entries) for share in mine]
 
 
-def _with_proof(session: Session, share: Share) -> dict[str, Any]:
-    rows = session.exec(
-        select(Share).where(col(Share.order_id) == share.order_id).order_by(col(Share.position))
-    ).all()
-    hashes = [
-        leaf_hash(share_leaf(row.salt, row.order_id, row.owner, row.amount, row.currency))
-        for row in rows
-    ]
+def _with_proof(
+    services: Services, session: Session, share: Share, entries: Mapping[str, int | None]
+) -> dict[str, Any]:
+    tree = services.share_trees.get(share.order_id, lambda: _hashes(session, share.order_id))
     return {
         "order": share.order_id,
         "amount": share.amount,
         "currency": share.currency,
         "salt": share.salt,
         "index": share.position,
-        "size": len(rows),
-        "proof": [step.hex() for step in inclusion_proof(share.position, hashes)],
-        "share_root": tree_root(hashes).hex(),
-        "settlement_index": _settlement_index(session, share.order_id),
+        "size": tree.size,
+        "proof": [step.hex() for step in tree.proof(share.position)],
+        "share_root": tree.root.hex(),
+        "settlement_index": entries.get(share.order_id),
         "at": share.created_at,
     }
 
 
-def _settlement_index(session: Session, order_id: str) -> int | None:
-    query = select(OutboxRow.posted_index).where(
-        col(OutboxRow.order_id) == order_id, col(OutboxRow.event) == OrderEvent.SETTLE.value
+def _hashes(session: Session, order_id: str) -> list[bytes]:
+    """Return the leaf hashes of an order's shares, in leaf order."""
+    rows = session.exec(
+        select(Share).where(col(Share.order_id) == order_id).order_by(col(Share.position))
+    ).all()
+    return [
+        leaf_hash(share_leaf(row.salt, row.order_id, row.owner, row.amount, row.currency))
+        for row in rows
+    ]
+
+
+def _settlement_indexes(session: Session, owner: str) -> dict[str, int | None]:
+    """Return where the settlement of each order that pays an owner stands on the ledger."""
+    query = (
+        select(OutboxRow.order_id, OutboxRow.posted_index)
+        .join(Share, col(Share.order_id) == col(OutboxRow.order_id))
+        .where(col(Share.owner) == owner, col(OutboxRow.event) == OrderEvent.SETTLE.value)
     )
-    return session.exec(query).first()
+    return {str(order): index for order, index in session.exec(query).all()}
 
 
 def trial_balance(services: Services) -> dict[str, dict[str, int]]:

@@ -47,7 +47,7 @@ class Account(Table, table=True):
 
 
 class Challenge(Table, table=True):
-    """A one-time secret by its SHA-256: kind "challenge" (signed back) or "link" (opened once)."""
+    """A one-time secret by its SHA-256: kind "challenge" (spent) or "link" (not spent yet)."""
 
     __tablename__: ClassVar[str] = "challenges"
     secret_sha256: str = Field(primary_key=True)
@@ -97,7 +97,17 @@ class DatasetFile(Table, table=True):
     owner: str = Field(index=True)
     object_key: str | None = Field(default=None, foreign_key="objects.key")
     state: str = "active"  # or "erased"
+    registered_index: int | None = _big(default=None)
     activated_at: int = _big()
+
+
+class DatasetReport(Table, table=True):
+    """What compute last reported when it took in a dataset: "ingested", or why not."""
+
+    __tablename__: ClassVar[str] = "dataset_reports"
+    dataset: str = Field(primary_key=True)
+    code: str
+    at: int = _big()
 
 
 class Quote(Table, table=True):
@@ -189,7 +199,7 @@ class Job(Table, table=True):
     """Work for a compute worker: state queued, leased, done or cancelled.
 
     `fencing` grows with every lease: a worker that lost its lease can change nothing any more.
-    `covers` (ingest) is the newest grant index the job is known to include.
+    `covers` (ingest) is the newest grant index the job is known to include. `paid`: see `owners`.
     """
 
     __tablename__: ClassVar[str] = "jobs"
@@ -205,6 +215,7 @@ class Job(Table, table=True):
     heartbeat_at: int | None = _big(default=None)
     covers: int = _big(default=-1)
     outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    paid: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     sent_at: int | None = _big(default=None)
     due_at: int = _big()
     created_at: int = _big()
@@ -228,6 +239,7 @@ class OutboxRow(Table, table=True):
     """A signed entry on its way to the ledger, written in the transaction that decided it.
 
     event: what happens to the order once the entry has its index. state: pending, posted, refused.
+    subject: the owner of a stop handed in for the ledger; its submission goes once it is posted.
     """
 
     __tablename__: ClassVar[str] = "outbox"
@@ -238,6 +250,7 @@ class OutboxRow(Table, table=True):
     type: str
     event: str | None = None
     reason: str | None = None
+    subject: str | None = Field(default=None, index=True)
     submission: dict[str, Any] = _json()
     state: str = Field(default="pending", index=True)
     posted_index: int | None = _big(default=None)

@@ -5,16 +5,25 @@ SHA-256 and size, and is deleted if that never happens. The owner's key alone op
 """
 
 import logging
+from collections.abc import Mapping
 from typing import IO
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, func, select
 
 from ledger import Dataset, State
+from marketplace.config import Limits
 from marketplace.entries import new_id
-from marketplace.errors import ConflictError, ForbiddenError, NotFoundError, TamperedError
+from marketplace.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    TamperedError,
+    TooLargeError,
+    TooManyError,
+)
 from marketplace.objects import Stored
 from marketplace.services import Services
-from marketplace.tables import DatasetFile, JobObject, StoredObject, Upload
+from marketplace.tables import DatasetFile, DatasetReport, JobObject, StoredObject, Upload
 
 LOG = logging.getLogger(__name__)
 STAGED, ACTIVE, DOOMED = "staged", "active", "doomed"
@@ -33,11 +42,15 @@ def stage(services: Services, owner: str, dataset: str, body: IO[bytes], sha256:
     Raises TooLargeError, TamperedError, ConflictError, ForbiddenError.
     """
     _may_upload(services, owner, dataset)
+    with services.db.read() as session:
+        room = staging_room(session, services.config.limits, owner, dataset)
     key = _announce(services)
-    stored = services.objects.put(
-        key, body, limit=services.config.limits.upload_bytes, sha256=sha256
-    )
+    stored = _put(services, key, body, sha256, room)
     with services.db.write() as session:
+        # Looked at again: other uploads of this owner may have ended meanwhile. What does not fit
+        # stays announced only, and the sweep takes it away.
+        if stored.size > staging_room(session, services.config.limits, owner, dataset):
+            raise TooLargeError(_no_room(services.config.limits))
         _keep(session, stored, STAGED, services.clock())
         row = session.get(Upload, dataset)
         if row is not None:
@@ -48,6 +61,46 @@ def stage(services: Services, owner: str, dataset: str, body: IO[bytes], sha256:
         row.object_key, row.created_at = key, services.clock()
         session.add(row)
     return stored
+
+
+def _put(services: Services, key: str, body: IO[bytes], sha256: str, room: int) -> Stored:
+    limits = services.config.limits
+    try:
+        return services.objects.put(key, body, limit=min(limits.upload_bytes, room), sha256=sha256)
+    except TooLargeError:
+        if room < limits.upload_bytes:
+            raise TooLargeError(_no_room(limits)) from None
+        raise
+
+
+def staging_room(session: Session, limits: Limits, owner: str, dataset: str) -> int:
+    """Return how many bytes an owner may still stage beside this dataset. Raises our errors.
+
+    Raises TooManyError when as many other uploads wait as may, TooLargeError when no byte is left.
+    """
+    query = (
+        select(func.count(), func.coalesce(func.sum(StoredObject.size), 0))
+        .select_from(Upload)
+        .join(StoredObject, col(StoredObject.key) == col(Upload.object_key))
+        .where(col(Upload.owner) == owner, col(Upload.dataset) != dataset)
+    )
+    files, used = session.exec(query).one()
+    if files >= limits.staged_files:
+        raise TooManyError(
+            f"{files} of your uploads wait to be activated, as many as may; register them on the "
+            "ledger and POST /datasets, or wait until they are dropped"
+        )
+    room = limits.staged_bytes - int(used)
+    if room <= 0:
+        raise TooLargeError(_no_room(limits))
+    return room
+
+
+def _no_room(limits: Limits) -> str:
+    return (
+        f"with this file your uploads that wait to be activated have more than the "
+        f"{limits.staged_bytes} bytes one owner may stage; activate those first"
+    )
 
 
 def _may_upload(services: Services, owner: str, dataset: str) -> None:
@@ -129,6 +182,7 @@ def _activate(
         dataset=dataset,
         owner=owner,
         object_key=stored.key,
+        registered_index=registered.index,
         activated_at=services.clock(),
     )
     session.add_all([stored, row])
@@ -164,6 +218,14 @@ def keep_job_object(
         _doom(session, row.object_key)
     row.job_id, row.fencing, row.object_key = job_id, fencing, stored.key
     session.add(row)
+
+
+def note_reports(session: Session, codes: Mapping[str, str], now: int) -> None:
+    """Note what compute reported as it took datasets in: "ingested", or why not."""
+    for dataset, code in codes.items():
+        row = session.get(DatasetReport, dataset) or DatasetReport(dataset=dataset, code="", at=0)
+        row.code, row.at = code, now
+        session.add(row)
 
 
 def show_objects(session: Session, order_id: str, names: tuple[str, ...]) -> None:
@@ -258,6 +320,7 @@ def erase_gone(services: Services, state: State) -> int:
             if row.object_key is not None:
                 _doom(session, row.object_key)
             row.state, row.object_key = "erased", None
+            session.exec(delete(DatasetReport).where(col(DatasetReport.dataset) == row.dataset))
             session.add(row)
             erased += 1
     if erased:

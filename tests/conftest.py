@@ -7,6 +7,7 @@ or `peer`. Where that is absent the test is skipped; where CI is set, its absenc
 import os
 import shutil
 import socket
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
+RECURSION_LIMIT = sys.getrecursionlimit()
 REDIS = ("127.0.0.1", 6379)
 E2E = Path(__file__).parent / "e2e"
 
@@ -57,6 +59,8 @@ def in_ci() -> bool:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Some libraries raise it for good when imported; deeply nested input would then end the run.
+    sys.setrecursionlimit(RECURSION_LIMIT)
     for name, absent in NEEDS.items():
         if item.get_closest_marker(name) is None or (reason := absent()) is None:
             continue

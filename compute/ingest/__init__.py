@@ -4,12 +4,12 @@ Importing it loads numpy only; pysam is loaded by the first BCF or `inspect`, h5
 """
 
 from compute.builds import CONTIGS, Build, contig_lengths, detect_build
+from compute.coverage import covered, reference_ploidy
 from compute.errors import IngestError, ParserDiedError
 from compute.ingest.archive import pack as pack_regions
 from compute.ingest.digest import content_digest
 from compute.ingest.features import write_features
 from compute.ingest.host import HostLimits, ParserHost
-from compute.ingest.intervals import covered, reference_ploidy
 from compute.ingest.parse import (
     inspect,
     parse,

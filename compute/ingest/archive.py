@@ -6,6 +6,7 @@ states of itself are not believed. Spec: PKWARE APPNOTE 6.3 (stored and deflated
 
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401 - the code page of names in a zip; a child can import nothing
 import io
 import re
 import struct

@@ -117,7 +117,7 @@ def _hdf5(h5py: Any, file: Any, sample: str | None, limits: Limits) -> Column:
         raise _not_biom("its index does not fit its data")
     places, values = np.asarray(indices[start:end]), np.asarray(data[start:end], np.float64)
     fits = places.size == 0 or (places.min() >= 0 and places.max() < len(rows))
-    if not fits or len(np.unique(places)) < len(places):
+    if not fits or len(set(places.tolist())) < len(places):
         raise _not_biom("a cell lies outside the table, or is written twice")
     if not np.isfinite(values).all():
         raise IngestError("a cell is not a finite number", code="bad_value")

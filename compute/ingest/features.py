@@ -37,7 +37,8 @@ def is_feature_text(text: str) -> bool:
         at = text.find("\n", at) + 1
         if at == 0:
             return False
-    return text[at : at + 18].rstrip("\r\n") == "\t".join(_COLUMNS)
+    end = text.find("\n", at, at + 40)
+    return text[at : end if end >= 0 else len(text)].rstrip("\r") == "\t".join(_COLUMNS)
 
 
 def write_features(features: Features) -> bytes:

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from compute.errors import IngestError
-from compute.ingest.namespaces import MISSING, NAME, TEXT, number
+from compute.ingest.namespaces import NAME, TEXT, number
 from compute.parsed import Limits
 
 META = ("namespace", "unit", "assay")
 _ROWS_ARE_SAMPLES = frozenset({"sample", "sampleid", "sample_id", "sample id"})
-_CELL = 1 << 16
+_CELL = 1 << 20  # MaxQuant lists evidence ids in one cell
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def _ended(text: str) -> str:
     """
     last = text[text.rfind("\n") + 1 :]
     cell = last.replace("\t", ",").rsplit(",", 1)[-1].strip()
-    if last.endswith('"') or cell in MISSING | {"NaN"}:
+    if last.endswith('"') or cell in {"NA", "NaN"}:
         return text + "\n"
     raise IngestError(
         "the last line does not end: the file is cut short (or add a newline at its end)",

@@ -26,6 +26,7 @@ from compute.ingest.source import read
 from compute.parsed import Hints, Limits
 
 MAX_MESSAGE: Final = 1 << 16
+UNCONFINED: Final = "not_confined"
 EXTRAS: Final = ("alleles", "regions")  # the Hints that are bytes
 
 
@@ -83,8 +84,21 @@ def _child(control: socket.socket, job: dict[str, Any], fds: list[int]) -> NoRet
 def run_child(job: dict[str, Any], source: int, output: int) -> None:
     """Confine this process, parse descriptor ``source``, write one wire frame to ``output``."""
     gc.disable()  # the child lives for one file
-    confine(memory=job["memory"], cpu_s=job["cpu_s"], files=job["files"])
-    write_all(output, answer(job, source))
+    taken = confine(memory=job["memory"], cpu_s=job["cpu_s"], files=job["files"])
+    write_all(output, answer(job, source) if confined(taken) else _unconfined())
+
+
+def confined(taken: frozenset[str]) -> bool:
+    """Tell whether the layers that took are enough to read an untrusted byte: fail closed.
+
+    The limits and no_new_privs always; of Landlock and seccomp one at least, by kernel.
+    """
+    return taken >= {"limits", "no_new_privs"} and bool(taken & {"landlock", "seccomp"})
+
+
+def _unconfined() -> bytes:
+    message = "the parser cannot be confined on this machine: nothing was read"
+    return wire.encode_error(IngestError(message, code=UNCONFINED))
 
 
 def answer(job: dict[str, Any], source: int) -> bytes:

@@ -64,6 +64,32 @@ def picked_by_buyer(variants: Any) -> bool:
     return isinstance(variants, list)
 
 
+Span: TypeAlias = tuple[str, int, int]
+
+
+def span_of(params: Any) -> Span | None:
+    """Return where a query's variants may lie (chromosome, start, end, 1-based), None: anywhere.
+
+    Works on any family's parameters: a region, a gene's place with its window, or neither.
+    """
+    variants = getattr(params, "variants", None)
+    if isinstance(variants, Region):
+        chrom, _, place = variants.region.partition(":")
+        start, _, end = place.partition("-")
+        return chrom, int(start), int(end)
+    if variants is None and getattr(params, "chrom", None) is not None:
+        window = int(params.window_bp)
+        return str(params.chrom), int(params.start) - window, int(params.end) + window
+    return None
+
+
+def may_overlap(one: Span | None, other: Span | None) -> bool:
+    """Tell whether two queries may speak of one variant."""
+    if one is None or other is None:
+        return True
+    return one[0] == other[0] and one[1] <= other[2] and other[1] <= one[2]
+
+
 def select(variants: Variants, table: VariantTable) -> Selected:
     """Return the rows of a table that are asked for, in table order.
 

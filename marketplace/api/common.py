@@ -20,6 +20,7 @@ from marketplace import accounts
 from marketplace.accounts import Principal
 from marketplace.config import MarketConfig
 from marketplace.errors import InputError, MarketError, TooLargeError, UnauthenticatedError
+from marketplace.faults import described
 from marketplace.objects import ObjectStore
 from marketplace.services import Services
 from marketplace.tables import StoredObject
@@ -175,8 +176,8 @@ def _apiflask_error(error: Any) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    # The type only: a text could quote what somebody sent.
-    LOG.exception("%s %s failed: %s", request.method, request.path, type(error).__name__)
+    # Never its words: a text could quote what somebody sent.
+    LOG.error("%s %s failed: %s", request.method, request.path, described(error))
     return problem(
         500, "internal", "Something went wrong here",
         "this is a fault of the marketplace, not of the request; it was written to its log",

@@ -55,6 +55,44 @@ class DatasetOut(BaseModel):
     state: str
 
 
+class StopIn(In):
+    """A signed stop as the ledger takes it: a submission of one entry, in base64 parts."""
+
+    payload_type: Text
+    payload: Annotated[str, Field(max_length=512 << 10)]
+    signatures: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=4)]
+    salt: Text | None = None
+    attachments: dict[str, Any] = Field(default_factory=dict)
+
+
+class StopOut(BaseModel):
+    """entry: its id; state pending, posted (then index says where) or refused by the ledger."""
+
+    entry: str
+    state: str
+    index: int | None
+
+
+class MyDatasetOut(BaseModel):
+    """state registered, replaced or erased; index: its entry on the ledger.
+
+    compute: what compute last reported as it took the file in: "ingested", or why it could not
+    (e.g. ciphertext_differs, file.bad_header); null: not taken in yet.
+    """
+
+    dataset: str
+    modality: str | None
+    state: str
+    index: int | None
+    uploaded: bool
+    compute: str | None
+    compute_at: int | None
+
+
+class MyDatasetsOut(BaseModel):
+    datasets: list[MyDatasetOut]
+
+
 class CatalogueOut(BaseModel):
     people: str
     modalities: dict[str, str]

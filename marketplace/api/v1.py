@@ -17,6 +17,7 @@ from marketplace import (
     quotes,
     reports,
     settlement,
+    stops,
     uploads,
 )
 from marketplace.api import models
@@ -119,6 +120,29 @@ def dataset_file(dataset: str) -> Response:
     if known is None or known.owner != who.party:
         raise NotFoundError("you have no dataset of this id")
     return send_object(services().objects, uploads.dataset_object(services(), dataset))
+
+
+@api.get("/me/datasets")
+@api.output(models.MyDatasetsOut)
+@api.doc(security="session")
+def my_datasets() -> Any:
+    """List your datasets, and whether compute could take each in."""
+    return {"datasets": reports.datasets_of(services(), principal("owner").party)}
+
+
+@api.post("/stops")
+@api.input(models.StopIn)
+@api.output(models.StopOut, status_code=202)
+@api.doc(summary="Hand in a stop while the ledger cannot be reached")
+def stop(json_data: models.StopIn) -> Any:
+    """Take a signed withdrawal, pause, objection, erasure or replacement; no session needed.
+
+    Its signature is what counts. Workers honour it at once; the ledger gets it when it answers.
+    Sending the same one again answers how it stands.
+    """
+    taken = stops.accept(services(), json_data.model_dump())
+    nudge()
+    return asdict(taken)
 
 
 @api.get("/catalogue")

@@ -9,10 +9,10 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, request
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from compute import Outcome, TermsError, parse_value
-from marketplace import decisions, jobs, uploads
+from marketplace import decisions, jobs, owners, stops, uploads
 from marketplace.api import models
 from marketplace.api.common import (
     body_digest,
@@ -23,11 +23,9 @@ from marketplace.api.common import (
     services,
 )
 from marketplace.errors import InputError
-from marketplace.tables import OutboxRow
 
 worker = APIBlueprint("worker", __name__, url_prefix="/worker/v1", tag="workers")
 NAMES = ("result", "bundle", "auditor_bundle", "draft")
-STOPS = ("consent.withdrawn", "consent.paused", "objection.raised", "dataset.erased")
 
 
 @worker.before_request
@@ -61,15 +59,7 @@ def heartbeat(job_id: str, json_data: models.HeartbeatIn) -> Any:
     now = services()
     with now.db.write() as session:
         jobs.heartbeat(session, job_id, json_data.lease, now.clock(), now.config.limits)
-        return {"stops": _stops(session), "cancel": False}
-
-
-def _stops(session: Session) -> list[dict[str, Any]]:
-    """Return signed stops on their way to the ledger; a worker honours them from any path."""
-    query = select(OutboxRow.submission).where(
-        col(OutboxRow.state) != "posted", col(OutboxRow.type).in_(STOPS)
-    )
-    return [dict(row) for row in session.exec(query).all()]
+        return {"stops": stops.waiting(session), "cancel": False}
 
 
 @worker.get("/datasets/<dataset>/file")
@@ -117,9 +107,11 @@ def outcome(job_id: str, json_data: models.OutcomeIn) -> Any:
         value = parse_value(Outcome, json_data.outcome).to_dict()
     except TermsError as error:
         raise InputError(str(error)) from None
+    people = owners.note(now, value)
     with now.db.write() as session:
         job = jobs.finish(session, job_id, json_data.lease, value)
         if job is not None:
+            owners.keep(job, people)
             decisions.finished(now, session, job)
     nudge()
     return {"stored": job is not None}

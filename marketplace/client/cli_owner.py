@@ -12,6 +12,7 @@ from compute.ingest import IngestError, Modality
 from ledger import LedgerError
 from marketplace.client.activity import activity
 from marketplace.client.errors import ClientError
+from marketplace.client.home import Home
 from marketplace.client.owner import MODALITIES, Owner, Prepared
 from marketplace.client.receipts import check_all
 from marketplace.client.session import Session
@@ -20,6 +21,10 @@ from marketplace.client.terminal import console, context_of, money, pairs, say, 
 
 consent_app = typer.Typer(help="Give consent, take it back, and see what is given.")
 DEFAULT_TRUST = "http://localhost:8080/trust.json"
+HANDED = (
+    "The ledger does not answer, so the marketplace has your signed stop: it acts already, and "
+    "goes onto the ledger when that is back. Then run `omic receipts` for your receipt."
+)
 OWNER_CLAIMS = {"person_verified": True, "unaffiliated": True}
 
 TermsOption = Annotated[
@@ -132,17 +137,38 @@ def _finish_enrolment(session: Session) -> None:
 
 
 def list_datasets(context: typer.Context) -> None:
-    """List your datasets."""
+    """List your datasets, and whether compute could take each in."""
     options = context_of(context)
-    records = list(options.open_home().documents("datasets"))
+    home = options.open_home()
+    said = _compute_said(home)
+    records = [
+        {**record, "compute": said.get(record["dataset"])} for record in home.documents("datasets")
+    ]
     if options.json_output:
         typer.echo(json.dumps(records, indent=2))
         return
     rows = [
-        (r["dataset"], r["modality"], r["name"], "erased" if r["erased"] else "registered")
+        (r["dataset"], r["modality"], r["name"], "erased" if r["erased"] else "registered",
+         r["compute"] or "-")
         for r in records
-    ]
-    console.print(table("Your datasets", ("dataset", "modality", "file", "state"), rows))
+    ]  # fmt: skip
+    columns = ("dataset", "modality", "file", "state", "compute")
+    console.print(table("Your datasets", columns, rows))
+
+
+def _compute_said(home: Home) -> dict[str, str]:
+    """Return what compute reported of each dataset; "?" for all when the market cannot say.
+
+    The list of what is registered is the home's own and never needs a server.
+    """
+    names = [str(record["dataset"]) for record in home.documents("datasets")]
+    if not names:
+        return {}
+    try:
+        told = Session.open(home).market.get("/me/datasets")["datasets"]
+    except (ClientError, LedgerError):
+        return dict.fromkeys(names, "?")
+    return {one["dataset"]: one["compute"] or "not yet" for one in told}
 
 
 def offer(
@@ -236,6 +262,9 @@ def withdraw(
     options = context_of(context)
     session = Session.open(options.open_home())
     done = Owner(session).withdraw(grant_id)
+    if done.index is None:
+        show(options, {"grant": grant_id, "index": None}, [f"Withdrawn. {HANDED}"])
+        return
     session.keep_receipts()
     show(
         options,
@@ -289,9 +318,8 @@ def erase(
     if not yes:
         typer.confirm(f"Erase dataset {dataset} everywhere, for good?", abort=True)
     done = Owner(Session.open(options.open_home())).erase(dataset)
-    show(
-        options, {"dataset": dataset, "index": done.index}, [f"Erased: ledger entry {done.index}."]
-    )
+    said = f"Erased. {HANDED}" if done.index is None else f"Erased: ledger entry {done.index}."
+    show(options, {"dataset": dataset, "index": done.index}, [said])
 
 
 def receipts(context: typer.Context) -> None:

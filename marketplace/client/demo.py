@@ -23,6 +23,7 @@ from marketplace.client.errors import ClientError
 from marketplace.client.terminal import Context, say
 from marketplace.embedded import Layout, Supervisor
 
+PRIVATE_PEOPLE = 100  # fewer, and private frequencies are not offered
 BASE_PORT = 8080
 PORTS_USED = 8
 
@@ -91,9 +92,17 @@ def _story(run: Run) -> None:
     with run.stage("team", "4. A researcher and two reviewers are attested (scripted)"):
         team = demo_roles.Team(run.layout)
     orders: list[demo_roles.Done] = []
+    useless: bool | None = None
     with run.stage("orders", "5. The researcher rehearses, pays test money and gets answers"):
         for request in demo_roles.requests():
             orders.append(team.buy(request, say))
+    if run.people >= PRIVATE_PEOPLE:
+        with run.stage("private", "   ... and one with noise, which bounds what anybody can learn"):
+            few, many = demo_roles.private_requests()
+            done = team.buy(few, say)
+            demo_roles.show_private(done, say)
+            orders.append(done)
+            useless = team.refused_as_useless(many, say)
     with run.stage("owners_view", "6. What three owners see"):
         views = [demo_roles.owner_view(owner, say) for owner in demo_roles.examples(owners)]
     with run.stage("withdraw", "7. One person withdraws; a different order runs without them"):
@@ -114,6 +123,7 @@ def _story(run: Run) -> None:
         "withdrawn_excluded": withdrawn.excluded,
         "tamper_refused": tampered,
         "forgery_refused": forged,
+        "useless_refused": useless,
     }
     demo_report.write(run.layout.root, orders, views, audit, run.findings, run.seconds)
 
@@ -224,4 +234,5 @@ def _all_well(findings: Mapping[str, Any]) -> bool:
         and bool(findings["withdrawn_excluded"])
         and bool(findings["tamper_refused"])
         and bool(findings["forgery_refused"])
+        and findings["useless_refused"] is not False
     )

@@ -4,18 +4,28 @@ Reviewers and attestations are scripted and said to be so; everything they sign 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compute import Report, Scope, Terms, parse_purpose, parse_scope, preset, verify_bundle
+from compute import (
+    Report,
+    Scope,
+    Terms,
+    parse_purpose,
+    parse_release,
+    parse_scope,
+    preset,
+    private_counts_request,
+    verify_bundle,
+)
 from ledger import LedgerClient, State, TrustPolicy, audit_ledger, fingerprint
 from marketplace.client.activity import Use, activity
 from marketplace.client.auditor import open_bundle
 from marketplace.client.demo_data import cut
 from marketplace.client.devpay import pay_test_money
-from marketplace.client.errors import ClientError
+from marketplace.client.errors import ClientError, RemoteError
 from marketplace.client.home import Home
 from marketplace.client.keys import KeyStore
 from marketplace.client.market import Market
@@ -30,6 +40,14 @@ from marketplace.embedded import Layout
 Say = Callable[[str], None]
 PRICE_A_DATASET = 25
 GENE = "ENSG00000215790"
+PRIVATE_RHO = "1/20"
+USELESS_VARIANTS = 60
+_PURPOSE = {
+    "primary": "HMB",
+    "commercial": False,
+    "project": "Gene expression and ancestry in GEUVADIS",
+    "sponsor": "Demonstration University",
+}
 EXAMPLES = ("NA06985", "NA12342", "NA18486")
 OWNER_CLAIMS = {"person_verified": True, "unaffiliated": True}
 WAIT_SECONDS = 120.0
@@ -127,6 +145,8 @@ def demo_terms() -> Terms:
         valid_from=now_ms() - 1000,
         price=PRICE_A_DATASET,
         release_mode="trusted",
+        lifetime_rho="1/2",
+        order_share="1/10",
     )
 
 
@@ -170,9 +190,34 @@ def requests() -> Iterator[Ask]:
     yield Ask(f"Association of {GENE} expression with nearby variants", _request(query, scope))
 
 
+def private_requests() -> tuple[Ask, Ask]:
+    """Return two private orders on everybody: three common variants, and one of useless noise."""
+    common = [str(name) for name in cut.common_variants(USELESS_VARIANTS)]
+    few, many = (
+        private_counts_request(names, rho=PRIVATE_RHO, purpose=_PURPOSE)
+        for names in (common[:3], common)
+    )
+    return (
+        Ask("Three allele frequencies with noise, everybody", _parsed(few)),
+        Ask(f"{USELESS_VARIANTS} allele frequencies with noise, everybody", _parsed(many)),
+    )
+
+
+def _parsed(body: Mapping[str, Any]) -> Request:
+    return Request(
+        parse_purpose(body["purpose"]),
+        body["query"],
+        parse_scope(body["scope"]),
+        parse_release(body["release"]).to_dict(),
+    )
+
+
 def different_request() -> Ask:
-    """Return the order that runs after the withdrawal: another question, everybody left."""
-    params = {"variants": {"region": "1:700000-1500000"}}
+    """Return the order that runs after the withdrawal: another question, everybody left.
+
+    About variants nobody asked exact figures of for nearly the same people: that is refused.
+    """
+    params = {"variants": {"region": "2:1-5000000"}}
     query = {"v": 1, "family": "genotype_counts", "build": "GRCh37", "params": params}
     return Ask(
         "Allele frequencies in a region, everybody", _request(query, _scope(["genotypes"], {}))
@@ -186,15 +231,7 @@ def _scope(modalities: list[str], facets: dict[str, list[str]]) -> Scope:
 
 
 def _request(query: dict[str, Any], scope: Scope) -> Request:
-    purpose = parse_purpose(
-        {
-            "primary": "HMB",
-            "commercial": False,
-            "project": "Gene expression and ancestry in GEUVADIS",
-            "sponsor": "Demonstration University",
-        }
-    )
-    return Request(purpose, query, scope, {"mode": "trusted", "rho": "0"})
+    return Request(parse_purpose(_PURPOSE), query, scope, {"mode": "trusted", "rho": "0"})
 
 
 @dataclass
@@ -255,6 +292,16 @@ class Team:
         say(f"     {status['state']}: paid {price}, split among everyone in scope")
         return done
 
+    def refused_as_useless(self, ask: Ask, say: Say) -> bool:
+        """Ask for a price that must be refused before payment; say why it was."""
+        say(f"   [bold]{ask.title}[/]")
+        try:
+            self.researcher.quote(ask.request)
+        except RemoteError as error:
+            say(f"     not sold: {str(error).split('. ', 1)[-1]}")
+            return True
+        return False
+
     def _review(self, order: str, say: Say) -> None:
         """Both reviewers read the draft and approve it (a script plays them here)."""
         status = self.researcher.wait(
@@ -285,6 +332,16 @@ def _claims(organisation: str, **more: bool) -> dict[str, Any]:
         "country": "GB",
         **more,
     }
+
+
+def show_private(done: Done, say: Say) -> None:
+    """Show the noisy frequencies of a private answer with their errors."""
+    if done.answer is None:
+        return
+    columns = done.answer.result["answer"]["columns"]
+    rows = zip(*(columns[name] for name in ("contig", "pos", "af", "af_se")), strict=True)
+    for contig, position, frequency, error in rows:
+        say(f"     {contig}:{position}  frequency {frequency:.3f} ± {error:.3f} (noise included)")
 
 
 @dataclass(frozen=True, slots=True)

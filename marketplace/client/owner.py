@@ -28,6 +28,7 @@ from ledger import (
     unb64,
 )
 from marketplace.client.errors import ClientError, HomeError
+from marketplace.client.handed import Stopped, stop
 from marketplace.client.keys import SigningKey
 from marketplace.client.session import Session
 from marketplace.client.statements import append, drafted, new_id, now_ms, stated
@@ -225,15 +226,15 @@ class Owner:
 
     # -- stop
 
-    def withdraw(self, grant: str) -> Appended:
+    def withdraw(self, grant: str) -> Stopped:
         """Take a consent back: the key of this grant is destroyed wherever it is live."""
         return self._stop(grant, "consent.withdrawn", "withdrawn")
 
-    def pause(self, grant: str) -> Appended:
+    def pause(self, grant: str) -> Stopped:
         """Suspend a consent without ending it."""
         return self._stop(grant, "consent.paused", "paused")
 
-    def _stop(self, grant: str, type_: str, becomes: str) -> Appended:
+    def _stop(self, grant: str, type_: str, becomes: str) -> Stopped:
         home = self.session.home
         document = self._grant(grant)
         fields = {
@@ -244,11 +245,11 @@ class Owner:
         }
         key = self._dataset_key(str(document["dataset"]))
         submission = stated(type_, fields, key)
-        (done,) = append(self.session.ledger, home, [submission])
+        done = stop(self.session, submission)
         home.write(f"grants/{grant}.json", {**document, "state": becomes, "stop": done.index})
         return done
 
-    def erase(self, dataset: str) -> Appended:
+    def erase(self, dataset: str) -> Stopped:
         """Erase a dataset: ends its grants and lets its envelopes and ciphertext go everywhere.
 
         Compute and marketplace act on the leaf alone. The ledger keeps commitments that mean
@@ -261,7 +262,7 @@ class Owner:
         stops, erases = self._indexes_of(dataset)
         fields = {"dataset": dataset, "owner": home.party, "stops": stops, "erases": erases}
         submission = stated("dataset.erased", fields, home.keys.signing())
-        (done,) = append(self.session.ledger, home, [submission])
+        done = stop(self.session, submission)
         home.write(f"datasets/{dataset}.json", {**record, "erased": True})
         for document in home.documents("grants"):
             if document["dataset"] == dataset:

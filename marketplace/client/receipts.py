@@ -5,12 +5,17 @@ A receipt is verified under the home's own trust policy when it arrives and agai
 
 from ledger import LedgerClient, LedgerError, NotFoundError, unb64, verify_proof
 from marketplace.client.errors import LedgerChangedError
+from marketplace.client.handed import send_again
 from marketplace.client.home import Home
 
 
 def fetch_missing(home: Home, ledger: LedgerClient) -> int:
-    """Fetch, verify and keep receipts the home lacks; those not yet witnessed wait for later."""
+    """Fetch, verify and keep receipts the home lacks; those not yet witnessed wait for later.
+
+    Those of stops handed to the marketplace too, once the ledger has them.
+    """
     kept = 0
+    send_again(home, ledger)
     for document in home.documents("entries"):
         index = int(document["index"])
         if home.has_receipt(index):

@@ -17,7 +17,7 @@ from ledger import Submission, b64
 from marketplace.client.errors import ClientError
 from marketplace.client.owner import cosigned
 from marketplace.client.session import Session
-from marketplace.client.statements import append, drafted, new_id, stated
+from marketplace.client.statements import append, drafted, new_id, now_ms, stated
 
 UNDERTAKING = "no-reidentification/1"
 FOLLOW_SECONDS = 30.0
@@ -102,7 +102,12 @@ class Researcher:
         return answer
 
     def order(self, request: Request, quote: Mapping[str, Any]) -> str:
-        """Sign and place the order a quote names; return its id. Nothing is paid yet."""
+        """Sign and place the order a quote names; return its id. Nothing is paid yet.
+
+        Raises ClientError for a quote past its time, before anything is signed.
+        """
+        if now_ms() >= int(quote["valid_until"]):
+            raise ClientError(f"the quote {quote['quote']} is past its time; ask for a new one")
         home = self.session.home
         query = parse_query(request.query)
         attestations = (home.read("attestations.json") or {"indexes": []})["indexes"]

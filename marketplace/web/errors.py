@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from compute import ComputeError
 from ledger import LedgerError
 from marketplace.errors import MarketError, UnauthenticatedError
+from marketplace.faults import described
 
 LOG = logging.getLogger(__name__)
 
@@ -112,6 +113,6 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    # The type only: a text could quote what somebody sent.
-    LOG.exception("%s %s failed: %s", request.method, request.endpoint, type(error).__name__)
+    # Never its words: a text could quote what somebody sent.
+    LOG.error("%s %s failed: %s", request.method, request.endpoint, described(error))
     return error_page(500)

@@ -1,14 +1,14 @@
 """View-models of an owner's dashboard, from the folded ledger and the owner's own shares. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compute import ComputeError, describe, parse_terms
 from ledger import Dataset, Grant, State
 from marketplace.tables import Share
 from marketplace.web.job_view import JobRow, job_row
-from marketplace.web.words import MODALITY_MORE, Word, modality_words
+from marketplace.web.words import MODALITY_MORE, Word, modality_words, taken_in
 
 IN_FORCE = Word("In force", "good", "It can be used under these terms.")
 PAUSED = Word("Paused", "wait", "Nothing uses it until you resume.")
@@ -32,7 +32,7 @@ class ConsentCard:
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """One dataset; size in bytes."""
+    """One dataset; size in bytes; compute: how taking it in went, code: compute's own word."""
 
     dataset: str
     modality: str
@@ -43,6 +43,8 @@ class DatasetCard:
     state: Word
     erased: bool
     consents: int
+    compute: Word
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,10 @@ class Dashboard:
         return sum(card.live for card in self.consents)
 
 
-def dashboard(state: State, owner: str, shares: Iterable[Share], now: int) -> Dashboard:
-    """Return an owner's page; now: Unix ms."""
+def dashboard(
+    state: State, owner: str, shares: Iterable[Share], now: int, said: Mapping[str, str]
+) -> Dashboard:
+    """Return an owner's page; now: Unix ms; said: dataset -> what compute reported of it."""
     party = state.parties.get(owner)
     datasets = [state.datasets[name] for name in (party.datasets if party else ())]
     grants = [grant for grant in state.grants.values() if grant.owner == owner]
@@ -82,7 +86,7 @@ def dashboard(state: State, owner: str, shares: Iterable[Share], now: int) -> Da
     for use in uses:
         earned[use.currency] += use.amount
     return Dashboard(
-        tuple(_dataset(state, dataset, grants) for dataset in datasets),
+        tuple(_dataset(state, item, grants, said.get(item.id)) for item in datasets),
         tuple(_consent(state, grant) for grant in reversed(grants)),
         uses,
         tuple(sorted(earned.items())),
@@ -90,7 +94,9 @@ def dashboard(state: State, owner: str, shares: Iterable[Share], now: int) -> Da
     )
 
 
-def _dataset(state: State, dataset: Dataset, grants: Sequence[Grant]) -> DatasetCard:
+def _dataset(
+    state: State, dataset: Dataset, grants: Sequence[Grant], code: str | None
+) -> DatasetCard:
     live = sum(g.dataset == dataset.id and state.in_force(g) for g in grants)
     if dataset.erased:
         word = Word("Erased", "stop", "Only an empty commitment is left.")
@@ -110,6 +116,8 @@ def _dataset(state: State, dataset: Dataset, grants: Sequence[Grant]) -> Dataset
         word,
         dataset.erased,
         live,
+        taken_in(code),
+        code or "",
     )
 
 

@@ -3,6 +3,8 @@
 from flask import Blueprint, render_template
 from sqlmodel import col, select
 
+from ledger import State
+from marketplace import reports
 from marketplace.services import Services
 from marketplace.tables import Share
 from marketplace.web import sessions
@@ -22,7 +24,8 @@ def dashboard() -> str:
     """Show my datasets, consents, uses and earnings."""
     services, owner = pages().services, sessions.me().party
     state = services.view.snapshot().state
-    view = view_of(state, owner, shares_of(services, owner), services.clock())
+    shares, said = shares_of(services, owner), reports_of(services, state, owner)
+    view = view_of(state, owner, shares, services.clock(), said)
     return render_template("web/me.html", view=view, shown_uses=SHOWN_USES)
 
 
@@ -31,3 +34,11 @@ def shares_of(services: Services, owner: str) -> list[Share]:
     with services.db.read() as session:
         query = select(Share).where(col(Share.owner) == owner).order_by(col(Share.id).desc())
         return list(session.exec(query).all())
+
+
+def reports_of(services: Services, state: State, owner: str) -> dict[str, str]:
+    """Return what compute reported of an owner's datasets, by dataset."""
+    party = state.parties.get(owner)
+    with services.db.read() as session:
+        said = reports.compute_reports(session, party.datasets if party else [])
+    return {name: report.code for name, report in said.items()}

@@ -134,6 +134,27 @@ LEFT_OUT: Mapping[str, str] = {
     "invalid": "Their consent cannot be read and so counts as none",
 }
 
+TAKEN_IN: Mapping[str, Word] = {
+    "ingested": Word("Taken in", "good", "Compute could read it; it can be part of answers."),
+    "ciphertext_missing": Word(
+        "File not here", "wait", "The encrypted file has not arrived yet; it is looked for again."
+    ),
+    "ciphertext_differs": Word(
+        "Refused", "stop", "The encrypted file is not the one you registered. Register it again."
+    ),
+    "sealed_grant_missing": Word(
+        "Refused", "stop", "The key you sealed for compute is not there. Give the consent again."
+    ),
+    "build_differs": Word(
+        "Refused", "stop", "The file is on another genome build than you registered."
+    ),
+    "stopped": Word("Not taken in", "calm", "You stopped the consent before it was read."),
+}
+FILE_REFUSED = Word(
+    "Refused", "stop", "Compute could not use the file. Check it, then register it again."
+)
+NOT_TAKEN_IN = Word("Not yet", "calm", "Compute reads a file after you consent, once.")
+
 JOB_KINDS: Mapping[str, str] = {
     "ingest": "Preparing newly consented data",
     "query": "Computing answers",
@@ -144,6 +165,13 @@ JOB_KINDS: Mapping[str, str] = {
 def order_state(code: str) -> Word:
     """Return the words for a state of an order."""
     return ORDER_STATES.get(code, Word(code, "calm"))
+
+
+def taken_in(code: str | None) -> Word:
+    """Return the words for what compute reported of a dataset; None: nothing yet."""
+    if code is None:
+        return NOT_TAKEN_IN
+    return TAKEN_IN.get(code, FILE_REFUSED)
 
 
 def job_state(code: str) -> Word:

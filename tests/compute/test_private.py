@@ -105,7 +105,7 @@ def test_an_answer_says_what_it_rests_on_and_what_is_left_out():
 def test_everything_told_follows_from_noised_counts_alone():
     assert frequency(30, 170, 8.0) == frequency(30, 170, 8.0)
     assert frequency(-12, 300, 8.0)["af"] == 0
-    assert frequency(-12, 300, 8.0)["ac"] == 0
+    assert frequency(-12, 300, 8.0)["ac"] == -10
     assert frequency(310, -10, 8.0)["af"] == 1
     assert frequency(3, 10, 8.0)["af"] is None
 

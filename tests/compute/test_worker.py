@@ -567,6 +567,20 @@ def test_one_exact_question_over_nearly_the_same_people_is_refused(world):
     assert (outcome.state, outcome.code) == ("refused", Code.NEAR_COHORT.value)
 
 
+def test_another_way_of_asking_about_the_same_variants_is_refused_too(world):
+    """A wider region over everybody but one would give that one person's genotypes away."""
+    assert world.complete(world.order()).state == "released"
+    world.withdraw(world.people[0])
+    wider = {
+        "v": 1,
+        "family": "genotype_counts",
+        "build": "GRCh37",
+        "params": {"variants": {"region": "1:1-249000000"}},
+    }
+    outcome = world.run("query", world.order(query=wider))
+    assert (outcome.state, outcome.code) == ("refused", Code.NEAR_COHORT.value)
+
+
 def test_floors_can_be_raised_only():
     assert Floors(people=100).people == 100
 

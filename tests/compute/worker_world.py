@@ -299,7 +299,7 @@ class World:
         return data
 
     def terms(self, **more):
-        settings = {"valid_from": now_ms() - 60_000, "price": 100, "release_mode": "trusted"}
+        settings = {"valid_from": now_ms() - 60_000, "price": 5, "release_mode": "trusted"}
         return preset("everything_at_a_price", **{**settings, **more}).to_dict()
 
     def grant(self, person, modality, *, terms=None, sealed_terms=None, seal=True):

@@ -8,13 +8,15 @@ a running order.
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 
 from compute import parse_scope
 from marketplace.client import demo_roles
-from marketplace.client.errors import RemoteError
+from marketplace.client.errors import ClientError, RemoteError
 from tests.e2e.stack import a_people
 
 # compute.worker_steps.STEPS, in the chains below; a test holds them to be all there are.
@@ -205,16 +207,72 @@ def test_a_server_killed_at_moments_of_an_order_loses_nothing(process, cohort):
 
 
 def test_an_expired_quote_is_refused_and_nothing_is_owed(cohort):
-    """The marketplace's own table is aged; the order's statement then stands for nothing."""
+    """Seen by the client before it signs; and by the marketplace, whose own table is aged."""
     researcher = cohort.team().researcher
     request = question(50)
     quote = cohort.trying(lambda: researcher.quote(request), "a quote")
+    size = cohort.ledger_state().size
+    with pytest.raises(ClientError, match="past its time; ask for a new one"):
+        researcher.order(request, {**quote, "valid_until": 1})
+    assert cohort.ledger_state().size == size
     database = cohort.layout.directory("marketplace") / "marketplace.sqlite"
     with closing(sqlite3.connect(database, timeout=20)) as connection, connection:
         aged = "UPDATE quotes SET valid_until = 1 WHERE id = ?"
         assert connection.execute(aged, (quote["quote"],)).rowcount == 1
-    with pytest.raises(RemoteError, match=r"expired|valid until|ended") as caught:
+    with pytest.raises(RemoteError, match="past its time") as caught:
         researcher.order(request, quote)
     assert 400 <= caught.value.status < 500
     kept = researcher.session.home.documents("orders")
     assert quote["quote"] not in [document["fields"]["quote"] for document in kept]
+
+
+@pytest.fixture
+def settled(cohort):
+    """An order that was answered, whichever test bought it."""
+    orders = cohort.ledger_state().orders.values()
+    done = [order.id for order in orders if order.settlement is not None]
+    if done:
+        return done[0]
+    order = cohort.place(question(60))
+    cohort.pay(order)
+    cohort.until_state(order, "releasing")
+    cohort.review(order)
+    cohort.until_state(order, "settled")
+    return order
+
+
+def omic(*arguments):
+    """Run the installed command: (exit status, parsed JSON)."""
+    command = [sys.executable, "-m", "marketplace.client.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def test_the_command_line_audits_a_result_and_the_ledger(settled, cohort, tmp_path):
+    home = cohort.team().researcher.session.home.path
+    ledger, trust = cohort.view.trust.ledger_url, cohort.layout.trust_file
+    cohort.audited()  # the newest entries are witnessed
+    assert omic("--home", home, "--json", "order", "result", settled, "-o", tmp_path)[0] == 0
+    bundle = tmp_path / f"{settled}.bundle.json"
+    command = ("--home", tmp_path / "nobody", "--json", "audit", "result", bundle, "--trust", trust)
+    status, report = omic(*command, "--mirror", ledger)
+    assert (status, report["ok"]) == (0, True), report
+    assert {check["ok"] for check in report["checks"]} <= {True, None}
+
+    document = json.loads(bundle.read_text())
+    columns = document["result"]["answer"]["columns"]
+    columns["af"][0] = 0.25 if columns["af"][0] != 0.25 else 0.5
+    bundle.write_text(json.dumps(document))
+    status, report = omic(*command)
+    assert (status, report["ok"]) == (1, False)
+    bundle.write_text("{")
+    assert omic(*command)[0] == 1
+    bundle.unlink()
+    assert omic(*command)[0] == 2
+
+    token = cohort.layout.root / "auditor" / "ledger.token"
+    audit = ("--json", "audit", "ledger", "--trust", trust)
+    for more, kind in (((), "public"), (("--token-file", token), "full")):
+        status, report = omic(*audit, *more)
+        assert (status, report["verdict"], report["kind"]) == (0, "pass", kind)

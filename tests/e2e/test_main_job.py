@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,47 @@ from tests.conftest import REDIS, postgres_server
 from tests.e2e.stack import free_base
 
 PEOPLE = 60
+MOST_KIB = 1536 * 1024
 STAGES = {
     "start", "cut", "owners", "team", "orders", "owners_view", "withdraw", "attacks", "audit", "total",
 }  # fmt: skip
 
 
+class Memory(threading.Thread):
+    """Samples what all processes of a run hold together (PSS: shared pages counted once)."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(daemon=True)
+        self.mark, self.peak_kib, self.ended = str(directory).encode(), 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.5):
+            self.peak_kib = max(self.peak_kib, sum(map(self._pss, Path("/proc").glob("[0-9]*"))))
+
+    def _pss(self, process: Path) -> int:
+        try:
+            if self.mark not in (process / "cmdline").read_bytes():
+                return 0
+            text = (process / "smaps_rollup").read_text()
+        except OSError:
+            return 0
+        return int(text.split("\nPss:")[1].split()[0])
+
+
 def run_demo(directory: Path, *extra) -> tuple[dict, str]:
     """Run the installed command in a process of its own; return its JSON and what it said."""
+    memory = Memory(directory)
+    memory.start()
+    try:
+        document, said = _demo(directory, *extra)
+    finally:
+        memory.ended.set()
+        memory.join()
+    assert 0 < memory.peak_kib < MOST_KIB
+    return document, said
+
+
+def _demo(directory: Path, *extra) -> tuple[dict, str]:
     json_file = directory / "demo.json"
     command = [sys.executable, "-m", "marketplace.client.cli", "demo"]
     command += ["--dir", directory / "run", "--port", str(free_base()), "--people", str(PEOPLE)]

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from compute import preset, terms_sha256
 from ledger import (
@@ -275,6 +275,7 @@ class World:
             ledger=self.ledger, view=LedgerView(self.follower, self.clock),
             payments=self.payments, signer=EntrySigner(self.market), sender=self.sender,
             trust=self.trust, worker_token=WORKER_TOKEN, clock=self.clock,
+            challenge_key=os.urandom(32),
         )  # fmt: skip
         self.background = Background(self.services)
         self.app = create_app(self.services)
@@ -356,6 +357,35 @@ class World:
             },
             salt=os.urandom(32), attachments={"sealed_grant": sealed},
         )  # fmt: skip
+
+    def stop(self, owner, type_="consent.withdrawn", seed=None, **changes):
+        """Return a signed stop of an owner that nobody has sent yet."""
+        state = self.ledger.state
+        fields = {
+            "consent.withdrawn": {"grant": owner.grant, "stops": [owner.grant_index]},
+            "consent.paused": {"grant": owner.grant, "stops": [owner.grant_index]},
+            "objection.raised": {"stops": state.stops_of_owner(owner.id)},
+            "dataset.erased": {
+                "stops": state.stops_of_dataset(owner.dataset),
+                "erases": state.erases_of_dataset(owner.dataset),
+            },
+            "dataset.replaced": {"stops": state.stops_of_dataset(owner.dataset), "erases": []},
+        }[type_]
+        about = {} if type_ == "objection.raised" else {"dataset": owner.dataset}
+        value = {"id": new_id(), "time": self.clock(), "owner": owner.id, **about, **fields}
+        entry = make_entry(type_, {**value, **changes}, [sign_ed25519(seed or owner.seed)])
+        return Submission(entry, os.urandom(32))
+
+    def fold_afresh(self):
+        """Follow the ledger from its beginning, as a restarted server does: erased is gone."""
+        erased = {i for r in self.ledger.records for i in r.leaf.erases}
+        fresh = SimFollower(self.ledger, self.trust.pins)
+        for record in self.ledger.records:
+            gone = record.index in erased
+            fresh.state.apply(Record(record.index, record.leaf) if gone else record)
+        self.follower = fresh
+        self.services = replace(self.services, view=LedgerView(fresh, self.clock))
+        self.background = Background(self.services)
 
     def withdraw(self, owner):
         fields = {"grant": owner.grant, "dataset": owner.dataset, "owner": owner.id}

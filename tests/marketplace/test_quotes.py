@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from compute import Release, bucket
 from marketplace.config import Fees
-from marketplace.quotes import bucket_top, expected_error, price, rate_of
+from marketplace.quotes import bucket_top, price, rate_of
 
 TRUSTED = Release(mode="trusted")
 PEOPLE = st.integers(1, 200_000)
@@ -48,12 +48,6 @@ def test_more_budget_never_costs_less(a, b):
 def test_a_known_price():
     cost = price({"genotypes": 200}, 90, TRUSTED, Fees(compute=500, platform_percent=10))
     assert (cost.owners_total, cost.platform_fee, cost.total) == (19_800, 1_980, 22_280)
-
-
-def test_the_expected_error_of_a_known_budget():
-    assert expected_error(TRUSTED) == {"kind": "exact"}
-    private = expected_error(Release(mode="private", rho="1/50"))
-    assert private == {"kind": "gaussian", "sd_per_unit_sensitivity": "5"}
 
 
 def fraction(n):

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from compute.ingest import contig_lengths
 from marketplace.client.demo_data import bgzf, files
 from marketplace.client.demo_data.files import Gene, Person
@@ -33,6 +35,16 @@ def people() -> tuple[Person, ...]:
 def gene(gene_id: str) -> Gene:
     """Return a gene's place. Raises KeyError for a gene the source does not annotate."""
     return files.genes()[gene_id]
+
+
+def common_variants(count: int) -> list[str]:
+    """Return the first variants with allele frequency 0.3 to 0.7 and full call rate, as names."""
+    matrix = np.stack([files.dosages()[person.participant] for person in people()])
+    called = (matrix >= 0).all(axis=0)
+    frequency = np.where(called, matrix, 0).mean(axis=0) / 2
+    rows = np.flatnonzero(called & (frequency >= 0.3) & (frequency <= 0.7))[:count]
+    chosen = [files.snps()[row] for row in rows]
+    return [f"{snp.chrom}-{snp.pos}-{snp.ref}-{snp.alt}" for snp in chosen]
 
 
 def vcf(participant: str) -> bytes:

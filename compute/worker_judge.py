@@ -1,0 +1,64 @@
+"""Who an order would use now, and whether its question may be answered for them at all.
+
+Decides from the fold, published facets, budgets and earlier orders, never from data; opens and
+records nothing. Spec: DESIGN sections 3.1 and 4.1.
+"""
+
+from fractions import Fraction
+
+from compute.match import parse_release
+from compute.planner import Plan, plan_order
+from compute.repeat import is_answered, is_too_near
+from compute.utility import UselessError, require_useful
+from compute.worker_order import VerifiedOrder, is_independent
+from compute.worker_outcomes import Code, JobRefusedError
+from compute.worker_state import Run
+
+LEAST_NOISE_MAF = Fraction(1, 2)  # what drowns at 1/2 drowns at every frequency
+
+
+def plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
+    """Return the plan, and whether its private question was answered before (then it is free).
+
+    Free, it takes nobody's budget, so a spent one leaves nobody out.
+    """
+    if order.mode != "private":
+        return plan_now(run, order, rho=order.asked.rho), False
+    everyone = plan_now(run, order, rho=Fraction(0))
+    if is_answered(run.shop, order.id, everyone.grant_ids):
+        return everyone, True
+    plan = plan_now(run, order, rho=order.asked.rho)
+    return plan, is_answered(run.shop, order.id, plan.grant_ids)
+
+
+def check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
+    """Refuse noise that drowns the answer, and an exact question too near one answered before."""
+    if order.mode == "private":
+        release = parse_release(order.asked.release)
+        try:
+            require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF)
+        except UselessError:
+            raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
+        return
+    state, others = run.shop.follower.state, run.shop.book.answered(but=order.id)
+    if is_too_near(state, order.query, plan.grant_ids, others, run.floors.people):
+        raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
+
+
+def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction) -> Plan:
+    """Plan with who can be used now; people whose budget is spent are left out as one reason."""
+    shop = run.shop
+    state, now = shop.follower.state, run.now()
+    out = {
+        grant.id: "not_ingested" for grant in state.live_grants() if not shop.vault.has_copy(grant)
+    }
+    out |= dict.fromkeys(run.heart.stopped, "stopped")
+
+    def independent(owner: str) -> bool:
+        return is_independent(state, shop.trust, owner, now)
+
+    first = plan_order(state, order.asked, now, out=out, attested=independent)
+    spent = shop.accountant.exhausted(first.charges(), rho)
+    if not spent:
+        return first
+    return plan_order(state, order.asked, now, out=out, attested=independent, exhausted=spent)

@@ -1,0 +1,155 @@
+"""Who is paid for an order: its scope's grants, noted when the worker's outcome comes.
+
+Noted then, because a fold made later no longer knows an erased grant, and an owner who erased
+since is still paid for what was used. Checked against the signed access entry, by name and count.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from ledger import State
+from marketplace.errors import MarketError, UnavailableError
+from marketplace.services import Services
+from marketplace.tables import Job, Order
+
+LOG = logging.getLogger(__name__)
+PAYING = ("released", "awaiting_review")
+
+
+class UnsettledError(MarketError):
+    """An outcome does not fit the ledger: nothing is paid until somebody has looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """One grant as the fold showed it: whose it is, and what it was good for.
+
+    index, stopped_at: ledger indexes; order: the one order it is for, or None for all.
+    """
+
+    owner: str
+    participant: str
+    modality: str
+    order: str | None
+    index: int
+    stopped_at: int | None
+
+
+def used_grant(state: State, grant_id: str) -> Used | None:
+    """Return what the fold shows of a grant, or None for an unknown or erased one."""
+    grant = state.grants.get(grant_id)
+    dataset = state.datasets.get(grant.dataset) if grant else None
+    if grant is None or dataset is None:
+        return None
+    return Used(
+        grant.owner, dataset.participant, dataset.modality, grant.order, grant.index,
+        grant.stopped_at,
+    )  # fmt: skip
+
+
+def note(services: Services, outcome: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what to keep about an outcome's scope: grant id -> Used, as far as it is known now.
+
+    Called before the transaction that stores the outcome, since it may follow the ledger.
+    """
+    scope = outcome.get("scope", ())
+    if outcome.get("state") not in PAYING or not scope:
+        return None
+    try:
+        state = services.view.snapshot().state
+        if any(grant not in state.grants for grant in scope):
+            state = services.view.refresh().state
+    except UnavailableError:
+        LOG.warning("an outcome's scope is looked up later: the ledger does not answer")
+        known = services.view.known()
+        if known is None:
+            return None
+        state = known.state
+    found = {grant: used_grant(state, grant) for grant in scope}
+    return {grant: asdict(used) for grant, used in found.items() if used is not None}
+
+
+def keep(job: Job, noted: Mapping[str, Any] | None) -> None:
+    """Keep what `note` found with the job, until the order is over."""
+    job.paid = None if noted is None else dict(noted)
+
+
+def forget(session: Session, order_id: str) -> None:
+    """Drop what was noted about an order's people: it is settled, or nobody will be paid."""
+    for job in session.exec(select(Job).where(col(Job.order_id) == order_id)).all():
+        job.paid = None
+        session.add(job)
+
+
+def people_of(
+    session: Session, state: State, order: Order, outcome: Mapping[str, Any]
+) -> Counter[str]:
+    """Return how many people each owner has in an order's scope, checked against the ledger.
+
+    A person is one participant of one owner, however many of its datasets are used.
+    Raises UnsettledError.
+    """
+    used = _used(_noted(session, order.id), state, outcome.get("scope", ()))
+    people = Counter(owner for owner, _ in {(one.owner, one.participant) for one in used.values()})
+    access = state.accesses.get(str(outcome["access"]))
+    if access is None or access.payload["order"] != order.id:
+        raise UnsettledError("the outcome's access entry is not on the ledger, or another order's")
+    _check_grants(state, order, access.payload, used)
+    _check_counts(access.payload, people.total(), len(used))
+    return people
+
+
+def _noted(session: Session, order_id: str) -> dict[str, Used]:
+    """Return what was noted for an order, the first note of a grant counting."""
+    query = select(Job).where(col(Job.order_id) == order_id).order_by(col(Job.created_at))
+    noted: dict[str, Used] = {}
+    for job in session.exec(query).all():
+        for grant, value in (job.paid or {}).items():
+            noted.setdefault(grant, Used(**value))
+    return noted
+
+
+def _used(noted: Mapping[str, Used], state: State, scope: Any) -> dict[str, Used]:
+    used: dict[str, Used] = {}
+    for grant in scope:
+        then, now = noted.get(grant), used_grant(state, grant)
+        one = then or now
+        if one is None:
+            raise UnsettledError("the outcome names a grant the ledger does not hold")
+        if now is not None and (now.owner, now.participant) != (one.owner, one.participant):
+            raise UnsettledError("a grant is another person's now than when the outcome came")
+        used[grant] = one
+    return used
+
+
+def _check_grants(
+    state: State, order: Order, access: Mapping[str, Any], used: Mapping[str, Used]
+) -> None:
+    """Refuse whoever the access cannot have judged permitted. Raises UnsettledError."""
+    size, modalities = access["judged_size"], order.payload["scope"]["modalities"]
+    for grant, one in used.items():
+        late = one.index >= size and not _rekeyed(state, grant, size)
+        ended = one.stopped_at is not None and one.stopped_at < size
+        if late or ended or one.modality not in modalities or one.order not in (None, order.id):
+            raise UnsettledError(
+                "the outcome pays a grant that was not in force for this order when it was judged"
+            )
+
+
+def _rekeyed(state: State, grant_id: str, size: int) -> bool:
+    """Tell whether a grant stood before `size` too, under the key it was moved from since."""
+    return any(at < size and one.id == grant_id for at, one in list(state.grant_at.items()))
+
+
+def _check_counts(access: Mapping[str, Any], people: int, grants: int) -> None:
+    said = (access["cohort_size"], access["opened"])
+    if not people or said != (people, grants):
+        raise UnsettledError(
+            f"the outcome pays {people} people ({grants} grants), access.recorded says "
+            f"{said[0]} ({said[1]} grants)"
+        )
