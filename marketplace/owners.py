@@ -6,7 +6,7 @@ since is still paid for what was used. Checked against the signed access entry, 
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,13 +95,18 @@ def people_of(
     Raises UnsettledError.
     """
     used = _used(_noted(session, order.id), state, outcome.get("scope", ()))
-    people = Counter(owner for owner, _ in {(one.owner, one.participant) for one in used.values()})
+    people = people_in(used.values())
     access = state.accesses.get(str(outcome["access"]))
     if access is None or access.payload["order"] != order.id:
         raise UnsettledError("the outcome's access entry is not on the ledger, or another order's")
     _check_grants(state, order, access.payload, used)
     _check_counts(access.payload, people.total(), len(used))
     return people
+
+
+def people_in(used: Iterable[Used]) -> Counter[str]:
+    """Return how many people each owner has among grants: one participant is one person."""
+    return Counter(owner for owner, _participant in {(one.owner, one.participant) for one in used})
 
 
 def _noted(session: Session, order_id: str) -> dict[str, Used]:

@@ -66,7 +66,9 @@ class Source:
 
 def audit(source, full=True, trust=TRUST, **more):
     envelopes = source if full else None
-    return audit_ledger(source, trust, envelopes=envelopes, now=source.scene.now // 1000 * 1000 + 5000, **more)
+    return audit_ledger(
+        source, trust, envelopes=envelopes, now=source.scene.now // 1000 * 1000 + 5000, **more
+    )
 
 
 @pytest.mark.parametrize("full", [True, False])

@@ -323,13 +323,21 @@ class World:
         self.grant(owner, population, price)
         return owner
 
-    def register_dataset(self, owner, data=None):
+    def dataset_of_the_same_person(self, owner):
+        """Give an owner a second dataset, of the participant the first is of, with a consent."""
+        person = self.ledger.state.datasets[owner.dataset].participant
+        owner.dataset = new_id()
+        self.register_dataset(owner, participant=person)
+        self.grant(owner)
+
+    def register_dataset(self, owner, data=None, participant=None):
         data = owner.file if data is None else data
         self.submit(
             owner.seed,
             "dataset.registered",
             {
-                "dataset": owner.dataset, "owner": owner.id, "participant": new_id(),
+                "dataset": owner.dataset, "owner": owner.id,
+                "participant": participant or new_id(),
                 "modality": "genotypes", "signing_key": b64(public_key(owner.dataset_seed)),
                 "ciphertext": {"sha256": digest(data), "size": len(data), "header_size": 124},
                 "format": {"build": "GRCh37"}, "region": "local", "controller": None,

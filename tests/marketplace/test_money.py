@@ -166,11 +166,12 @@ def test_the_book_refuses_to_take_more_from_an_order_than_it_holds(placed):
 def test_one_person_with_two_datasets_gets_one_share(market):
     world = market
     owner = world.owner(upload=False)
-    world.services.view.refresh()
-    state = world.services.view.snapshot().state
-    assert settlement.people_of(state, [owner.grant, owner.grant]) == Counter({owner.id: 1})
-    with pytest.raises(settlement.UnsettledError):
-        settlement.people_of(state, ["0" * 32])
+    world.dataset_of_the_same_person(owner)
+    state = world.ledger.state
+    used = [owners_of.used_grant(state, one) for one in state.grants]
+    assert len(used) == 2
+    assert owners_of.people_in(used) == Counter({owner.id: 1})
+    assert owners_of.used_grant(state, "0" * 32) is None
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

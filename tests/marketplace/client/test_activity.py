@@ -17,11 +17,15 @@ class SimView:
     """What a client folded of the simulated ledger."""
 
     def __init__(self, world):
-        self.follower = world.follower
+        self.world, self.follower = world, self
 
     def sync(self):
-        self.follower.sync()
-        return self.follower.state
+        self.world.follower.sync()
+        return self.world.follower.state
+
+    def records(self, start, end):
+        """What the follower would fetch again, verified."""
+        return iter(self.world.ledger.records[start:end])
 
 
 class SimTrees:
@@ -84,7 +88,7 @@ class Story:
         fields = {
             "access": access, "order": order, "purpose": purpose,
             "query_digest": placed.get("query_digest"), "code_digest": placed.get("code_digest"),
-            "judged_size": 1, "judged_root": "0" * 64, "cohort_size": len(tags),
+            "judged_size": self.world.ledger.state.size, "judged_root": "0" * 64, "cohort_size": len(tags),
             "opened": len(tags), "cohort_root": tree_root_of(tags).hex(), "excluded": {},
             "release": placed.get("release"), "region": "local", "attempt": 1,
         }  # fmt: skip
