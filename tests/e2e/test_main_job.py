@@ -74,7 +74,7 @@ def check(document: dict, said: str, directory: Path) -> None:
     """Every field the demo promises, with the numbers it must have."""
     assert set(document) == {
         "owners", "datasets", "consented", "orders", "ledger", "withdrawn_excluded",
-        "tamper_refused", "forgery_refused", "seconds",
+        "tamper_refused", "forgery_refused", "useless_refused", "seconds",
     }  # fmt: skip
     assert document["owners"] == PEOPLE
     assert document["datasets"] == document["consented"] == 3 * PEOPLE

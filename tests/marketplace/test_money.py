@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from marketplace import book, book_store, settlement
+from marketplace import owners as owners_of
 from marketplace.orders import OrderState
 from marketplace.tables import Order, Payment, Share
 from tests.marketplace.market_world import World
