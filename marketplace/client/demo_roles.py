@@ -284,7 +284,8 @@ class Team:
         say(f"     dry run: {rehearsal['people']} people; price {price}")
         order = self.researcher.order(ask.request, quote)
         pay_test_money(self.researcher.checkout(order))
-        self._review(order, say)
+        if ask.request.release["mode"] == "trusted":
+            self._review(order, say)
         status = self.researcher.wait(order, timeout=WAIT_SECONDS)
         done = Done(ask.title, order, ask.request, status, None)
         if status["state"] == "settled":
