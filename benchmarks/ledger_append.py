@@ -18,7 +18,7 @@ from nacl.bindings import crypto_sign_open
 
 from benchmarks.harness import Figure, rate
 from benchmarks.workload import Signers, notes, submissions
-from ledger import Submission, entry_bytes, make_leaf, pae
+from ledger import Submission, collector, entry_bytes, make_leaf, pae
 from ledger.leaf import format_leaf
 from ledger.log import Log
 from ledger.merkle import Frontier, leaf_hash, tree_root
@@ -29,7 +29,7 @@ from ledger.store_sql import SqlStore
 
 REQUEST = 498  # whole people: a grant must come after its dataset
 BATCH = 4096
-WRITERS = 3
+WRITERS = 16  # as many as the clients of the HTTP figure
 FULL, QUICK = 200_000, 10_000
 Row = tuple[int, bytes, bytes]
 
@@ -132,6 +132,7 @@ def through_log(entries: Sequence[Submission], url: str) -> float:
     signer = Ed25519Signer("bench/log", b"k" * 32)
     log = Log(store, Publisher(store, signer), lambda: State(Signers().pins()))
     log.start()
+    collector.settle()  # as the server does once it is loaded
     log.submit(entries[:1])  # the compute key of the rest
     requests = iter([entries[at : at + REQUEST] for at in range(1, len(entries), REQUEST)])
     turn = threading.Lock()

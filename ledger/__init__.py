@@ -15,9 +15,11 @@ from ledger.access_tree import (
     verify_access,
 )
 from ledger.audit import (
+    audit_ledger,
+)
+from ledger.audit_report import (
     AuditReport,
     Problem,
-    audit_ledger,
 )
 from ledger.checkpoint import (
     Checkpoint,

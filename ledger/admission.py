@@ -1,7 +1,7 @@
 """What happens to a submission before it is sequenced: checked alone, then against the state.
 
-`prepare` runs on the caller's thread (signatures cost most and release the interpreter lock);
-`Sequencer.admit` runs on the one thread that owns the state. No I/O beyond the store's reads.
+`prepare_all` runs on the caller's thread and hands the signatures, which cost most, to
+`verifiers`; the rest runs on the one thread that owns the state. No I/O.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from ledger.errors import LedgerError, RefusedError
 from ledger.leaf import Leaf, format_leaf
 from ledger.state import State
 from ledger.store import Row
+from ledger.verifiers import Claim, Verifiers
 
 ID_CONTEXT = b"omic/id/v1"
 ACCESS_TREE = "access_tree"
@@ -53,28 +54,39 @@ class EntryError(Exception):
         self.error = error
 
 
-def prepare_all(
-    submissions: Sequence[Submission], passkeys: PasskeyPolicy | None
-) -> list[Prepared]:
+def prepare_all(submissions: Sequence[Submission], verifiers: Verifiers) -> list[Prepared]:
     """Prepare each submission. Raises EntryError naming the first bad one."""
-    prepared = []
+    prepared: list[Prepared] = []
+    refused: EntryError | None = None
     for number, submission in enumerate(submissions):
         try:
-            prepared.append(prepare(submission, passkeys))
+            prepared.append(_prepare_form(submission))
         except LedgerError as error:
-            raise EntryError(number, error) from None
+            refused = EntryError(number, error)
+            break
+    bad = verifiers.start([Claim(one.entry_bytes) for one in prepared]).bad()
+    if bad:
+        refused = EntryError(min(bad), bad[min(bad)])
+    if refused is not None:
+        raise refused
     return prepared
 
 
 def prepare(submission: Submission, passkeys: PasskeyPolicy | None) -> Prepared:
     """Check all that needs no state. Raises FormatError, RefusedError or VerificationError."""
+    prepared = _prepare_form(submission)
+    verify_signatures(submission.entry, passkeys)
+    return prepared
+
+
+def _prepare_form(submission: Submission) -> Prepared:
+    """Check everything about a submission but its signatures, which are still to be checked."""
     entry = submission.entry
     rule = validate_payload(entry)
     check_attachments(entry, submission.attachments)
     data = entry_bytes(entry)
     leaf = make_leaf(entry, submission.salt, LONGEST_TIME, data)
     head, _, tail = format_leaf(leaf).rpartition(TIME_FIELD)
-    verify_signatures(entry, passkeys)
     payload = entry.payload
     root = bytes.fromhex(payload["cohort_root"]) if ACCESS_TREE in rule.attachments else None
     names = identities(leaf, data, payload["id"])

@@ -7,9 +7,11 @@ not grow with the log apart from the fold. Knows no clock: `now` is an argument.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from contextlib import closing
+from typing import Protocol
 
+from ledger import collector
+from ledger.audit_report import MAX_PROBLEMS, PASS, UNDECIDED, AuditReport
 from ledger.entry_types import PERSONAL, RULES
 from ledger.envelope import parse_entry_bytes
 from ledger.errors import LedgerError
@@ -17,13 +19,12 @@ from ledger.fold_model import Record, Tables
 from ledger.leaf import Leaf, parse_leaf
 from ledger.merkle import Frontier, leaf_hash
 from ledger.policy import VerifiedCheckpoint, verify_checkpoint
-from ledger.records import verify_records
+from ledger.records import RecordCheck
 from ledger.state import State
 from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
+from ledger.verifiers import Verifiers
 
 CHUNK = 1024
-MAX_PROBLEMS = 100
-PASS, UNDECIDED, FAIL = "pass", "undecided", "fail"
 
 Progress = Callable[[int, int], None]
 """Called with (entries read, entries in all)."""
@@ -53,93 +54,6 @@ class EnvelopeSource(Protocol):
     def envelopes(self, indexes: Sequence[int] | range) -> Sequence[EnvelopeLike]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong; index: the leaf, or None for the log as a whole."""
-
-    index: int | None
-    reason: str
-
-
-@dataclass(slots=True)
-class AuditReport:
-    """What an audit found. verdict: pass, undecided (newer entries than this program) or fail."""
-
-    kind: str
-    verdict: str = PASS
-    origin: str = ""
-    size: int = 0
-    root: bytes = b""
-    quorum_time: int = 0
-    age_ms: int | None = None
-    fresh: bool = False
-    entries: Counter[str] = field(default_factory=Counter)
-    personal: int = 0
-    opened: int = 0
-    erased: int = 0
-    unreadable: int = 0
-    stops: int = 0
-    uses: int = 0
-    money: dict[str, Counter[str]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    problem_count: int = 0
-    undecided: str | None = None
-    dangling: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Tell whether nothing is wrong and nothing stayed undecided."""
-        return self.verdict == PASS
-
-    @property
-    def first_bad(self) -> int | None:
-        """Return the lowest leaf index something is wrong with, or None."""
-        return min((item.index for item in self.problems if item.index is not None), default=None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON value (integers, strings, objects)."""
-        plain = ("kind", "verdict", "origin", "size", "quorum_time", "age_ms", "fresh")
-        counts = ("personal", "opened", "erased", "unreadable", "stops", "uses", "dangling")
-        value: dict[str, Any] = {name: getattr(self, name) for name in plain + counts}
-        value["root"] = self.root.hex()
-        value["entries"] = dict(sorted(self.entries.items()))
-        value["money"] = {c: dict(sorted(sums.items())) for c, sums in sorted(self.money.items())}
-        value["problems"] = [{"index": p.index, "reason": p.reason} for p in self.problems]
-        value["problem_count"] = self.problem_count
-        value["first_bad"] = self.first_bad
-        value["undecided"] = self.undecided
-        value["words"] = self.words()
-        return value
-
-    def words(self) -> str:
-        """Say the verdict in plain words."""
-        if self.verdict == FAIL:
-            first = self.problems[0]
-            where = "the log as a whole" if first.index is None else f"entry {first.index}"
-            return f"Do not trust this ledger: {self.problem_count} problems, first {where}: " + (
-                first.reason
-            )
-        if self.verdict == UNDECIDED:
-            return f"Nothing wrong was found, but not all could be judged: {self.undecided}."
-        seen = f"{self.size} entries form the tree that the witnesses signed"
-        if self.kind == "public":
-            return (
-                f"This ledger is sound as far as anyone can see: {seen}, and every public entry "
-                f"is signed by who may sign it. {self.personal} personal entries stayed closed."
-            )
-        return (
-            f"This ledger is sound: {seen}, and every one of them is signed by who may sign it "
-            f"and allowed where it stands. {self.erased} personal entries are erased."
-        )
-
-    def note(self, index: int | None, reason: str) -> None:
-        """Add a problem; only the first hundred are kept, all are counted."""
-        self.verdict = FAIL
-        self.problem_count += 1
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(index, reason))
-
-
 def audit_ledger(
     source: LeafSource,
     trust: TrustPolicy,
@@ -157,13 +71,14 @@ def audit_ledger(
     verified = _checkpoint(source, trust, report, now)
     if verified is None:
         return report
-    walk = _Walk(trust, report, envelopes)
-    for start in range(0, report.size, CHUNK):
-        end = min(start + CHUNK, report.size)
-        walk.chunk(start, end, source.entries(start, end))
-        if progress is not None:
-            progress(end, report.size)
-    walk.finish(verified)
+    with collector.paused(), closing(Verifiers(trust.passkeys)) as verifiers:
+        walk = _Walk(trust, report, envelopes, verifiers)
+        for start in range(0, report.size, CHUNK):
+            end = min(start + CHUNK, report.size)
+            walk.chunk(start, end, source.entries(start, end))
+            if progress is not None:
+                progress(end, report.size)
+        walk.finish(verified)
     return report
 
 
@@ -188,9 +103,15 @@ class _Walk:
     """One pass over the log: tree, signatures, fold and totals together."""
 
     def __init__(
-        self, trust: TrustPolicy, report: AuditReport, envelopes: EnvelopeSource | None
+        self,
+        trust: TrustPolicy,
+        report: AuditReport,
+        envelopes: EnvelopeSource | None,
+        verifiers: Verifiers,
     ) -> None:
-        self._trust = trust
+        self._verifiers = verifiers
+        self._waiting: tuple[list[Record], RecordCheck] | None = None
+        self._found: list[tuple[int, str]] = []
         self._report = report
         self._envelopes = envelopes
         self._state = State(trust, personal=envelopes is not None)
@@ -199,20 +120,35 @@ class _Walk:
         self._newest = report.quorum_time * 1000 + CLOCK_TOLERANCE_MS
 
     def chunk(self, start: int, end: int, leaves: list[bytes]) -> None:
-        """Read the leaves of one chunk."""
+        """Read the leaves of one chunk and, while they are verified, fold the one before."""
         if len(leaves) != end - start:
-            self._report.note(start, f"the log holds back leaves {start} to {end - 1}")
+            self._note(start, f"the log holds back leaves {start} to {end - 1}")
             self._broken = True
         self._frontier = self._frontier.extend(map(leaf_hash, leaves))
-        if self._broken:
-            return
-        records = self._records(list(self._parsed(start, leaves)))
-        bad = verify_records(records, self._trust.passkeys)
+        following = None
+        if not self._broken:
+            records = self._records(list(self._parsed(start, leaves)))
+            following = (records, RecordCheck(records, self._verifiers))
+        self._fold_waiting()
+        self._waiting = following
+
+    def _note(self, index: int, reason: str) -> None:
+        """Keep a problem of a chunk until the one before it is folded: problems stay in order."""
+        self._found.append((index, reason))
+
+    def _fold_waiting(self) -> None:
+        records, check = self._waiting or ([], None)
+        self._waiting = None
+        bad = {} if check is None else check.bad()
         for record in records:
             self._fold(record, bad.get(record.index))
+        for index, reason in self._found:
+            self._report.note(index, reason)
+        self._found = []
 
     def finish(self, verified: VerifiedCheckpoint) -> None:
         """Compare the tree with the checkpoint and close the report."""
+        self._fold_waiting()
         report, state = self._report, self._state
         if self._frontier.root() != verified.checkpoint.root:
             report.note(None, "the leaves do not hash to the root that the witnesses signed")
@@ -232,7 +168,7 @@ class _Walk:
                 yield index, parse_leaf(data)
             except LedgerError as error:
                 # What follows cannot be folded in its place; the tree is still checked.
-                self._report.note(index, f"the leaf cannot be read: {error}")
+                self._note(index, f"the leaf cannot be read: {error}")
                 self._broken = True
                 return
 
@@ -250,14 +186,14 @@ class _Walk:
         try:
             return Record(index, leaf, parse_entry_bytes(envelope.entry), envelope.salt)
         except LedgerError as error:
-            self._report.note(index, f"the envelope cannot be read: {error}")
+            self._note(index, f"the envelope cannot be read: {error}")
             return Record(index, leaf)
 
-    def _fold(self, record: Record, bad: str | None) -> None:
+    def _fold(self, record: Record, bad: LedgerError | None) -> None:
         state, report = self._state, self._report
         seen = len(state.violations)
         if bad is not None:
-            state.refuse(record, bad)
+            state.refuse(record, str(bad))
         else:
             state.apply(record)
         for index, reason in state.violations[seen:]:

@@ -18,7 +18,8 @@ from ledger.errors import StoreError
 
 SCHEMA_VERSION = "0001"
 BUSY_MS = 10_000
-PAGE_CACHE_KIB = 1024
+PAGE_CACHE_KIB = 8192  # keys are random: too small a cache reads a page for each entry
+CHECKPOINT_PAGES = 4000  # what is written twice is copied back once
 POOL_SIZE = 6
 # "omic.log" as a number: the advisory lock every writer of one PostgreSQL database asks for.
 WRITER_LOCK = int.from_bytes(b"omic.log", "big")
@@ -28,6 +29,7 @@ _SQLITE_SETTINGS = (
     "PRAGMA secure_delete=ON",
     f"PRAGMA busy_timeout={BUSY_MS}",
     f"PRAGMA cache_size=-{PAGE_CACHE_KIB}",
+    f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
 )
 
 

@@ -8,22 +8,29 @@ one that changed its past. Never writes to the log.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger import collector
 from ledger.client import LedgerClient
 from ledger.envelope import parse_entry_bytes
 from ledger.errors import (
-    ConsistencyError,
-    FormatError,
     LedgerError,
     NotFoundError,
     StaleError,
     VerificationError,
 )
 from ledger.fold_model import Record
+from ledger.freshness import (
+    FollowedCheckpoint,
+    fetch_checkpoint,
+    now_ms,
+    require_growth,
+    require_past,
+)
 from ledger.leaf import Leaf, parse_leaf
 from ledger.memory import Remembered, load_checkpoint, save_checkpoint
 from ledger.merkle import (
@@ -33,117 +40,32 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from ledger.policy import verify_checkpoint
-from ledger.state import State, verify_record
+from ledger.records import RecordCheck, verify_record
+from ledger.state import State
 from ledger.tiles import TILE_WIDTH
-from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
+from ledger.trust import TrustPolicy
+from ledger.verifiers import Verifiers
 
-STEP = 32 * TILE_WIDTH
+STEP = 8 * TILE_WIDTH
+STEPS_AHEAD = 2
 POLL_SECONDS = 0.05
-VERIFY_THREADS = 2
-VERIFY_SLICE = 128
 Progress = Callable[[int, int], None]
 
 
+def require_verified(check: RecordCheck) -> None:
+    """Raise what is wrong with the first bad record of a check, if any is bad."""
+    if bad := check.bad():
+        raise bad[min(bad)]
+
+
 @dataclass(frozen=True, slots=True)
-class FollowedCheckpoint:
-    """A checkpoint that was verified; quorum_time: Unix ms of the k-th newest cosignature."""
+class _Step:
+    """Leaves that are in the signed tree, and their records, whose signatures are being checked."""
 
-    size: int
-    root: bytes
-    quorum_time: int
-    note: str
-
-
-def now_ms() -> int:
-    """Return the machine's clock in Unix ms."""
-    return time.time_ns() // 1_000_000
-
-
-def fetch_checkpoint(client: LedgerClient, trust: TrustPolicy, now: int) -> FollowedCheckpoint:
-    """Fetch the newest checkpoint and check its signatures and age; now: Unix ms.
-
-    Raises FormatError, VerificationError, PolicyError or StaleError.
-    """
-    note = client.checkpoint()
-    verified = verify_checkpoint(trust.policy, note.encode())
-    quorum_time = verified.quorum_time * 1000
-    require_fresh(quorum_time, now, trust.max_checkpoint_age_ms)
-    checkpoint = verified.checkpoint
-    return FollowedCheckpoint(checkpoint.size, checkpoint.root, quorum_time, note)
-
-
-def require_fresh(quorum_time: int, now: int, max_age_ms: int) -> None:
-    """Refuse a quorum time too old, or further ahead of the clock than clocks may differ.
-
-    Raises StaleError.
-    """
-    if now - quorum_time > max_age_ms:
-        raise StaleError(
-            f"the log has been silent for {(now - quorum_time) // 1000} s, {max_age_ms // 1000} s "
-            "are allowed: nothing may be decided on it; see that log and witnesses run"
-        )
-    if quorum_time - now > CLOCK_TOLERANCE_MS:
-        raise StaleError(
-            f"the witnesses' clocks are {(quorum_time - now) // 1000} s ahead of this machine's; "
-            "correct the clock"
-        )
-
-
-def require_past(records: Sequence[Record], quorum_time: int) -> None:
-    """Check that no leaf claims to be younger than the cosignatures over it (Unix ms).
-
-    Expiry and waiting times are judged on leaf times, which are the log's own word: witnesses
-    bound them. Raises VerificationError naming the leaf.
-    """
-    for record in records:
-        if record.leaf.time > quorum_time + CLOCK_TOLERANCE_MS:
-            raise VerificationError(
-                f"leaf {record.index} says it is younger than the witnesses' signatures over it; "
-                "the log's clock is wrong or it lies: nothing is decided on it"
-            )
-
-
-def require_growth(client: LedgerClient, old: Remembered, new: FollowedCheckpoint) -> None:
-    """Check that the log only grew since a checkpoint that was verified before.
-
-    Raises ConsistencyError: the log changed its past.
-    """
-    if new.size < old.size:
-        raise ConsistencyError(
-            f"your ledger changed its past: it showed {old.size} entries before and {new.size} now"
-        )
-    if new.size == old.size:
-        if new.root != old.root:
-            raise ConsistencyError(
-                f"your ledger changed its past: two different trees of {new.size} entries"
-            )
-        return
-    if old.size == 0:
-        return
-    try:
-        proof = client.consistency(old.size, new.size)
-        verify_consistency(old.size, new.size, proof, old.root, new.root)
-    except (ConsistencyError, NotFoundError, FormatError) as error:
-        raise ConsistencyError(
-            f"your ledger changed its past: the tree of {old.size} entries seen before is not "
-            f"part of the one of {new.size} entries ({error})"
-        ) from None
-
-
-def check_in(
-    client: LedgerClient, trust: TrustPolicy, path: Path, clock: Callable[[], int] = now_ms
-) -> FollowedCheckpoint:
-    """Check that the log still continues what this machine saw, and remember what it shows now.
-
-    For clients that do not fold the log. Raises ConsistencyError, StaleError, ...
-    """
-    old = load_checkpoint(path, trust.origin)
-    new = fetch_checkpoint(client, trust, clock())
-    if old is not None:
-        require_growth(client, old, new)
-    save_checkpoint(path, trust.origin, Remembered(new.size, new.root, new.note))
-    return new
+    frontier: Frontier
+    hashes: list[bytes]
+    records: list[Record]
+    check: RecordCheck
 
 
 class Follower:
@@ -218,7 +140,10 @@ class Follower:
             with self._lock:
                 leaves = self._client.entries(first, min(first + TILE_WIDTH, self._frontier.size))
                 self._require_same_tile(tile, leaves)
-            yield from self._read(first, leaves)[max(0, start - first) : end - first]
+            records = self._read(first, leaves)
+            for record in records:
+                verify_record(record, self._trust.passkeys)
+            yield from records[max(0, start - first) : end - first]
 
     def _require_same_tile(self, tile: int, leaves: Sequence[bytes]) -> None:
         hashes = [leaf_hash(leaf) for leaf in leaves]
@@ -237,19 +162,35 @@ class Follower:
         self._seen = seen
 
     def _catch_up(self, new: FollowedCheckpoint) -> None:
-        while (start := self._frontier.size) < new.size:
-            end = min(new.size, (start // STEP + 1) * STEP)
-            leaves = self._client.entries(start, end)
-            hashes = [leaf_hash(leaf) for leaf in leaves]
-            frontier = self._frontier.extend(hashes)
-            self._require_in_tree(frontier, new, start, hashes)
-            records = self._read(start, leaves)
-            require_past(records, new.quorum_time)
-            self._fold(records)
-            self._frontier = frontier
-            self._keep(hashes)
-            if self._progress is not None:
-                self._progress(end, new.size)
+        """Fetch some steps ahead of the one that is folded, so that the verifiers have work."""
+        begun: deque[_Step] = deque()
+        frontier = self._frontier
+        with collector.paused(), closing(Verifiers(self._trust.passkeys)) as verifiers:
+            while begun or frontier.size < new.size:
+                if frontier.size < new.size and len(begun) <= STEPS_AHEAD:
+                    begun.append(self._begin(frontier, new, verifiers))
+                    frontier = begun[-1].frontier
+                    continue
+                self._finish(begun.popleft())
+                if self._progress is not None:
+                    self._progress(self._frontier.size, new.size)
+
+    def _begin(self, frontier: Frontier, new: FollowedCheckpoint, verifiers: Verifiers) -> "_Step":
+        start = frontier.size
+        end = min(new.size, (start // STEP + 1) * STEP)
+        leaves = self._client.entries(start, end)
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        grown = frontier.extend(hashes)
+        self._require_in_tree(grown, new, start, hashes)
+        records = self._read(start, leaves)
+        require_past(records, new.quorum_time)
+        return _Step(grown, hashes, records, RecordCheck(records, verifiers))
+
+    def _finish(self, step: "_Step") -> None:
+        require_verified(step.check)
+        self._fold(step.records)
+        self._frontier = step.frontier
+        self._keep(step.hashes)
 
     def _require_in_tree(
         self, grown: Frontier, new: FollowedCheckpoint, start: int, hashes: Sequence[bytes]
@@ -280,18 +221,7 @@ class Follower:
 
     def _read(self, start: int, leaves: Sequence[bytes]) -> list[Record]:
         parsed = [parse_leaf(data) for data in leaves]
-        records = list(self._with_envelopes(start, parsed))
-        slices = [records[at : at + VERIFY_SLICE] for at in range(0, len(records), VERIFY_SLICE)]
-        if len(slices) == 1:
-            self._verify(records)
-        else:
-            with ThreadPoolExecutor(VERIFY_THREADS) as pool:
-                list(pool.map(self._verify, slices))
-        return records
-
-    def _verify(self, records: Sequence[Record]) -> None:
-        for record in records:
-            verify_record(record, self._trust.passkeys)
+        return list(self._with_envelopes(start, parsed))
 
     def _with_envelopes(self, start: int, leaves: Sequence[Leaf]) -> Iterator[Record]:
         personal = [i for i, leaf in enumerate(leaves, start) if leaf.entry is None]

@@ -7,13 +7,12 @@ counts for followers only once published. Never rewrites, reorders or drops a le
 """
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ledger import collector
 from ledger.admission import (
     Draft,
     EntryError,
@@ -33,27 +32,17 @@ from ledger.merkle import Frontier, leaf_hash
 from ledger.note import parse_note
 from ledger.publish import Publisher
 from ledger.replay import replay
+from ledger.requests import Request, Requests, Sequenced, fail
 from ledger.state import State
 from ledger.store import Batch, Head, Store
+from ledger.verifiers import Verifiers
 
 MAX_REQUEST_ENTRIES = 1000
-MAX_BATCH_ENTRIES = 4096
-MAX_WAITING = 1000
 CADENCE_SECONDS = 0.05
 RECOSIGN_SECONDS = 2.0
 RETRY_SECONDS = 0.25
-ANSWER_SECONDS = 30.0
 WITNESS_WAIT_SECONDS = 20.0
 logger = logging.getLogger("ledger.log")
-
-
-@dataclass(frozen=True, slots=True)
-class Sequenced:
-    """Where an entry stands, durably. time: Unix ms."""
-
-    index: int
-    leaf: bytes
-    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +52,6 @@ class Published:
     size: int
     root: bytes
     note: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    entries: Sequence[Prepared]
-    answer: "Future[list[Sequenced]]"
 
 
 class Log:
@@ -85,9 +68,9 @@ class Log:
         self._store = store
         self._publisher = publisher
         self._new_state = new_state
-        self._passkeys = passkeys
+        self._verifiers = Verifiers(passkeys)
         self._clock = clock
-        self._requests: queue.Queue[_Request | None] = queue.Queue(MAX_WAITING)
+        self._requests = Requests()
         self._changed = threading.Condition()
         self._stopping = False
         self._broken = True
@@ -113,7 +96,8 @@ class Log:
 
         Raises StoreError (damaged, or too few witnesses) or ConsistencyError (behind, forked).
         """
-        self._load()
+        with collector.paused():
+            self._load()
         self._publisher.check_against_witnesses(self._head, wait_seconds)
         # A crash may have come between an erasure and its scrubbing.
         self._store.scrub()
@@ -130,10 +114,11 @@ class Log:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._requests.put(None)
+        self._requests.close()
         for thread in self._threads:
             thread.join()
         self._publisher.close()
+        self._verifiers.close()
 
     def submit(self, submissions: Sequence[Submission]) -> list[Sequenced]:
         """Append all or none, durably; a repeated identical submission keeps its first place.
@@ -142,16 +127,10 @@ class Log:
         """
         if not 1 <= len(submissions) <= MAX_REQUEST_ENTRIES:
             raise RefusedError(f"a request holds 1..{MAX_REQUEST_ENTRIES} entries")
-        prepared = prepare_all(submissions, self._passkeys)
-        request = _Request(prepared, Future())
+        prepared = prepare_all(submissions, self._verifiers)
         if self._stopping:
             raise StoreError("the log is stopping; send the entries again in a moment")
-        try:
-            self._requests.put(request, timeout=ANSWER_SECONDS)
-            return request.answer.result(ANSWER_SECONDS)
-        except (queue.Full, TimeoutError):
-            # Not known whether it is in: a repeat finds it by its commitment.
-            raise StoreError("the log is too busy to answer; send the same entries again") from None
+        return self._requests.ask(prepared)
 
     def wait_published(self, size: int, seconds: float) -> Published:
         """Wait until a published checkpoint covers `size` leaves. Raises StaleError."""
@@ -181,14 +160,14 @@ class Log:
         self._head, self._state, self._broken = head, state, False
 
     def _sequence_loop(self) -> None:
-        while (requests := self._gather()) is not None:
+        while (requests := self._requests.gather()) is not None:
             try:
                 self._sequence(requests)
             except Exception as error:
                 # Whatever it is, nobody may wait for ever.
                 logger.exception("a batch failed")
                 self._broken = not self._matches_store()
-                _fail(requests, error)
+                fail(requests, error)
 
     def _matches_store(self) -> bool:
         """Tell whether head and state are still the store's; if not, they are loaded again."""
@@ -197,26 +176,7 @@ class Log:
         except StoreError:
             return False
 
-    def _gather(self) -> list[_Request] | None:
-        """Wait for a request, then take all that have gathered meanwhile."""
-        requests: list[_Request] = []
-        count = 0
-        while count < MAX_BATCH_ENTRIES:
-            try:
-                request = self._requests.get(block=not requests)
-            except queue.Empty:
-                break
-            if request is None:
-                # The last of all: put back, to be found after these are served.
-                if not requests:
-                    return None
-                self._requests.put(None)
-                break
-            requests.append(request)
-            count += len(request.entries)
-        return requests
-
-    def _sequence(self, requests: list[_Request]) -> None:
+    def _sequence(self, requests: list[Request]) -> None:
         if self._broken:
             self._load()
         mark = self._state.savepoint()
@@ -234,8 +194,8 @@ class Log:
             self._changed.notify_all()
 
     def _admit_all(
-        self, requests: Sequence[_Request]
-    ) -> tuple[Draft, list[tuple[_Request, list[int]]]]:
+        self, requests: Sequence[Request]
+    ) -> tuple[Draft, list[tuple[Request, list[int]]]]:
         """Admit requests one after another; each is taken whole or refused whole."""
         known = self._store.find(list(all_identities([one.entries for one in requests])))
         draft = Draft(self._head.size, max(self._clock(), self._head.time))
@@ -253,7 +213,7 @@ class Log:
                 self._state.release(mark)
         return draft, answers
 
-    def _admit(self, request: _Request, draft: Draft, known: dict[bytes, int]) -> list[int]:
+    def _admit(self, request: Request, draft: Draft, known: dict[bytes, int]) -> list[int]:
         places = []
         for number, prepared in enumerate(request.entries):
             try:
@@ -329,12 +289,3 @@ class Log:
         with self._changed:
             self._changed.wait_for(news, RECOSIGN_SECONDS)
             return not self._stopping
-
-
-def _fail(requests: Sequence[_Request], error: Exception) -> None:
-    told = (
-        error if isinstance(error, LedgerError) else StoreError("the log failed; see its own log")
-    )
-    for request in requests:
-        if not request.answer.done():
-            request.answer.set_exception(told)

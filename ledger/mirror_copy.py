@@ -18,7 +18,7 @@ from ledger.client import Envelope, LedgerClient, UnavailableError
 from ledger.entry_types import FINAL, RULES, Rule
 from ledger.envelope import Entry, commitment, entry_bytes, parse_entry_bytes
 from ledger.errors import FormatError, LedgerError, VerificationError
-from ledger.follower import FollowedCheckpoint, fetch_checkpoint, now_ms, require_growth
+from ledger.freshness import FollowedCheckpoint, fetch_checkpoint, now_ms, require_growth
 from ledger.growth import grow_tiles, load_edge
 from ledger.leaf import Leaf, parse_leaf
 from ledger.log import Published

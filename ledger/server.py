@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ledger import collector
 from ledger.config import (
     CONFIG_NAME,
     DEFAULT_TRUST_FILE,
@@ -148,6 +149,7 @@ def run(directory: Path) -> None:
     service = Service(config)
     try:
         service.log.start()
+        collector.settle()
         server = create_server(
             service.app(),
             host=config.host,

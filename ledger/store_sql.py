@@ -17,6 +17,7 @@ from ledger.merkle import Frontier
 from ledger.store import Batch, Head
 
 CHUNK = 500
+MAX_INSERT_ROWS = 1024  # SQLite takes 32,766 values in a statement
 SCRUB_SECONDS = 10.0
 
 LEAVES = ("leaves", (("leaf_index", "int8"), ("data", "bytea")))
@@ -93,7 +94,9 @@ class SqlStore:
     def _insert_rows(self, db: Connection, batch: Batch) -> None:
         rows = batch.rows
         self._bulk(db, LEAVES, [(row.index, row.leaf) for row in rows])
-        self._bulk(db, IDENTITIES, [(key, row.index) for row in rows for key in row.identities])
+        # Sorted: keys are random, and neighbours in the tree are then written together.
+        keys = sorted((key, row.index) for row in rows for key in row.identities)
+        self._bulk(db, IDENTITIES, keys)
         self._bulk(db, ENVELOPES, [(row.index, *row.envelope) for row in rows if row.envelope])
         attached = [(row.index, *item) for row in rows for item in row.attachments.items()]
         self._bulk(db, ATTACHMENTS, attached)
@@ -105,8 +108,12 @@ class SqlStore:
         table, typed = columns
         names = ", ".join(name for name, _ in typed)
         if self._sqlite:
-            marks = ", ".join("?" * len(typed))
-            db.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608 - constant names
+            for part in _in_powers(rows):
+                marks = ", ".join([f"({', '.join('?' * len(typed))})"] * len(part))
+                # One statement for many rows: executemany gives up the interpreter lock at each
+                # row, and waits for it at each row while another thread computes.
+                statement = f"INSERT INTO {table} ({names}) VALUES {marks}"  # noqa: S608 - constant names
+                db.exec_driver_sql(statement, tuple(value for row in part for value in row))
             return
         driver: Any = db.connection.driver_connection
         statement = f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"
@@ -236,6 +243,16 @@ class SqlStore:
 
 def _one(db: Connection, query: str, **values: Any) -> Any:
     return db.execute(text(query), values).first()
+
+
+def _in_powers(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Cut rows into lengths that are powers of four, so that few statements are ever compiled."""
+    at, length = 0, MAX_INSERT_ROWS
+    while at < len(rows):
+        while length > len(rows) - at:
+            length //= 4
+        yield rows[at : at + length]
+        at += length
 
 
 def _put(

@@ -19,9 +19,10 @@ from ledger.config import Tokens
 from ledger.entries import sign_entry
 from ledger.envelope import Submission, b64, parse_json, submission_from_json
 from ledger.errors import FormatError, LedgerError
-from ledger.log import Log, Sequenced
+from ledger.log import Log
 from ledger.problems import CONTENT_TYPE, document, problem
 from ledger.reader import Reader, parse_indexes
+from ledger.requests import Sequenced
 from ledger.tiles import parse_tile_path
 
 MAX_BODY_BYTES = 8 << 20

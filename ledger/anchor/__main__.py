@@ -28,7 +28,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.client import LedgerClient
 from ledger.config import read_secret
 from ledger.errors import FormatError, LedgerError
-from ledger.follower import now_ms, require_fresh
+from ledger.freshness import now_ms, require_fresh
 from ledger.policy import verify_checkpoint
 from ledger.trust import TrustPolicy
 

@@ -17,7 +17,8 @@ from ledger.errors import (
     StaleError,
     VerificationError,
 )
-from ledger.follower import Follower, check_in, require_fresh
+from ledger.follower import Follower
+from ledger.freshness import check_in, require_fresh
 from ledger.leaf import Leaf, format_leaf, parse_leaf
 from ledger.merkle import tree_root
 from tests.ledger.ledger_world import Owner, eventually, now_ms
@@ -161,14 +162,14 @@ def test_an_entry_whose_signature_is_wrong_is_not_folded(running, between):
         note.entry.type, 1, note.entry.payload_bytes,
         (Signature(key.kind, key.public_key, (bytes(64),)),),
     )  # fmt: skip
-    import ledger.admission
+    import ledger.verifiers
 
-    real = ledger.admission.verify_signatures
-    ledger.admission.verify_signatures = lambda entry, passkeys: None
+    real = ledger.verifiers.check_claims
+    ledger.verifiers.check_claims = lambda claims, passkeys: {}
     try:
         running.log.log.submit([type(note)(forged)])
     finally:
-        ledger.admission.verify_signatures = real
+        ledger.verifiers.check_claims = real
     running.log.log.wait_published(1, 10)
     follower = Follower(between, running.trust)
     with pytest.raises(VerificationError):

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from ledger.errors import NotFoundError, StoreError
 from ledger.merkle import EMPTY_ROOT, leaf_hash
 from ledger.store import Batch, Head, Row
-from ledger.store_sql import SqlStore
+from ledger.store_sql import SqlStore, _in_powers
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
@@ -323,3 +323,11 @@ def test_a_damaged_head_is_named(sqlite_store):
         db.exec_driver_sql("UPDATE heads SET data = x'00'")
     with pytest.raises(StoreError, match="damaged"):
         sqlite_store.head()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 1023, 1024, 1025, 2731])
+def test_rows_are_cut_into_powers_of_four_and_none_is_lost(count):
+    rows = [(i,) for i in range(count)]
+    parts = list(_in_powers(rows))
+    assert [row for part in parts for row in part] == rows
+    assert {len(part) for part in parts} <= {1, 4, 16, 64, 256, 1024}
