@@ -24,6 +24,7 @@ from compute.match import match_terms, parse_release, price_class, price_of
 from compute.messages import JobMessage, Outcome
 from compute.ontology import TEST_SUBSET, DictOntology, Ontology, load_obographs
 from compute.presets import PRESETS, TRUSTED_WARNING, describe, preset
+from compute.prices import rate_of
 from compute.result import (
     ResultDocument,
     answer_bytes,
@@ -119,6 +120,7 @@ __all__ = [
     "price_class",
     "price_of",
     "private_counts_request",
+    "rate_of",
     "rehearsal_rows",
     "require_useful",
     "resolve_scope",

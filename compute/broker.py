@@ -41,6 +41,8 @@ def make_app(broker_url: str, directory: Path) -> Celery:
         broker_url=url,
         broker_transport_options=options,
         broker_connection_retry_on_startup=True,
+        # A job holds the only thread longer than RabbitMQ waits for a beat; TCP tells of a death.
+        broker_heartbeat=0,
         task_default_queue=QUEUE,
         task_queues=(Queue(QUEUE),),  # type: ignore[no-untyped-call]
         task_serializer="json",
@@ -62,7 +64,7 @@ def make_app(broker_url: str, directory: Path) -> Celery:
 def _transport(broker_url: str, directory: Path) -> tuple[str, dict[str, Any]]:
     if broker_url.startswith(FILESYSTEM):
         root = (directory / broker_url.removeprefix(FILESYSTEM)).resolve()
-        return FILESYSTEM, filesystem_options(root)
+        return f"{FILESYSTEM}localhost", filesystem_options(root)
     if broker_url.startswith(("redis://", "rediss://")):
         return broker_url, {
             "visibility_timeout": VISIBILITY_S,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from compute.claims import claims_of
 from compute.errors import ComputeError, QueryError
 from compute.match import parse_release
 from compute.planner import Asked
@@ -17,7 +18,7 @@ from compute.prices import due
 from compute.private import private_problem
 from compute.queries import Query, catalogue, code_digest, parse_query, query_digest
 from compute.scope import Member, parse_scope
-from compute.terms import Claims, claims_from_attestations, parse_purpose
+from compute.terms import Claims, parse_purpose
 from compute.worker_outcomes import Code, JobRefusedError
 from compute.worker_ports import Workshop
 from ledger import OrderState, State, TrustPolicy, unb64
@@ -53,7 +54,7 @@ def read_order(shop: Workshop, order: str, now_ms: int) -> VerifiedOrder:
     payload = entry.payload
     if payload["undertaking"] != UNDERTAKING:
         raise JobRefusedError(Code.BAD_ORDER, "the order lacks the undertaking")
-    claims = claims_of(state, shop.trust, str(payload["researcher"]), now_ms)
+    claims = claims_of(state, shop.trust.pins, str(payload["researcher"]), now_ms)
     _attested(state, payload, claims, now_ms)
     _paid(entry)
     query = _query(payload)
@@ -79,27 +80,9 @@ def require_price(order: VerifiedOrder, members: Iterable[Member]) -> None:
         raise JobRefusedError(Code.PRICE, "the order's price is below what its members ask")
 
 
-def claims_of(state: State, trust: TrustPolicy, party: str, now_ms: int) -> Claims:
-    """Return what unexpired statements of pinned attesters say of a party; the newest counts."""
-    found = state.parties.get(party)
-    attested: dict[str, Any] = {}
-    for item in found.attestations if found is not None else ():
-        for claim, value in item.claims.items():
-            if not trust.pins.may_attest(claim, item.attester):
-                continue
-            attested.pop(claim, None)
-            if now_ms < item.expires_at and isinstance(value, bool | str):
-                attested[claim] = {
-                    "value": value,
-                    "attester": item.attester,
-                    "expires_at": item.expires_at,
-                }
-    return claims_from_attestations(party, attested)
-
-
 def is_independent(state: State, trust: TrustPolicy, owner: str, now_ms: int) -> bool:
     """Tell whether an owner is attested as unaffiliated with buyers: floors count only these."""
-    claims = claims_of(state, trust, owner, now_ms)
+    claims = claims_of(state, trust.pins, owner, now_ms)
     return claims.value("unaffiliated", now_ms) is True
 
 

@@ -8,6 +8,7 @@ withheld and its answer deleted. Every closing leaves a signed entry with a fixe
 import hashlib
 from contextlib import suppress
 
+from compute.claims import claims_of
 from compute.orderbook import Phase
 from compute.repeat import remember
 from compute.worker_bundle import bundle_files
@@ -18,7 +19,7 @@ from compute.worker_entries import (
     to_text,
     withheld_entry,
 )
-from compute.worker_order import VerifiedOrder, claims_of
+from compute.worker_order import VerifiedOrder
 from compute.worker_outcomes import Code, JobRefusedError
 from compute.worker_result import kept_file
 from compute.worker_state import Run
@@ -39,7 +40,7 @@ def review_or_wait(run: Run, order: VerifiedOrder) -> bool:
     for review in state.orders[order.id].reviews:
         if review.draft_commitment != run.held.commitment or review.reviewer == order.researcher:
             continue
-        claims = claims_of(state, run.shop.trust, review.reviewer, now)
+        claims = claims_of(state, run.shop.trust.pins, review.reviewer, now)
         if claims.value("output_reviewer", now) is not True:
             continue
         if review.decision == "reject":

@@ -7,6 +7,7 @@ researcher and auditor see these very bytes. Never writes an answer in clear any
 import json
 import secrets
 
+from compute.claims import claims_of
 from compute.crypt import CryptError, encrypt_file, make_header_packet, seal_to
 from compute.keys import KEY_BYTES
 from compute.orderbook import OrderInHand
@@ -14,7 +15,7 @@ from compute.queries import query_value
 from compute.release import Released
 from compute.result import SALT_BYTES, answer_bytes, make_opening, result_commitment
 from compute.scope import bucket
-from compute.worker_order import VerifiedOrder, claims_of
+from compute.worker_order import VerifiedOrder
 from compute.worker_outcomes import Code, JobRefusedError
 from compute.worker_ports import Workshop
 from ledger import unb64
@@ -88,7 +89,7 @@ def reviewer_keys(shop: Workshop, order: VerifiedOrder, now_ms: int) -> list[byt
     for party in state.parties.values():
         if party.role != "reviewer" or party.id == order.researcher:
             continue
-        claims = claims_of(state, shop.trust, party.id, now_ms)
+        claims = claims_of(state, shop.trust.pins, party.id, now_ms)
         if claims.value("output_reviewer", now_ms) is True:
             keys += [key.public_key for key in party.keys.values() if key.use == "encrypt"]
     return [key for key in sorted(set(keys)) if _usable(key)]

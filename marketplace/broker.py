@@ -85,4 +85,4 @@ def _filesystem(root: Path, folders: _Folders) -> dict[str, Any]:
         "polling_interval": 0.05,
         "store_processed": True,
     }
-    return {"broker": FILESYSTEM, "broker_transport_options": options}
+    return {"broker": f"{FILESYSTEM}localhost", "broker_transport_options": options}

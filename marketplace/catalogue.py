@@ -17,7 +17,6 @@ from compute import (
     Scope,
     ScopeResult,
     bucket,
-    claims_from_attestations,
     parse_purpose,
     parse_release,
     parse_scope,
@@ -25,7 +24,7 @@ from compute import (
 )
 from compute.queries import Query, parse_query, query_value
 from compute.queries import catalogue as query_families
-from ledger import RULES, State, TrustPolicy, canonical
+from ledger import RULES, State, canonical
 from marketplace.errors import InputError, UnavailableError
 from marketplace.view import Snapshot
 
@@ -87,20 +86,6 @@ def _check_fit(request: Request) -> None:
         raise InputError(f"the scope names {scope.build}, the query {query.build}; name one build")
     if request.release.mode not in query_families()[query.family].modes:
         raise InputError(f"{query.family} is not offered in {request.release.mode} mode")
-
-
-def claims_of(state: State, party: str, trust: TrustPolicy, now: int) -> Claims:
-    """Return what pinned attesters say of a party now, the newest statement of a claim counting."""
-    known = state.parties.get(party)
-    stated: dict[str, dict[str, Any]] = {}
-    for item in known.attestations if known is not None else ():
-        for claim, value in item.claims.items():
-            if trust.pins.may_attest(claim, item.attester):
-                stated.pop(claim, None)
-                if now < item.expires_at:
-                    said = {"value": value, "attester": item.attester}
-                    stated[claim] = {**said, "expires_at": item.expires_at}
-    return claims_from_attestations(party, stated)
 
 
 def people_for(

@@ -8,6 +8,7 @@ import logging
 
 from sqlmodel import Session, col, select
 
+from compute import claims_of
 from marketplace import catalogue, jobs, order_service, outbox, owners, uploads
 from marketplace.entries import new_id
 from marketplace.errors import ConflictError, MarketError
@@ -50,7 +51,7 @@ def _shows_payment(session: Session, snapshot: Snapshot, order: Order) -> bool:
 def _judge(services: Services, snapshot: Snapshot, order: Order) -> None:
     now = services.clock()
     request = catalogue.parse_request(order.payload)
-    claims = catalogue.claims_of(snapshot.state, order.researcher, services.trust, now)
+    claims = claims_of(snapshot.state, services.trust.pins, order.researcher, now)
     found = catalogue.people_for(snapshot, request, claims, now=now, order=order.id)
     with services.db.write() as session:
         mine = order_service.locked_order(session, order.id)

@@ -11,7 +11,6 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from compute import (
@@ -20,9 +19,11 @@ from compute import (
     Release,
     ScopeResult,
     bucket,
+    claims_of,
     expected_error,
     parse_terms,
     price_of,
+    rate_of,
     require_useful,
 )
 from compute.queries import code_digest, query_digest
@@ -38,7 +39,6 @@ from marketplace.view import Snapshot
 
 UNDERTAKING = "no-reidentification/1"
 CURRENCY = "gbp"
-LOWEST_RATE = Fraction(1, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,6 @@ def bucket_top(people: int) -> int:
     """Return the upper end of the public bucket of a count: the number that is priced."""
     text = bucket(people)
     return int(text[1:]) - 1 if text.startswith("<") else int(text.rpartition("-")[2])
-
-
-def rate_of(release: Release) -> Fraction:
-    """Return the published rate of a release mode: 1 trusted, 10 x rho within [1/10, 1] private."""
-    if release.mode == "trusted":
-        return Fraction(1)
-    return min(Fraction(1), max(LOWEST_RATE, 10 * Fraction(release.rho)))
 
 
 def price(units: Mapping[str, int], people: int, release: Release, fees: Fees) -> Price:
@@ -132,7 +125,7 @@ def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
 def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResult, Price | None]:
     snapshot: Snapshot = services.view.fresh()
     now = services.clock()
-    claims = catalogue.claims_of(snapshot.state, party, services.trust, now)
+    claims = claims_of(snapshot.state, services.trust.pins, party, now)
     found = catalogue.people_for(snapshot, request, claims, now=now)
     if not found.people:
         return found, None

@@ -1,6 +1,6 @@
 """What a test may need from the machine, decided in one place.
 
-A test that needs PostgreSQL and Redis, Chromium or plink2 carries the marker `service`, `browser`
+A test that needs PostgreSQL, Redis and RabbitMQ, Chromium or plink2 carries the marker `service`, `browser`
 or `peer`. Where that is absent the test is skipped; where CI is set, its absence is a failure.
 """
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
 RECURSION_LIMIT = sys.getrecursionlimit()
 REDIS = ("127.0.0.1", 6379)
+RABBITMQ = ("127.0.0.1", 5672)
 E2E = Path(__file__).parent / "e2e"
 
 
@@ -34,10 +35,11 @@ def _no_service() -> str | None:
         engine.dispose()
     except SQLAlchemyError as error:
         return f"no PostgreSQL here ({type(error).__name__})"
-    try:
-        socket.create_connection(REDIS, timeout=5).close()
-    except OSError as error:
-        return f"no Redis here ({error.strerror})"
+    for name, address in (("Redis", REDIS), ("RabbitMQ", RABBITMQ)):
+        try:
+            socket.create_connection(address, timeout=5).close()
+        except OSError as error:
+            return f"no {name} here ({error.strerror})"
     return None
 
 

@@ -17,7 +17,14 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from marketplace.client import demo_attacks, demo_report, demo_roles
+from marketplace.client import (
+    demo_attacks,
+    demo_audit,
+    demo_orders,
+    demo_owners,
+    demo_report,
+    demo_team,
+)
 from marketplace.client.demo_data import cut
 from marketplace.client.errors import ClientError
 from marketplace.client.terminal import Context, say
@@ -81,44 +88,44 @@ def run_demo(
 
 def _story(run: Run) -> None:
     with run.stage("cut", "2. Each person holds a genome, a transcriptome and a record"):
-        files = _progress("cutting", _chosen(run.people), demo_roles.files_of)
+        files = _progress("cutting", _chosen(run.people), demo_owners.files_of)
         say(f"   {3 * len(files)} files, e.g. {files[0].person.participant}: single-sample VCF")
     with run.stage("owners", "3. They encrypt, register, offer and consent (each with own keys)"):
-        crowd = demo_roles.Crowd(run.layout)
+        crowd = demo_owners.Crowd(run.layout)
         owners = _progress("registering", files, crowd.join, threads=4)
         crowd.finish(owners)
         say("   consent: [yellow]trusted[/] release, exact numbers for an attested researcher;")
         say("   that rests on accountability and two reviewers, not on mathematics")
     with run.stage("team", "4. A researcher and two reviewers are attested (scripted)"):
-        team = demo_roles.Team(run.layout)
-    orders: list[demo_roles.Done] = []
+        team = demo_team.Team(run.layout)
+    orders: list[demo_team.Done] = []
     useless: bool | None = None
     with run.stage("orders", "5. The researcher rehearses, pays test money and gets answers"):
-        for request in demo_roles.requests():
+        for request in demo_orders.requests():
             orders.append(team.buy(request, say))
     if run.people >= PRIVATE_PEOPLE:
         with run.stage("private", "   ... and one with noise, which bounds what anybody can learn"):
-            few, many = demo_roles.private_requests()
+            few, many = demo_orders.private_requests()
             done = team.buy(few, say)
-            demo_roles.show_private(done, say)
+            demo_team.show_private(done, say)
             orders.append(done)
             useless = team.refused_as_useless(many, say)
     with run.stage("owners_view", "6. What three owners see"):
-        views = [demo_roles.owner_view(owner, say) for owner in demo_roles.examples(owners)]
+        views = [demo_owners.owner_view(owner, say) for owner in demo_owners.examples(owners)]
     with run.stage("withdraw", "7. One person withdraws; a different order runs without them"):
-        leaver = demo_roles.leaver(owners)
+        leaver = demo_owners.leaver(owners)
         withdrawn = demo_attacks.withdraw_and_order(run.layout, leaver, team, say)
         orders.append(withdrawn.order)
     with run.stage("attacks", "8. A flipped byte and a forged consent"):
         tampered = demo_attacks.tamper(run.layout, leaver, say)
         forged = demo_attacks.forge(run.layout, owners[0], say)
     with run.stage("audit", "9. The auditor checks everything, trusting nobody"):
-        audit = demo_roles.audit(run.layout, orders, say)
+        audit = demo_audit.audit(run.layout, orders, say)
     run.findings = {
         "owners": len(owners),
         "datasets": sum(len(owner.datasets) for owner in owners),
         "consented": sum(len(owner.grants) for owner in owners),
-        "orders": [order.to_json(audit) for order in orders],
+        "orders": [order.to_json(audit.cohort_sizes, audit.verified) for order in orders],
         "ledger": audit.ledger,
         "withdrawn_excluded": withdrawn.excluded,
         "tamper_refused": tampered,

@@ -4,6 +4,7 @@ Each returns whether the market refused, shown by what is on the ledger or in th
 answer, never by comparing statistics.
 """
 
+import itertools
 import json
 import secrets
 import subprocess
@@ -14,19 +15,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import obstore
+from obstore.store import LocalStore, from_url
 from sqlalchemy import Engine, create_engine, text
 
 from compute import terms_sha256
 from ledger import submission_to_json
 from marketplace.client.activity import activity
-from marketplace.client.demo_roles import (
-    Done,
-    Participant,
-    Say,
-    Team,
-    demo_terms,
-    different_request,
-)
+from marketplace.client.demo_orders import different_request
+from marketplace.client.demo_owners import Participant, Say, demo_terms
+from marketplace.client.demo_team import Done, Team
 from marketplace.client.errors import ClientError
 from marketplace.client.keys import KeyStore
 from marketplace.client.statements import new_id, stated
@@ -98,16 +96,24 @@ def tamper(layout: Layout, person: Participant, say: Say) -> bool:
 
 def _flip_byte(layout: Layout, ciphertext: bytes) -> None:
     """Change one byte of a stored ciphertext, as a hostile storage operator could."""
-    folder = layout.directory("marketplace") / "objects"
-    for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_size == len(ciphertext):
-            data = bytearray(path.read_bytes())
-            if bytes(data) == ciphertext:
-                data[-20] ^= 1
-                path.chmod(0o600)
-                path.write_bytes(bytes(data))
-                return
-    raise ClientError(f"no stored file under {folder} is the ciphertext just uploaded")
+    store = _object_store(layout)
+    for item in itertools.chain.from_iterable(obstore.list(store)):
+        if item["size"] != len(ciphertext):
+            continue
+        data = bytearray(obstore.get(store, item["path"]).bytes())
+        if data == ciphertext:
+            data[-20] ^= 1
+            obstore.put(store, item["path"], bytes(data))
+            return
+    raise ClientError("no stored object is the ciphertext just uploaded; see the marketplace's log")
+
+
+def _object_store(layout: Layout) -> Any:
+    """Open the marketplace's object store, as whoever runs the storage could."""
+    url = str(layout.overrides.get("marketplace", {}).get("object_store_url", "objects"))
+    if url.startswith("s3://"):
+        return from_url(url)
+    return LocalStore(layout.directory("marketplace") / url.removeprefix("file://"))
 
 
 def _ingest_code(layout: Layout, dataset: str) -> str | None:

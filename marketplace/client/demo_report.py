@@ -10,7 +10,9 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from marketplace.client.terminal import money, when
 
 if TYPE_CHECKING:
-    from marketplace.client.demo_roles import Audit, Done, View
+    from marketplace.client.demo_audit import Audit
+    from marketplace.client.demo_owners import View
+    from marketplace.client.demo_team import Done
 
 TOP_ROWS = 15
 

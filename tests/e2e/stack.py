@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ledger import LedgerClient, audit_ledger
-from marketplace.client import demo_roles
+from marketplace.client import demo_owners, demo_team
 from marketplace.client.demo_data import cut
 from marketplace.client.devpay import pay_test_money
 from marketplace.client.errors import RemoteError
@@ -55,7 +55,7 @@ class Stack:
         )
         self.said: list[str] = []
         self.supervisor = Supervisor(self.layout, report=self.said.append)
-        self.owners: list[demo_roles.Participant] = []
+        self.owners: list[demo_owners.Participant] = []
 
     def start(self) -> None:
         self.supervisor.start()
@@ -90,11 +90,11 @@ class Stack:
 
     # -- people
 
-    def crowd(self, people) -> list[demo_roles.Participant]:
+    def crowd(self, people) -> list[demo_owners.Participant]:
         """Let people join: register three files each, offer and consent."""
         if not hasattr(self, "_crowd"):
-            self._crowd = demo_roles.Crowd(self.layout)
-        made = [self._crowd.join(demo_roles.files_of(person)) for person in people]
+            self._crowd = demo_owners.Crowd(self.layout)
+        made = [self._crowd.join(demo_owners.files_of(person)) for person in people]
         self.owners += made
         return made
 
@@ -102,9 +102,9 @@ class Stack:
     def view(self):
         return self._crowd._view
 
-    def team(self) -> demo_roles.Team:
+    def team(self) -> demo_team.Team:
         if not hasattr(self, "_team"):
-            self._team = demo_roles.Team(self.layout)
+            self._team = demo_team.Team(self.layout)
         return self._team
 
     # -- orders

@@ -15,8 +15,9 @@ from contextlib import closing
 import pytest
 
 from compute import parse_scope
-from marketplace.client import demo_roles
+from marketplace.client import demo_orders
 from marketplace.client.errors import ClientError, RemoteError
+from marketplace.client.researcher import Request
 from tests.e2e.stack import a_people
 
 # compute.worker_steps.STEPS, in the chains below; a test holds them to be all there are.
@@ -39,12 +40,12 @@ CEU, YRI = 22, 6
 
 def question(number, population=None):
     """A different question each time; None = everybody in scope."""
-    ask = demo_roles.different_request().request
+    ask = demo_orders.different_request().request
     scope = ask.scope.to_dict()
     scope["facets"] = {} if population is None else {"population": [population]}
     params = {"variants": {"region": f"1:{700_000 + number}-1500000"}}
     query = {**ask.query, "params": params}
-    return demo_roles.Request(ask.purpose, query, parse_scope(scope), ask.release)
+    return Request(ask.purpose, query, parse_scope(scope), ask.release)
 
 
 def rows(path, statement):

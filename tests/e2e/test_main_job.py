@@ -1,4 +1,7 @@
-"""The main job as a user runs it: `omic demo`, on the embedded default and on PostgreSQL + Redis."""
+"""The main job as a user runs it: `omic demo`, on the embedded default and on other services.
+
+PostgreSQL + Redis, and RabbitMQ + S3 (moto plays S3 here), chosen by configuration alone.
+"""
 
 import json
 import os
@@ -12,7 +15,7 @@ import pytest
 import tomli_w
 from sqlalchemy import create_engine, text
 
-from tests.conftest import REDIS, postgres_server
+from tests.conftest import RABBITMQ, REDIS, postgres_server
 from tests.e2e.stack import free_base
 
 PEOPLE = 60
@@ -192,3 +195,66 @@ def test_the_main_job_on_postgresql_and_redis(tmp_path, services):
         engine.dispose()
     assert all(sizes.values()), sizes
     assert left_over(tmp_path) == []
+
+
+@pytest.fixture
+def rabbitmq():
+    """A channel to a RabbitMQ whose queue `compute` is ours alone while the test runs."""
+    from amqp import Connection
+
+    with Connection("{}:{}".format(*RABBITMQ), userid="guest", password="guest") as connection:
+        channel = connection.channel()
+        found = channel.queue_declare("compute", durable=True, auto_delete=False)
+        assert found.consumer_count == 0, "somebody else's worker reads the queue 'compute'"
+        channel.queue_delete("compute")
+        yield channel
+        channel.queue_delete("compute")
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket on a local S3, its address and keys in the environment as in production."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="omic")
+    yield client
+    server.stop()
+
+
+@pytest.mark.service
+def test_the_main_job_on_rabbitmq_and_s3(tmp_path, rabbitmq, bucket):
+    broker = "amqp://guest:guest@{}:{}//".format(*RABBITMQ)
+    config = {
+        "compute": {"broker_url": broker},
+        "marketplace": {"broker_url": broker, "object_store_url": "s3://omic/market"},
+    }
+    path = tmp_path / "services.toml"
+    path.write_text(tomli_w.dumps(config))
+    document, said = run_demo(tmp_path, "--config", path)
+    check(document, said, tmp_path)
+    run = tmp_path / "run"
+    # It really ran there: no folder of messages or objects; the queue was used and is empty.
+    assert not (run / "broker").exists()
+    assert not (run / "marketplace" / "objects").exists()
+    queue = rabbitmq.queue_declare("compute", passive=True)
+    assert (queue.message_count, queue.consumer_count) == (0, 0)
+    pages = bucket.get_paginator("list_objects_v2").paginate(Bucket="omic", Prefix="market/")
+    objects = [item for page in pages for item in page["Contents"]]
+    assert len(objects) >= 3 * PEOPLE
+    canaries = (b"##fileformat=VCF", b"NA06984", b"omic.participant/1")
+    for item in objects:
+        body = bucket.get_object(Bucket="omic", Key=item["Key"])["Body"].read()
+        assert not any(canary in body for canary in canaries), item["Key"]
+    assert left_over(tmp_path) == []
+    assert no_plaintext(run) == []

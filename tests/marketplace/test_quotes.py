@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute import Release, bucket
+from compute import Release, bucket, rate_of
 from marketplace.config import Fees
-from marketplace.quotes import bucket_top, price, rate_of
+from marketplace.quotes import bucket_top, price
 
 TRUSTED = Release(mode="trusted")
 PEOPLE = st.integers(1, 200_000)
