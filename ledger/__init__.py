@@ -86,6 +86,7 @@ from ledger.fold_model import (
     Access,
     Attestation,
     ComputeKey,
+    CustodianSplit,
     Dataset,
     Done,
     Grant,
@@ -100,6 +101,10 @@ from ledger.fold_model import (
     Review,
     Share,
     UnknownReference,
+)
+from ledger.fold_operators import (
+    BANK,
+    operators_for,
 )
 from ledger.follower import Follower
 from ledger.kinds import (
@@ -156,6 +161,7 @@ from ledger.trust import (
 )
 
 __all__ = [
+    "BANK",
     "CLAIMS",
     "EMPTY_ROOT",
     "PARTY_ROLES",
@@ -168,6 +174,7 @@ __all__ = [
     "Checkpoint",
     "ComputeKey",
     "ConsistencyError",
+    "CustodianSplit",
     "Dataset",
     "Done",
     "Entry",
@@ -237,6 +244,7 @@ __all__ = [
     "make_leaf",
     "make_submission",
     "node_hash",
+    "operators_for",
     "pae",
     "parse_access_tree",
     "parse_checkpoint",

@@ -305,6 +305,19 @@ _TABLE = (
         erasable=True,
     ),
     _public(
+        "payout.made",
+        "marketplace",
+        {
+            "payout": k.ID,
+            "period": k.CODE,
+            "currency": k.CURRENCY,
+            "amount": k.MONEY,
+            "reversed": k.MONEY,
+            "payouts": k.COUNT,
+            "payout_root": k.DIGEST,
+        },
+    ),
+    _public(
         "attester.named", "operator", {"claim": k.CODE, "key": k.PUBLIC_KEY, "expires_at": k.TIME}
     ),
     _public(

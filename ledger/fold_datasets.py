@@ -43,6 +43,7 @@ def apply_registered(state: Tables, act: Act) -> None:
         region=payload["region"],
         index=act.index,
         signing_key=payload["signing_key"],
+        custodian=payload["custodian"],
         entries=[act.index],
     )
     do.put(state.datasets, dataset.id, dataset)

@@ -120,6 +120,7 @@ class Dataset:
     region: str
     index: int
     signing_key: str
+    custodian: str | None = None
     erased: bool = False
     replaced: bool = False
     standing: Grant | None = None
@@ -248,6 +249,15 @@ class OrderState:
 
 
 @dataclass(frozen=True, slots=True)
+class CustodianSplit:
+    """What part of a person's share goes to its custodian, in percent, from leaf `index` on."""
+
+    index: int
+    party: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """One recorded use of data."""
 
@@ -290,6 +300,8 @@ class Tables:
     compute_keys: dict[str, ComputeKey] = field(default_factory=dict)
     compute_releases: list[Done] = field(default_factory=list)
     settlements: dict[int, str] = field(default_factory=dict)
+    payouts: dict[str, Done] = field(default_factory=dict)  # payout.made, by payout
+    custodian_splits: dict[str, tuple[CustodianSplit, ...]] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
     erased: set[int] = field(default_factory=set)
     erased_datasets: dict[str, str] = field(default_factory=dict)  # dataset -> who erased it
@@ -304,6 +316,7 @@ class Tables:
     participants: dict[str, str] = field(default_factory=dict, repr=False)
     recovering: dict[str, Recovery] = field(default_factory=dict, repr=False)
     references: set[tuple[str, str]] = field(default_factory=set, repr=False)
+    bank_marks: set[tuple[str, ...]] = field(default_factory=set, repr=False)
     ids: set[str] = field(default_factory=set, repr=False)
     absent: dict[int, Leaf] = field(default_factory=dict, repr=False)
     shared: dict[bytes, Any] = field(default_factory=dict, repr=False)

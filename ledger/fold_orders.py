@@ -19,6 +19,7 @@ from ledger.fold_model import (
     Tables,
     UnknownReference,
 )
+from ledger.fold_operators import require_bank_marks
 from ledger.fold_signers import get_party
 
 REVIEWER_CLAIM = "output_reviewer"
@@ -79,6 +80,7 @@ def check_payment(state: Tables, act: Act) -> None:
         raise RefusedError("payment.refunded: more than is left of what was received")
     if act.rule.type == "payment.disputed" and not order.payments:
         raise RefusedError("payment.disputed: the order has no payment")
+    require_bank_marks(state, act)
 
 
 def apply_payment(state: Tables, act: Act) -> None:
@@ -212,6 +214,15 @@ def check_payout(state: Tables, act: Act) -> None:
 
 def apply_payout(state: Tables, act: Act) -> None:
     state.journal.push(state.parties[act.payload["owner"]].payouts, act.index)
+
+
+def check_payout_made(state: Tables, act: Act) -> None:
+    if act.payload["payout"] in state.payouts:
+        raise RefusedError("payout.made: this payout is recorded already")
+
+
+def apply_payout_made(state: Tables, act: Act) -> None:
+    state.journal.put(state.payouts, act.payload["payout"], Done(act.index, act.payload))
 
 
 def check_compute_key(state: Tables, act: Act) -> None:

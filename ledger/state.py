@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger import fold_consents as consents
 from ledger import fold_datasets as datasets
+from ledger import fold_operators as operators
 from ledger import fold_orders as orders
 from ledger import fold_parties as parties
 from ledger.entries import clear_lists, is_personal, validate_payload
@@ -66,11 +67,12 @@ _STEPS: dict[str, tuple[Step, Step]] = {
     "review.decided": (orders.check_review, orders.apply_review),
     "settlement.made": (orders.check_settlement, orders.apply_settlement),
     "payout.sent": (orders.check_payout, orders.apply_payout),
+    "payout.made": (orders.check_payout_made, orders.apply_payout_made),
     "compute.key_published": (orders.check_compute_key, orders.apply_compute_key),
     "compute.released": (always, orders.apply_release),
     "attester.named": (always, always),
     "web.released": (always, always),
-    "operator.acted": (always, always),
+    "operator.acted": (operators.check_acted, operators.apply_acted),
     "schema.activated": (always, always),
 }
 # These name a thing of their own that can exist only once, so a replay is refused without

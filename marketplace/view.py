@@ -114,6 +114,8 @@ def frozen_copy(state: State) -> State:
     parts = ("payments", "accesses", "reviews", "refusals", "withheld")
     made.orders = {key: _frozen(order, *parts) for key, order in state.orders.items()}
     made.accesses, made.compute_keys = dict(state.accesses), dict(state.compute_keys)
+    made.payouts, made.bank_marks = dict(state.payouts), set(state.bank_marks)
+    made.custodian_splits = dict(state.custodian_splits)
     made.objections, made.missing = set(state.objections), set(state.missing)
     made.violations = list(state.violations)
     return made

@@ -85,6 +85,7 @@ ENTRIES: Mapping[str, str] = {
     "review.decided": "A reviewer decided",
     "settlement.made": "Money was shared among owners",
     "payout.sent": "An owner was paid out",
+    "payout.made": "Owners were paid out",
     "compute.key_published": "Compute published a key",
     "compute.released": "A version of compute was released",
     "web.released": "A version of the pages was released",

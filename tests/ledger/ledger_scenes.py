@@ -142,6 +142,7 @@ STEPS = {
     "review": ("review.decided", ["reviewer claims", "access"], ["reviewer"]),
     "settlement": ("settlement.made", ["published"], ["marketplace"]),
     "payout": ("payout.sent", ["settlement", "owner"], ["marketplace"]),
+    "payout made": ("payout.made", [], ["marketplace"]),
     "attester named": ("attester.named", [], ["operator"]),
     "compute released": ("compute.released", [], ["operator"]),
     "web released": ("web.released", [], ["marketplace"]),
@@ -367,6 +368,15 @@ def fields_of(scene, label):
             "amount": 10,
             "currency": "gbp",
             "settlements": [at["settlement"]],
+        },
+        "payout made": lambda: {
+            "payout": ident("payout"),
+            "period": "2026-W48",
+            "currency": "gbp",
+            "amount": 400,
+            "reversed": 0,
+            "payouts": 40,
+            "payout_root": digest("payouts"),
         },
         "attester named": lambda: {
             "claim": "sector",
