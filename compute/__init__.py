@@ -5,6 +5,7 @@ sub-face `compute.crypt`; reading people's files is `compute.ingest`. What an an
 (`expected_error` and its neighbours) is loaded when first used, because it brings in numpy.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from compute.bundle import (
@@ -22,7 +23,16 @@ from compute.duo import DUO_TERMS, DuoTerm, duo_term, modernise
 from compute.errors import BundleError, ComputeError, CryptError, TermsError
 from compute.match import match_terms, parse_release, price_class, price_of
 from compute.messages import JobMessage, Outcome
-from compute.ontology import TEST_SUBSET, DictOntology, Ontology, load_obographs
+from compute.ontology import (
+    TEST_SUBSET,
+    DictOntology,
+    Ontology,
+    current_ontology,
+    load_obo,
+    load_obographs,
+    load_ontology,
+    use_ontology,
+)
 from compute.presets import PRESETS, TRUSTED_WARNING, describe, preset
 from compute.prices import rate_of
 from compute.result import (
@@ -32,7 +42,7 @@ from compute.result import (
     make_opening,
     result_commitment,
 )
-from compute.scope import Member, Scope, ScopeResult, bucket, parse_scope, resolve_scope
+from compute.scope import Scope, bucket, parse_scope
 from compute.terms import (
     NEVER,
     Claim,
@@ -50,6 +60,8 @@ from compute.values import PRICE_CLASSES, SECTORS, SENSITIVE, parse_value
 from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 
 if TYPE_CHECKING:
+    from compute.consent_index import ConsentIndex, index_of
+    from compute.selection import Member, Members, ScopeResult, resolve_scope, tell_people
     from compute.utility import (
         UselessError,
         expected_error,
@@ -74,12 +86,14 @@ __all__ = [
     "Claim",
     "Claims",
     "ComputeError",
+    "ConsentIndex",
     "CryptError",
     "DictOntology",
     "DuoTerm",
     "JobMessage",
     "Match",
     "Member",
+    "Members",
     "Modifier",
     "Ontology",
     "Outcome",
@@ -101,10 +115,14 @@ __all__ = [
     "check_opening",
     "claims_from_attestations",
     "claims_of",
+    "current_ontology",
     "describe",
     "duo_term",
     "expected_error",
+    "index_of",
+    "load_obo",
     "load_obographs",
+    "load_ontology",
     "make_auditor_bundle",
     "make_opening",
     "make_researcher_bundle",
@@ -125,25 +143,30 @@ __all__ = [
     "require_useful",
     "resolve_scope",
     "result_commitment",
+    "tell_people",
     "terms_sha256",
+    "use_ontology",
     "verify_bundle",
 ]
 
-_LATE = frozenset(
-    {
-        "UselessError",
-        "expected_error",
-        "private_counts_request",
-        "rehearsal_rows",
-        "require_useful",
-    }
-)
+_LATE = {
+    "ConsentIndex": "consent_index",
+    "Member": "selection",
+    "Members": "selection",
+    "ScopeResult": "selection",
+    "UselessError": "utility",
+    "expected_error": "utility",
+    "index_of": "consent_index",
+    "private_counts_request": "utility",
+    "rehearsal_rows": "utility",
+    "require_useful": "utility",
+    "resolve_scope": "selection",
+    "tell_people": "selection",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load what needs numpy when it is first asked for."""
     if name in _LATE:
-        from compute import utility
-
-        return getattr(utility, name)
+        return getattr(import_module(f"compute.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

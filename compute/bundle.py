@@ -19,7 +19,7 @@ from compute import bundle_public as public
 from compute.bundle_entries import BundleEntry, Signers, prove_all
 from compute.bundle_members import BundleMember
 from compute.errors import BundleError, ComputeError
-from compute.ontology import TEST_SUBSET, Ontology
+from compute.ontology import Ontology
 from compute.result import ResultDocument, answer_bytes
 from compute.values import Value
 from ledger import LedgerError, TrustPolicy, b64
@@ -145,7 +145,7 @@ def verify_bundle(
     now_ms: int,
     *,
     leaves: Iterable[bytes] | None = None,
-    ontology: Ontology = TEST_SUBSET,
+    ontology: Ontology | None = None,
 ) -> Report:
     """Check a decrypted bundle offline against a trust policy. now_ms: Unix milliseconds.
 
@@ -185,7 +185,7 @@ def _check_members(
     trust: TrustPolicy,
     now_ms: int,
     leaves: Iterable[bytes] | None,
-    ontology: Ontology,
+    ontology: Ontology | None,
 ) -> list[Check]:
     try:
         opened = cohort.open_members(members, trust, now_ms)

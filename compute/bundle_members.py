@@ -110,7 +110,7 @@ def cohort_is_recorded(story: Story, members: Sequence[Opened]) -> str:
     return f"{len(tags)} grants of {len(people)} people give the recorded root"
 
 
-def consents_match(story: Story, members: Sequence[Opened], ontology: Ontology) -> str:
+def consents_match(story: Story, members: Sequence[Opened], ontology: Ontology | None) -> str:
     """Every member's own terms permit this purpose, buyer, query, place and release."""
     order, at = story.order.payload, story.access.leaf.time
     purpose, scope = parse_purpose(order["purpose"]), parse_scope(order["scope"])

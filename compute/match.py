@@ -17,7 +17,7 @@ from typing import Any
 
 from compute.duo import CC, DS, DUO_TERMS, GRU, HMB, NRES, POA
 from compute.modifiers import check_modifier
-from compute.ontology import TEST_SUBSET, Ontology
+from compute.ontology import Ontology, current_ontology
 from compute.terms import NEVER, Claims, Purpose, Terms
 from compute.values import SECTORS, PriceClass, parse_value
 from compute.verdict import (
@@ -54,11 +54,12 @@ def match_terms(
     region: str,
     now_ms: int,
     modalities: Iterable[str] = (),
-    ontology: Ontology = TEST_SUBSET,
+    ontology: Ontology | None = None,
 ) -> Match:
     """Judge one use: permitted, needs_owner or forbidden, with a reason for each term.
 
-    family: query family. region: where compute runs. now_ms: Unix milliseconds.
+    family: query family. region: where compute runs. now_ms: Unix milliseconds. ontology: of
+    diseases; None for the one this program was started with.
     Raises TermsError when release is malformed.
     """
     request = Request(
@@ -69,7 +70,7 @@ def match_terms(
         release if isinstance(release, Release) else parse_release(release),
         region,
         now_ms,
-        ontology,
+        current_ontology() if ontology is None else ontology,
     )
     reasons = tuple(_reasons(terms, request))
     return Match(max((r.verdict for r in reasons), key=SEVERITY.__getitem__), reasons)

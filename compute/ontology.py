@@ -1,13 +1,16 @@
 """Disease descent: is one condition a kind of another?
 
 Answers None for a term it does not know, so that the matcher can refuse instead of guessing.
-Never fetches anything: an operator gives the bytes of a full MONDO release (obographs JSON), and
-`TEST_SUBSET` is enough for tests and the demonstration.
-Spec: github.com/geneontology/obographs; MONDO (mondo.monarchinitiative.org), CC BY 4.0.
+Never fetches anything: an operator gives the path of a full MONDO release (obographs JSON or OBO)
+and every program of a deployment is started with the same one (`use_ontology`); `TEST_SUBSET` is
+enough for tests and the demonstration.
+Spec: github.com/geneontology/obographs; OBO 1.4 (owlcollab.github.io/oboformat);
+MONDO (mondo.monarchinitiative.org), CC BY 4.0.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from compute.errors import TermsError
@@ -23,12 +26,18 @@ class Ontology(Protocol):
         """Return whether term is ancestor or a kind of it; None when either is unknown."""
         ...
 
+    def label(self, term: str) -> str:
+        """Return a term's name, or its id where there is none."""
+        ...
+
 
 class DictOntology:
     """An ontology held as child -> parents; ancestors are remembered once asked for."""
 
-    def __init__(self, parents: Mapping[str, tuple[str, ...]]) -> None:
-        self._parents = dict(parents)
+    def __init__(
+        self, parents: Mapping[str, tuple[str, ...]], labels: Mapping[str, str] | None = None
+    ) -> None:
+        self._parents, self._labels = dict(parents), dict(labels or {})
         self._ancestors: dict[str, frozenset[str]] = {}
 
     def __contains__(self, term: str) -> bool:
@@ -36,6 +45,10 @@ class DictOntology:
 
     def __len__(self) -> int:
         return len(self._parents)
+
+    def label(self, term: str) -> str:
+        """Return a term's name, or its id where we have none."""
+        return self._labels.get(term, term)
 
     def is_descendant(self, term: str, ancestor: str) -> bool | None:
         """Return whether term is ancestor or a kind of it; None when either is unknown."""
@@ -79,7 +92,59 @@ def load_obographs(data: bytes, prefix: str = "MONDO") -> DictOntology:
         ) from None
     if not known:
         raise TermsError(f"the ontology file holds no {prefix} term; give the MONDO release file")
-    return DictOntology({term: tuple(parents) for term, parents in known.items()})
+    labels = {_curie(node["id"]): str(node["lbl"]) for node in nodes if node.get("lbl")}
+    return DictOntology({term: tuple(parents) for term, parents in known.items()}, labels)
+
+
+def load_obo(data: bytes, prefix: str = "MONDO") -> DictOntology:
+    """Read the current terms of one prefix from an OBO document.
+
+    As `load_obographs`: obsolete terms stay unknown. Raises TermsError.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise TermsError("the ontology file is not UTF-8 text; use the release's .obo") from None
+    known: dict[str, tuple[str, ...]] = {}
+    labels: dict[str, str] = {}
+    for tags in _obo_terms(text):
+        term = tags.get("id", [""])[0]
+        if term.startswith(prefix + ":") and tags.get("is_obsolete") != ["true"]:
+            known[term] = tuple(tags.get("is_a", ()))
+            labels[term] = tags.get("name", [term])[0]
+    if not known:
+        raise TermsError(f"the ontology file holds no {prefix} term; give the MONDO release file")
+    held = {term: tuple(p for p in parents if p in known) for term, parents in known.items()}
+    return DictOntology(held, labels)
+
+
+def _obo_terms(text: str) -> Iterator[dict[str, list[str]]]:
+    """Yield the tags of each [Term] stanza, without trailing modifiers and comments."""
+    for stanza in text.split("\n["):
+        kind, _, body = stanza.partition("]")
+        if kind != "Term":
+            continue
+        tags: dict[str, list[str]] = {}
+        for line in body.splitlines():
+            name, colon, value = line.partition(": ")
+            if colon and name in ("id", "name", "is_a", "is_obsolete"):
+                plain = value if name == "name" else value.split(" ", 1)[0]
+                tags.setdefault(name, []).append(plain.strip())
+        yield tags
+
+
+def load_ontology(path: Path) -> DictOntology:
+    """Read a full MONDO release, obographs JSON or OBO, by what the file holds.
+
+    Raises TermsError naming the path.
+    """
+    try:
+        data = path.read_bytes()
+        return load_obographs(data) if data.lstrip()[:1] == b"{" else load_obo(data)
+    except OSError as error:
+        raise TermsError(f"cannot read the ontology file {path}: {error.strerror}") from None
+    except TermsError as error:
+        raise TermsError(f"{path}: {error}") from None
 
 
 def _is_current(node: Mapping[str, Any]) -> bool:
@@ -120,5 +185,17 @@ TEST_SUBSET = DictOntology(
         "MONDO:0004979": ("MONDO:0000001",),
         "MONDO:0004975": ("MONDO:0000001",),
         "MONDO:0005180": ("MONDO:0000001",),
-    }
+    },
+    TEST_LABELS,
 )
+_current: list[Ontology] = [TEST_SUBSET]
+
+
+def use_ontology(ontology: Ontology) -> None:
+    """Set the ontology of this program. For entry points, once, before anything is matched."""
+    _current[0] = ontology
+
+
+def current_ontology() -> Ontology:
+    """Return the ontology this program was started with."""
+    return _current[0]

@@ -12,7 +12,8 @@ from typing import Any
 
 from compute.accountant import Charge
 from compute.release import CohortFacts
-from compute.scope import Member, Scope, ScopeResult, resolve_scope
+from compute.scope import Scope
+from compute.selection import Member, ScopeResult, resolve_scope
 from compute.terms import Claims, Purpose, parse_terms
 from ledger import State
 

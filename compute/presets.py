@@ -8,7 +8,7 @@ from typing import Literal
 
 from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
-from compute.ontology import TEST_LABELS
+from compute.ontology import current_ontology
 from compute.terms import NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
 
@@ -98,7 +98,7 @@ def _permission(code: str, terms: Terms) -> str:
     plain = DUO_TERMS[code].plain
     if code != DS:
         return plain
-    return "research on " + ", ".join(TEST_LABELS.get(d, d) for d in terms.diseases)
+    return "research on " + ", ".join(current_ontology().label(d) for d in terms.diseases)
 
 
 def _modifier(modifier: Modifier) -> str:

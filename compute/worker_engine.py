@@ -19,7 +19,7 @@ from compute.ingest import Participant
 from compute.planes import NOT_COVERED, Calls, Int64
 from compute.private import asked_variants
 from compute.queries import Answer, Frame, PersonData, Query, VariantTable, reduce, start
-from compute.scope import Member
+from compute.selection import Member
 from compute.vault import RecordedAccess, Vault
 
 STRATA = ("population", "sex")

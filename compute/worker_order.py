@@ -17,7 +17,8 @@ from compute.planner import Asked
 from compute.prices import due
 from compute.private import private_problem
 from compute.queries import Query, catalogue, code_digest, parse_query, query_digest
-from compute.scope import Member, parse_scope
+from compute.scope import parse_scope
+from compute.selection import Member
 from compute.terms import Claims, parse_purpose
 from compute.worker_outcomes import Code, JobRefusedError
 from compute.worker_ports import Workshop

@@ -30,7 +30,7 @@ from compute.keys import (
 )
 from compute.orderbook import OrderBook
 from compute.planner import charge_of
-from compute.scope import Member
+from compute.selection import Member
 from compute.store import CohortStore, LocalKms
 from compute.tables import open_engine, upgrade
 from compute.vault import INGEST, Vault

@@ -9,7 +9,7 @@ from compute.messages import JobMessage, Outcome
 from compute.orderbook import OrderInHand, Phase
 from compute.planner import select
 from compute.release import Floors
-from compute.scope import Member
+from compute.selection import Member
 from compute.worker_order import VerifiedOrder
 from compute.worker_outcomes import Code, MemberStoppedError
 from compute.worker_ports import Workshop

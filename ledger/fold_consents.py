@@ -100,6 +100,7 @@ def apply_granted(state: Tables, act: Act) -> None:
     do.put(state.grants, grant.id, grant)
     do.put(state.grant_at, act.index, grant)
     do.push(dataset.entries, act.index)
+    state.touched.append(dataset.id)
     if grant.order is None:
         do.change(dataset, "standing", grant)
         return
@@ -138,6 +139,7 @@ def stop_in_clear(state: Tables, stop: str | None, index: int, stops: Sequence[i
     grants = [grant for at in stops if (grant := state.grant_at.get(at)) is not None]
     if stop == PAUSE:
         for grant in grants:
+            state.touched.append(grant.dataset)
             if grant.paused_at is None:
                 state.journal.change(grant, "paused_at", index)
         state.journal.put(state.paused_by, index, tuple(grants))
@@ -150,6 +152,7 @@ def _end(state: Tables, grant: Grant, index: int) -> None:
     if grant.stopped_at is not None:
         return
     state.journal.change(grant, "stopped_at", index)
+    state.touched.append(grant.dataset)
     dataset = state.datasets.get(grant.dataset)
     if dataset is None:
         return
@@ -202,6 +205,7 @@ def apply_resumed(state: Tables, act: Act) -> None:
     for grant in state.paused_by[pause]:
         if grant.paused_at == pause:
             state.journal.change(grant, "paused_at", None)
+            state.touched.append(grant.dataset)
     apply_grant_stop(state, act)
 
 
@@ -226,6 +230,7 @@ def check_objection(state: Tables, act: Act) -> None:
 def apply_objection(state: Tables, act: Act) -> None:
     owner = act.payload["owner"]
     state.journal.add(state.objections, owner)
+    state.touched.extend(state.parties[owner].datasets)
     state.journal.push(state.parties[owner].entries, act.index)
 
 
@@ -237,6 +242,7 @@ def check_objection_lifted(state: Tables, act: Act) -> None:
 def apply_objection_lifted(state: Tables, act: Act) -> None:
     owner = act.payload["owner"]
     state.journal.discard(state.objections, owner)
+    state.touched.extend(state.parties[owner].datasets)
     state.journal.push(state.parties[owner].entries, act.index)
 
 

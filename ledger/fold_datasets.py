@@ -64,6 +64,7 @@ def check_replaced(state: Tables, act: Act) -> None:
 def apply_replaced(state: Tables, act: Act) -> None:
     dataset = state.datasets[act.payload["dataset"]]
     state.journal.change(dataset, "replaced", True)
+    state.touched.append(dataset.id)
     state.journal.push(dataset.entries, act.index)
 
 
@@ -132,6 +133,7 @@ def apply_erased(state: Tables, act: Act) -> None:
     dataset = state.datasets.get(payload["dataset"])
     if dataset is not None:
         do.change(dataset, "erased", True)
+        state.touched.append(dataset.id)
     do.put(state.erased_datasets, payload["dataset"], payload["owner"])
     excuse(state, payload["erases"])
     owner = state.parties.get(payload["owner"])

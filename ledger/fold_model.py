@@ -320,4 +320,8 @@ class Tables:
     ids: set[str] = field(default_factory=set, repr=False)
     absent: dict[int, Leaf] = field(default_factory=dict, repr=False)
     shared: dict[bytes, Any] = field(default_factory=dict, repr=False)
+    # Datasets whose consents changed, oldest first, and what a reader made of this state (its own
+    # affair: neither is part of what the entries mean, so both may be left out of a copy).
+    touched: list[str] = field(default_factory=list, repr=False, compare=False)
+    derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     journal: Journal = field(default_factory=Journal, repr=False, compare=False)

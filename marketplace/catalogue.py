@@ -4,7 +4,6 @@ Built from live consents of the ledger snapshot; it opens no data, and never cou
 public. The one place that says who may be in an order is `compute.resolve_scope`.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +16,12 @@ from compute import (
     Scope,
     ScopeResult,
     bucket,
+    index_of,
     parse_purpose,
     parse_release,
     parse_scope,
     resolve_scope,
+    tell_people,
 )
 from compute.queries import Query, parse_query, query_value
 from compute.queries import catalogue as query_families
@@ -118,40 +119,12 @@ def overview(state: State, facets: Mapping[str, str]) -> dict[str, Any]:
 
     facets: only people who publish these values. Unpublished attributes cannot be counted.
     """
-    people = _people(state)
-    chosen = {
-        key: person
-        for key, person in people.items()
-        if all(person.facets.get(name) == value for name, value in facets.items())
-    }
-    modalities: Counter[str] = Counter(m for p in chosen.values() for m in p.modalities)
-    values: dict[str, Counter[str]] = defaultdict(Counter)
-    for person in chosen.values():
-        for name, value in person.facets.items():
-            values[name][value] += 1
+    told = tell_people(index_of(state), facets)
     return {
-        "people": bucket(len(chosen)),
-        "modalities": {name: bucket(n) for name, n in sorted(modalities.items())},
+        "people": bucket(told.people),
+        "modalities": {name: bucket(n) for name, n in sorted(told.modalities.items())},
         "facets": {
             name: {value: bucket(n) for value, n in sorted(counts.items())}
-            for name, counts in sorted(values.items())
+            for name, counts in sorted(told.facets.items())
         },
     }
-
-
-@dataclass(slots=True)
-class _Person:
-    modalities: set[str]
-    facets: dict[str, str]
-
-
-def _people(state: State) -> dict[tuple[str, str], _Person]:
-    people: dict[tuple[str, str], _Person] = {}
-    for grant in state.live_grants():
-        dataset = state.datasets.get(grant.dataset)
-        if dataset is None:
-            continue
-        person = people.setdefault((grant.owner, dataset.participant), _Person(set(), {}))
-        person.modalities.add(dataset.modality)
-        person.facets.update({k: v for k, v in grant.facets.items() if isinstance(v, str)})
-    return people

@@ -8,7 +8,7 @@ import logging
 
 from sqlmodel import Session, col, select
 
-from compute import claims_of
+from compute import claims_of, index_of
 from marketplace import catalogue, jobs, order_service, outbox, owners, uploads
 from marketplace.entries import new_id
 from marketplace.errors import ConflictError, MarketError
@@ -167,7 +167,7 @@ def votes_of(snapshot: Snapshot, order: Order) -> dict[str, str]:
 
 def ingest_due(services: Services, snapshot: Snapshot) -> bool:
     """Create one ingest job when grants appeared and then none for a moment; tell whether."""
-    newest = max((grant.index for grant in snapshot.state.live_grants()), default=-1)
+    newest = index_of(snapshot.state).newest
     now = services.clock()
     with services.db.write() as session:
         query = select(Job).where(col(Job.kind) == jobs.INGEST)
@@ -190,8 +190,7 @@ def newest_time(snapshot: Snapshot) -> int:
 def leased_ingest(job: Job, snapshot: Snapshot) -> None:
     """Note that an ingest covers what the ledger shows as it is taken: the worker looks itself."""
     if job.kind == jobs.INGEST:
-        newest = max((grant.index for grant in snapshot.state.live_grants()), default=-1)
-        job.covers = max(job.covers, newest)
+        job.covers = max(job.covers, index_of(snapshot.state).newest)
 
 
 def exhausted(services: Services, session: Session, job_id: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from compute import index_of
 from ledger import LedgerError, State
 from marketplace.errors import NotFoundError, UnavailableError
 
@@ -102,7 +103,9 @@ class LedgerView:
 
 def frozen_copy(state: State) -> State:
     """Return a copy for readers that later folding cannot reach; its records stay small copies."""
+    index_of(state)  # brought up to date where the follower is, so that snapshots inherit it
     made = copy.copy(state)
+    made.derived = dict(state.derived)
     made.grants = {key: copy.copy(grant) for key, grant in state.grants.items()}
     made.datasets = {
         key: _frozen_dataset(item, made.grants) for key, item in state.datasets.items()

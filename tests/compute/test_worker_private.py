@@ -272,7 +272,7 @@ def test_whether_anybodys_file_lists_a_variant_changes_nobody_elses_calls(world)
     held = world.shop.book.find(order)
     tags = tree_of(from_text(held.access_submission))
     token = recorded_access(world.shop.follower, held.access, tags)
-    from compute.scope import Member
+    from compute.selection import Member
 
     state = world.shop.follower.state
     members = [
