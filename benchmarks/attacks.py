@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from compute.noise import add_noise
-from compute.private import CountNoise
+from compute.private import FormNoise
 from compute.queries import Answer, parse_query
 from compute.release import CohortFacts, release_gate
 from compute.suppress import SMALL
@@ -103,7 +103,7 @@ class Gate:
             "genotype_counts", 1, {**self._place, "ac": alt, "an": an}, {"all": self._people}
         )
         told = release_gate(
-            answer, self._facts, mode="private", rho=rho, noise=CountNoise(self._query)
+            answer, self._facts, mode="private", rho=rho, noise=FormNoise(self._query)
         ).answer
         columns = told["columns"]
         return (

@@ -26,7 +26,7 @@ from benchmarks import attacks
 from benchmarks.attacks import LIFETIME, MINOR, RANDOM, RARE, Measured, Panel, membership
 from benchmarks.harness import Figure, machine, report, say
 from compute.noise import add_noise, noise_sd
-from compute.private import sensitivity_squared
+from compute.queries.frequencies import sensitivity_squared
 
 ANSWERED = 0.90
 ROOM = 2  # standard errors a measured AUC may stand above its bar

@@ -80,7 +80,7 @@ def _checked_sd(sensitivity_squared: int, rho: Fraction) -> float:
 
 
 def _draw(values: Int64, sd: float) -> Int64:
-    return np.array(_gaussian(len(values), sd)(values.tolist()), np.int64)
+    return np.array(_gaussian(len(values), sd)(values), np.int64)
 
 
 def _parts(values: Int64) -> Iterator[Int64]:

@@ -8,11 +8,15 @@ naming the rho, the people or the variants that would do. Spec: DESIGN section 4
 import math
 from collections.abc import Mapping
 from fractions import Fraction
+from hashlib import sha256
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from compute.errors import ComputeError
 from compute.noise import noise_sd
-from compute.private import asked_variants, private_problem, sensitivity_squared
+from compute.private import form_of, private_problem
 from compute.queries import Query, canonical_query, parse_query
 from compute.scope import bucket
 from compute.verdict import Release
@@ -41,7 +45,7 @@ def expected_error(
     *,
     maf: Fraction = ASSUMED_MAF,
 ) -> dict[str, Any]:
-    """Return the error each allele frequency will have, and whether it is worth paying for.
+    """Return the error each released number will have, and whether it is worth paying for.
 
     people: the scope's size, of which only the public bucket's lower end is used. maf: the
     frequency the buyer assumes. Numbers are floats rounded to 4 digits; "ratio" is noise over
@@ -57,25 +61,30 @@ def expected_error(
         raise UselessError(problem or "private mode needs a rho above 0", code="not_private")
     if not 0 < maf <= Fraction(1, 2):
         raise UselessError("an assumed minor allele frequency lies in (0, 1/2]", code="maf")
-    variants = len(asked_variants(parsed))
-    sampling = _sampling(size, maf)
-    noise = _noise(variants, rho, size, maf)
-    useful = size >= PRIVATE_PEOPLE and _square_ratio(variants, rho, size, maf) <= WORST_RATIO**2
+    form, params = form_of(parsed), parsed.params
+    shape, rows = form.shape(params), form.rows(params)
+    sd = noise_sd(shape.sensitivity_squared, rho)
+    errors = form.errors(params, size, sd, maf)
+    noise, sampling = float(errors["noise_sd"]), float(errors["sampling_sd"])
+    unit = form.square_ratio(params, maf)
+    useful = size >= PRIVATE_PEOPLE and rows * unit / (rho * size) <= WORST_RATIO**2
     return {
         "kind": "gaussian",
         "rho": str(rho),
-        "variants": variants,
-        "statistics": 2 * variants,
+        "row": form.row,
+        "rows": rows,
+        "statistics": shape.values,
+        "statistic": errors["statistic"],
         "people_assumed": size,
         "maf_assumed": str(maf),
-        "count_sd": _short(noise_sd(sensitivity_squared(variants), rho)),
-        "af_noise_sd": _short(noise),
-        "af_sampling_sd": _short(sampling),
-        "af_se": _short(math.hypot(noise, sampling)),
+        "count_sd": _short(sd),
+        "noise_sd": _short(noise),
+        "sampling_sd": _short(sampling),
+        "se": _short(math.hypot(noise, sampling)),
         "ratio": _short(noise / sampling),
-        "suppressed": "0 of the frequencies, where calls are not mostly missing",
+        "suppressed": "0 of the rows, where calls are not mostly missing",
         "useful": useful,
-        "needs": {} if useful else _needs(variants, rho, size, maf),
+        "needs": {} if useful else _needs(form.row, rows, unit, rho, size),
     }
 
 
@@ -98,19 +107,19 @@ def rehearsal_rows(query: Query | Mapping[str, Any], rows: int = 5) -> list[dict
 
     They follow from the query's digest alone, so they repeat and say nothing of anybody.
     """
-    from hashlib import sha256
-
-    from compute.private import frequency
-
     parsed = query if isinstance(query, Query) else parse_query(query)
-    found = []
-    for name in asked_variants(parsed)[:rows]:
-        contig, pos, ref, alt = name.split("-")
-        seed = sha256(canonical_query(parsed) + name.encode()).digest()
-        copies = int.from_bytes(seed[:2], "big") % 150
-        place = {"stratum": "all", "contig": contig, "pos": int(pos), "ref": ref, "alt": alt}
-        found.append({**place, **frequency(copies, 400 - copies, 10.0), "made_up": True})
-    return found
+    form = form_of(parsed)
+    shape = form.shape(parsed.params)
+    seed = canonical_query(parsed)
+    made = [
+        200 + int.from_bytes(sha256(b"%d " % at + seed).digest()[:2], "big") % 150
+        for at in range(shape.values)
+    ]
+    columns = form.told(parsed.params, np.array(made, np.int64), 10.0).columns
+    found = zip(*columns.values(), strict=True)
+    return [
+        {**dict(zip(columns, row, strict=True)), "made_up": True} for row in islice(found, rows)
+    ]
 
 
 def private_counts_request(
@@ -145,47 +154,36 @@ def private_counts_request(
     }
 
 
-def _sampling(people: int, maf: Fraction) -> float:
-    return math.sqrt(maf * (1 - maf) / (2 * people))
+def _needs(row: str, rows: int, unit: Fraction, rho: Fraction, people: int) -> dict[str, Any]:
+    """Return the rho, people or rows that alone would do; a person floor holds always.
 
-
-def _noise(variants: int, rho: Fraction, people: int, maf: Fraction) -> float:
-    """Return the sd that noise alone gives a frequency: sd of a count, spread over AN copies."""
-    spread = math.sqrt(maf**2 + (1 - maf) ** 2)
-    return noise_sd(sensitivity_squared(variants), rho) * spread / (2 * people)
-
-
-def _needs(variants: int, rho: Fraction, people: int, maf: Fraction) -> dict[str, Any]:
-    """Return the rho, people or variants that alone would do; a person floor holds always."""
-    unit = _square_ratio(1, Fraction(1), 1, maf)
+    (noise / sampling error)^2 is rows * unit / (rho * people), exactly.
+    """
     limit = WORST_RATIO**2
-    enough = max(PRIVATE_PEOPLE, math.ceil(variants * unit / (rho * limit)))
+    enough = max(PRIVATE_PEOPLE, math.ceil(rows * unit / (rho * limit)))
     if people < PRIVATE_PEOPLE:
         return {"people": enough}
     return {
-        "rho": str(Fraction(math.ceil(1000 * variants * unit / (people * limit)), 1000)),
+        "rho": str(Fraction(math.ceil(1000 * rows * unit / (people * limit)), 1000)),
         "people": enough,
-        "variants": math.floor(rho * people * limit / unit),
+        row: math.floor(rho * people * limit / unit),
     }
-
-
-def _square_ratio(variants: int, rho: Fraction, people: int, maf: Fraction) -> Fraction:
-    """Return (noise / sampling)^2, exactly: it grows with variants and falls with rho * people."""
-    return variants * (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf) * rho * people)
 
 
 def _message(found: Mapping[str, Any]) -> str:
     needs = found["needs"]
     if found["people_assumed"] < PRIVATE_PEOPLE:
         return (
-            f"private frequencies need a scope of at least {PRIVATE_PEOPLE} people; "
+            f"private answers need a scope of at least {PRIVATE_PEOPLE} people; "
             f"about {needs['people']} would do for this order"
         )
+    row = str(found["row"])
+    rows = f", or {needs[row]} {row}" if found["rows"] > 1 else ""
     return (
-        f"the noise (sd {found['af_noise_sd']} in each frequency) would be {found['ratio']} times "
-        f"the sampling error ({found['af_sampling_sd']}) of {found['people_assumed']} people; "
-        f"useful would be rho {needs['rho']}, or {needs['people']} people, "
-        f"or {needs['variants']} variants"
+        f"the noise (sd {found['noise_sd']} in each {found['statistic']}) would be "
+        f"{found['ratio']} times the sampling error ({found['sampling_sd']}) of "
+        f"{found['people_assumed']} people; useful would be rho {needs['rho']}, "
+        f"or {needs['people']} people{rows}"
     )
 
 

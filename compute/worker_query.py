@@ -17,7 +17,7 @@ from compute.errors import ComputeError
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import TERMINAL, Phase
 from compute.planner import Plan, select
-from compute.private import CountNoise
+from compute.private import FormNoise
 from compute.queries import QueryError
 from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
@@ -211,7 +211,7 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort) -> Released:
         mode=order.mode,
         rho=order.asked.rho,
         floors=run.floors,
-        noise=CountNoise(order.query),
+        noise=FormNoise(order.query),
     )
 
 

@@ -7,6 +7,7 @@ from compute.queries.catalogue import (
     catalogue,
     code_digest,
     parse_query,
+    private_form,
     query_digest,
     query_value,
     reduce,
@@ -15,6 +16,7 @@ from compute.queries.catalogue import (
 )
 from compute.queries.data import CohortData, Frame, PersonData, VariantTable, align
 from compute.queries.family import Answer, Family, Needs, Partial, ReleaseMode, Sensitivity
+from compute.queries.private import PrivateForm, Shape, Told
 
 __all__ = [
     "Answer",
@@ -24,16 +26,20 @@ __all__ = [
     "Needs",
     "Partial",
     "PersonData",
+    "PrivateForm",
     "Query",
     "QueryError",
     "ReleaseMode",
     "Sensitivity",
+    "Shape",
+    "Told",
     "VariantTable",
     "align",
     "canonical_query",
     "catalogue",
     "code_digest",
     "parse_query",
+    "private_form",
     "query_digest",
     "query_value",
     "reduce",

@@ -25,6 +25,7 @@ from compute.queries.data import CohortData, Frame
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest
 from compute.queries.genotype_counts import GenotypeCounts
 from compute.queries.params import Strict, picked_by_buyer
+from compute.queries.private import PrivateForm
 
 _FIELDS: Final = {"v", "family", "version", "build", "params"}
 _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
@@ -122,6 +123,12 @@ def query_digest(query: Query) -> str:
 def code_digest(query: Query) -> str:
     """Return the SHA-256 (hex) of the code that would answer the query."""
     return source_digest(_CATALOGUE[query.family].modules)
+
+
+def private_form(query: Query) -> PrivateForm | None:
+    """Return the form a query's family declares for private mode, or None."""
+    found: PrivateForm | None = getattr(_CATALOGUE[query.family], "private", None)
+    return found
 
 
 def start(query: Query, frame: Frame) -> Partial:

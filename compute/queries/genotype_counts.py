@@ -25,7 +25,9 @@ from compute.queries.family import (
     dosages,
     variant_columns,
 )
+from compute.queries.frequencies import Frequencies
 from compute.queries.params import Strict, Variants, select
+from compute.queries.private import PrivateForm
 from compute.stats import hwe_exact_many
 
 FAMILY: Final = "genotype_counts"
@@ -89,7 +91,13 @@ class GenotypeCounts:
     title: ClassVar[str] = "Genotype and allele counts, allele frequency, call rate, HWE"
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
     params: ClassVar[type[Strict]] = GenotypeCountParams
-    modules: ClassVar[tuple[str, ...]] = ("compute.queries.genotype_counts", "compute.stats")
+    private: ClassVar[PrivateForm] = Frequencies()
+    modules: ClassVar[tuple[str, ...]] = (
+        "compute.queries.genotype_counts",
+        "compute.queries.frequencies",
+        "compute.queries.private",
+        "compute.stats",
+    )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "Adding or removing one person changes, in one stratum and for each variant, exactly one "
         "of the seven genotype counts by 1, AC by at most 2 and AN by at most 2.",

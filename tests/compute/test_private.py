@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from compute.noise import NoiseError, noise_sd
-from compute.private import (
-    CountNoise,
+from compute.private import FormNoise, private_problem
+from compute.queries import CohortData, PersonData, VariantTable, parse_query, run
+from compute.queries.frequencies import (
     exact_copies,
     frequency,
-    private_problem,
     score_interval,
     sensitivity_squared,
 )
-from compute.queries import CohortData, PersonData, VariantTable, parse_query, run
 from compute.release import CohortFacts, WithheldError, release_gate
 from compute.result import answer_bytes
 
@@ -76,7 +75,7 @@ def test_a_variant_nobody_states_is_answered_like_any_other():
     rows = [[(1, 2)] for _ in range(120)]
     names = [*names_of(1), "2-5-C-T", "X-7-G-GA"]
     exact = run(query_of(names), cohort_of(rows, names[:1]))
-    told = CountNoise(query_of(names)).add(exact, Fraction(1, 10))
+    told = FormNoise(query_of(names)).add(exact, Fraction(1, 10))
     assert told["columns"]["contig"] == ["1", "2", "X"]
     assert len(told["columns"]["ac"]) == 3
     assert told["columns"]["af"][0] == pytest.approx(0.5, abs=0.3)
@@ -89,7 +88,7 @@ def test_an_answer_says_what_it_rests_on_and_what_is_left_out():
     names = names_of(2)
     query = query_of(names)
     exact = run(query, cohort_of(rows))
-    done = release_gate(exact, FACTS, mode="private", rho=Fraction(1, 20), noise=CountNoise(query))
+    done = release_gate(exact, FACTS, mode="private", rho=Fraction(1, 20), noise=FormNoise(query))
     told = json.loads(answer_bytes(done.answer))
     assert told["privacy"]["rho"] == "1/20"
     assert told["privacy"]["count_sd"] == pytest.approx(noise_sd(8, Fraction(1, 20)))
@@ -152,7 +151,7 @@ def test_the_error_of_one_frequency_is_the_theory():
 def test_what_depends_on_the_cohort_is_not_offered(query):
     assert private_problem(query)
     with pytest.raises(NoiseError):
-        CountNoise(query).add(run(query_of(names_of(1)), cohort_of([[(0, 2)]])), Fraction(1, 10))
+        FormNoise(query).add(run(query_of(names_of(1)), cohort_of([[(0, 2)]])), Fraction(1, 10))
 
 
 def test_fewer_than_a_hundred_people_are_refused():
@@ -164,6 +163,6 @@ def test_fewer_than_a_hundred_people_are_refused():
             CohortFacts(99, 0, 50),
             mode="private",
             rho=Fraction(1, 10),
-            noise=CountNoise(query),
+            noise=FormNoise(query),
         )
     assert refused.value.code == "below_floor"

@@ -4,7 +4,7 @@ from fractions import Fraction
 import pytest
 
 import compute
-from compute.private import CountNoise
+from compute.private import FormNoise
 from compute.queries import parse_query
 from compute.utility import (
     UselessError,
@@ -36,7 +36,7 @@ def test_only_the_bucket_of_people_is_looked_at():
 @pytest.mark.parametrize(("people", "variants", "sd"), [(1000, 1, 0.0022), (1000, 100, 0.0224)])
 def test_the_error_is_the_published_one_at_a_rare_frequency(people, variants, sd):
     found = expected_error(listed(variants), private("1/10"), people, maf=Fraction(1, 1000))
-    assert found["af_noise_sd"] == pytest.approx(sd, rel=0.02)
+    assert found["noise_sd"] == pytest.approx(sd, rel=0.02)
 
 
 def test_the_error_expected_is_the_error_an_answer_states():
@@ -45,10 +45,10 @@ def test_the_error_expected_is_the_error_an_answer_states():
 
     rows = [[(int(at % 4 == 0) * 2, 2)] * 3 for at in range(200)]
     query = query_of(names_of(3))
-    told = CountNoise(query).add(run(query, cohort_of(rows)), Fraction(1))
+    told = FormNoise(query).add(run(query, cohort_of(rows)), Fraction(1))
     expected = expected_error(query, private("1"), 200)
-    assert told["columns"]["af_noise_sd"][0] == pytest.approx(expected["af_noise_sd"], rel=0.1)
-    assert told["columns"]["af_se"][0] == pytest.approx(expected["af_se"], rel=0.1)
+    assert told["columns"]["af_noise_sd"][0] == pytest.approx(expected["noise_sd"], rel=0.1)
+    assert told["columns"]["af_se"][0] == pytest.approx(expected["se"], rel=0.1)
 
 
 def test_the_demo_order_of_three_variants_is_useful_and_a_panel_is_not():

@@ -1,0 +1,175 @@
+"""Private form of genotype_counts: which statistics leave, their sensitivity, and their error.
+
+For m variants the vector (ALT copies, REF copies) of each variant is noised once, as one release.
+One person adds (a, r) at a variant with a, r >= 0 and a + r <= 2: at most 2 in L2, and so at most
+2 sqrt(m) over m variants, missing calls and haploid calls included (they only lower a + r). AC =
+ALT copies and AN = ALT + REF copies are read off it, so AC and AN are charged together and move
+together. AF, its error and its interval are post-processing of these noised counts alone.
+
+Left out, with the reason: genotype counts, call rate and Hardy-Weinberg (not noised, so not known
+here). Counts are rounded for presentation on top of the noise. Small and negative ones are told as
+they are: noise already protects them, and hiding them would bias whoever adds cohorts up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import numpy as np
+
+from compute.builds import CONTIGS
+from compute.queries.family import Answer
+from compute.queries.params import picked_by_buyer
+from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, Shape, Told, rounded
+
+MAX_VARIANTS = 1_000
+LEAST_AN_SD = 5  # AF is given where the noised AN is this many of its own standard deviations
+LEAST_AN = 40
+NOT_NOISED = ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt", "no_call", "not_covered")
+DERIVED = ("call_rate", "hwe_p")
+
+
+def sensitivity_squared(variants: int) -> int:
+    """Return the square of the L2 sensitivity of (ALT, REF) copies over some variants: 4 each."""
+    return 4 * variants
+
+
+class Frequencies:
+    """The form (see the module)."""
+
+    row: ClassVar[str] = "variants"
+
+    def problem(self, params: Any) -> str | None:
+        """Return why not, or None: only variants the buyer lists, and no strata.
+
+        Which variants a panel or region holds, and which strata there are, depends on the cohort.
+        """
+        if not picked_by_buyer(params.variants):
+            return "private mode answers a list of variants, not a panel or a region"
+        if params.by is not None:
+            return "private mode does not split by strata"
+        if len(params.variants) > MAX_VARIANTS:
+            return f"private mode answers at most {MAX_VARIANTS} variants in one order"
+        return None
+
+    def shape(self, params: Any) -> Shape:
+        """Return ALT and REF copies of each variant."""
+        count = len(params.variants)
+        return Shape(2 * count, sensitivity_squared(count))
+
+    def vector(self, params: Any, answer: Answer) -> Int64:
+        """Return ALT copies, then REF copies; one place for each variant asked, found or not."""
+        return np.concatenate(exact_copies(answer, in_order(params.variants)))
+
+    def told(self, params: Any, noised: Int64, sd: float) -> Told:
+        """Return one row for each variant asked."""
+        names = in_order(params.variants)
+        alt, ref = noised[: len(names)], noised[len(names) :]
+        rows = [
+            {"stratum": "all", **place_columns(name), **frequency(int(a), int(r), sd)}
+            for name, a, r in zip(names, alt, ref, strict=True)
+        ]
+        return Told(
+            columns={field: [row[field] for row in rows] for field in rows[0]},
+            facts={"variants": len(names)},
+            suppressed=tuple(_left_out()),
+            released="ALT and REF copies of each variant, noised once as one vector",
+            privacy={"an_sd": sd * math.sqrt(2), "counts_rounded_to": ROUND_TO},
+        )
+
+    def rows(self, params: Any) -> int:
+        """Return the number of variants."""
+        return len(params.variants)
+
+    def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
+        """Return it for an allele frequency: sd of a count spread over AN copies."""
+        return (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf))
+
+    def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
+        """Return the error of each allele frequency."""
+        noise = sd * math.sqrt(maf**2 + (1 - maf) ** 2) / (2 * people)
+        return {
+            "statistic": "allele frequency",
+            "noise_sd": noise,
+            "sampling_sd": math.sqrt(maf * (1 - maf) / (2 * people)),
+        }
+
+
+def exact_copies(answer: Answer, names: list[str]) -> tuple[Int64, Int64]:
+    """Return exact ALT and REF copies of each variant; 0 where the cohort states nothing of it."""
+    place = {name: at for at, name in enumerate(names)}
+    alt, ref = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+    columns = [answer.columns[name].tolist() for name in ("contig", "pos", "ref", "alt")]
+    for at, parts in enumerate(zip(*columns, strict=True)):
+        row = place.get("-".join(map(str, parts)))
+        if row is not None:
+            alt[row] = answer.columns["ac"][at]
+            ref[row] = answer.columns["an"][at] - answer.columns["ac"][at]
+    return alt, ref
+
+
+def frequency(alt: int, ref: int, sd: float) -> dict[str, Any]:
+    """Return what is told of one variant from its noised ALT and REF copies and their noise's sd.
+
+    af_se counts both errors: sampling people from their population, and noise. af_low and af_high
+    are a 95 % score interval with the noise's variance added (the population's frequency).
+    """
+    an = alt + ref
+    told: dict[str, Any] = {
+        "ac": rounded(alt),
+        "an": rounded(an),
+        "n": rounded(an / 2),
+        "count_sd": sd,
+        **dict.fromkeys(("af", "af_se", "af_noise_sd", "af_low", "af_high")),
+        "af_na": "",
+    }
+    if an < max(LEAST_AN, LEAST_AN_SD * sd * math.sqrt(2)):
+        return {**told, "af_na": "too_few_calls_for_the_noise"}
+    raw = alt / an
+    af = min(1.0, max(0.0, raw))
+    noise = sd * math.sqrt(af**2 + (1 - af) ** 2) / an
+    low, high = score_interval(raw, an, noise)
+    digits = 2 - math.floor(math.log10(noise))
+    numbers = {
+        "af": af,
+        "af_se": math.sqrt(af * (1 - af) / an + noise**2),
+        "af_noise_sd": noise,
+        "af_low": low,
+        "af_high": high,
+    }
+    return {**told, **{name: round(value, digits) for name, value in numbers.items()}}
+
+
+def score_interval(raw: float, an: int, noise: float) -> tuple[float, float]:
+    """Return the p with |raw - p| <= z sqrt(p (1 - p) / an + noise^2), within [0, 1]."""
+    z2 = CONFIDENCE_Z**2
+    a = 1 + z2 / an
+    b = 2 * raw + z2 / an
+    c = raw**2 - z2 * noise**2
+    root = math.sqrt(max(0.0, b * b - 4 * a * c))
+    low, high = (b - root) / (2 * a), (b + root) / (2 * a)
+    return min(1.0, max(0.0, low)), min(1.0, max(0.0, high))
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Return variant names in genome order."""
+
+    def place(name: str) -> tuple[int, int, str, str]:
+        contig, pos, ref, alt = name.split("-")
+        return CONTIGS.index(contig), int(pos), ref, alt
+
+    return sorted(names, key=place)
+
+
+def place_columns(name: str) -> dict[str, Any]:
+    """Return contig, pos, ref and alt of a variant's name."""
+    contig, pos, ref, alt = name.split("-")
+    return {"contig": contig, "pos": int(pos), "ref": ref, "alt": alt}
+
+
+def _left_out() -> list[Mapping[str, str]]:
+    notes = [{"path": f"columns/{name}", "code": "not_noised"} for name in NOT_NOISED]
+    return [*notes, *({"path": f"columns/{name}", "code": "needs_not_noised"} for name in DERIVED)]
