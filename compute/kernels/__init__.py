@@ -1,0 +1,54 @@
+"""Face of the kernels: exact statistics over blocks of people's genotypes as bit planes.
+
+Genotypes come as `planes`, uint64 (people, 2, words): see `compute.kernels.planes`, whose
+`pack_dosages` makes them of int8 dosages (people, rows). Everything here is plain arrays: no keys,
+no I/O, no clock. Code is compiled by numba where it is installed, else numpy's does the same work
+slower. People are added block by block and forgotten; two partial objects of one question `merge`.
+
+    counter = CodeCounter(rows); counter.add(planes); one, two, no_call = counter.counts()
+    p = hwe_exact(hom_ref, het, hom_alt)
+    linear = LinearAssociation(y, covariates, rows); linear.add(first, planes); linear.result()
+    score = LogisticScore(y, covariates, rows); score.add(first, planes); score.result()
+    full = LogisticFit(y, covariates).fit(all_planes, rows)   # then firth=True where separated
+    scores = PolygenicScores(weights, absent).scores(planes)  # (people, scores)
+
+y float64 (people,), covariates float64 (people, q) without an intercept, finite, in the order
+people are added; `first` is the index of a block's first person in them. Results (`Association`)
+have a row a variant: n, AC, beta and SE per copy of ALT, statistic, p, and a reason where NaN.
+Haploid calls are diploid ones here: code them 0 or 2 where a copy counts twice (plink2's X model).
+"""
+
+from compute.kernels.counts import BitCounter, CodeCounter
+from compute.kernels.engine import engine, name
+from compute.kernels.hardy import hwe_exact
+from compute.kernels.linear import Association, LinearAssociation
+from compute.kernels.logistic import LogisticFit, LogisticScore, TraitError
+from compute.kernels.planes import (
+    Words,
+    pack_bits,
+    pack_dosages,
+    unpack_bits,
+    unpack_dosages,
+    words_of,
+)
+from compute.kernels.scores import PolygenicScores
+
+__all__ = [
+    "Association",
+    "BitCounter",
+    "CodeCounter",
+    "LinearAssociation",
+    "LogisticFit",
+    "LogisticScore",
+    "PolygenicScores",
+    "TraitError",
+    "Words",
+    "engine",
+    "hwe_exact",
+    "name",
+    "pack_bits",
+    "pack_dosages",
+    "unpack_bits",
+    "unpack_dosages",
+    "words_of",
+]

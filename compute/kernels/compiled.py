@@ -1,0 +1,191 @@
+"""The kernels as numba compiles them. Same faces as `compute.kernels.plain`; chosen by `engine`.
+
+Every function checks nothing: the classes above it do. All release the GIL and are cached on disk
+(NUMBA_CACHE_DIR where the package itself may not be written), so that a later process loads
+machine code in milliseconds.
+"""
+
+import math
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from compute.kernels.simd import (
+    COUNTER_PLANES,
+    GROUP,
+    count_bits,
+    count_codes,
+    lowest_bit,
+    sum_codes,
+    weigh_codes,
+)
+
+Words: TypeAlias = npt.NDArray[np.uint64]
+Float64: TypeAlias = npt.NDArray[np.float64]
+Int32: TypeAlias = npt.NDArray[np.int32]
+Int64: TypeAlias = npt.NDArray[np.int64]
+jit: Any = numba.njit(cache=True, nogil=True, boundscheck=False)
+# May be reordered and contracted: sums whose order is no part of the answer.
+fast: Any = numba.njit(cache=True, nogil=True, boundscheck=False, fastmath={"contract", "reassoc"})
+
+
+@jit
+def add_codes(planes: Words, counter: Words) -> None:
+    """planes: (16 n people, 2, words), words a multiple of 8; counter: (3, 9, words)."""
+    people, _, words = planes.shape
+    source, target = planes.ctypes.data, counter.ctypes.data
+    stride = words * 8
+    for group in range(people // GROUP):
+        start = source + group * GROUP * 2 * stride
+        for at in range(0, words, 8):
+            count_codes(start + at * 8, 2 * stride, stride, target + at * 8, stride)
+
+
+@jit
+def add_bits(planes: Words, counter: Words) -> None:
+    """planes: (16 n people, words), words a multiple of 8; counter: (9, words)."""
+    people, words = planes.shape
+    source, target = planes.ctypes.data, counter.ctypes.data
+    stride = words * 8
+    for group in range(people // GROUP):
+        start = source + group * GROUP * stride
+        for at in range(0, words, 8):
+            count_bits(start + at * 8, stride, target + at * 8, stride)
+
+
+@jit
+def flush(counter: Words, counts: Int32) -> None:
+    """Counts (streams, rows) += counter (streams, 9, words), which is zeroed."""
+    streams, _, words = counter.shape
+    number = np.empty(64, np.int32)
+    for stream in range(streams):
+        for w in range(words):
+            number[:] = 0
+            for plane in range(COUNTER_PLANES):
+                bits = counter[stream, plane, w]
+                counter[stream, plane, w] = 0
+                for bit in range(64):
+                    number[bit] |= np.int32((bits >> np.uint64(bit)) & np.uint64(1)) << plane
+            for bit in range(64):
+                counts[stream, w * 64 + bit] += number[bit]
+
+
+@jit
+def sum_values(planes: Words, values: Float64, out: Float64) -> None:
+    """Out (4, rows) += lo * values[:, :4] + hi * values[:, 4:], over people."""
+    people, _, words = planes.shape
+    stride = words * 8
+    for half in range(words * 2):
+        sum_codes(
+            planes.ctypes.data + half * 4, 2 * stride, stride, people, values.ctypes.data,
+            out.ctypes.data + half * 256, words * 512,
+        )  # fmt: skip
+
+
+@jit
+def sum_absent(planes: Words, values: Float64, out: Float64) -> None:
+    """Out (rows, m) += values (people, m) of each person without a call at the row."""
+    people, _, words = planes.shape
+    block = 64
+    for start in range(0, words, block):
+        for person in range(people):
+            for w in range(start, min(start + block, words)):
+                both = planes[person, 0, w] & planes[person, 1, w]
+                while both:
+                    row = w * 64 + lowest_bit(both)
+                    both &= both - np.uint64(1)
+                    for k in range(values.shape[1]):
+                        out[row, k] += values[person, k]
+
+
+@jit
+def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> None:
+    """Out (people, scores) += weights (scores, rows) * dosage; absent (scores, rows) where none.
+
+    absent is what a person without a call gets, less three times the weight (lo and hi are set).
+    """
+    people, _, words = planes.shape
+    block = 32
+    for start in range(0, words, block):
+        count = min(block, words - start)
+        for person in range(people):
+            low = planes.ctypes.data + (person * 2 * words + start) * 8
+            for k in range(weights.shape[0]):
+                at = (k * weights.shape[1] + start * 64) * 8
+                out[person, k] += weigh_codes(
+                    low, low + words * 8, count, weights.ctypes.data + at, absent.ctypes.data + at
+                )
+
+
+@jit
+def _tail(h: int, step: int, rare: int, people: int) -> float:
+    """Return the sum of P(h'), from h outwards, in units of P(h)."""
+    total, term = 1.0, 1.0
+    while True:
+        if step > 0:
+            top = 4.0 * ((rare - h) // 2) * (people - h - (rare - h) // 2)
+            term *= top / ((h + 2.0) * (h + 1.0))
+        else:
+            homs = (rare - h) // 2
+            term *= (h * (h - 1.0)) / (4.0 * (homs + 1.0) * (people - h - homs + 1.0))
+        h += step
+        total += term
+        if not term > total * 1e-14:
+            return total
+
+
+@jit
+def hwe(hom_ref: Int64, het: Int64, hom_alt: Int64, logs: Float64, out: Float64) -> None:
+    """Exact p of each position; logs[i] = log(i!) up to twice the people."""
+    for at in range(len(het)):
+        out[at] = _hwe_one(hom_ref[at], het[at], hom_alt[at], logs)
+
+
+@jit
+def _log_chance(h: int, rare: int, people: int, logs: Float64) -> float:
+    homs = (rare - h) // 2
+    return h * math.log(2.0) - logs[h] - logs[homs] - logs[people - h - homs]
+
+
+@jit
+def _hwe_one(hom_ref: int, het: int, hom_alt: int, logs: Float64) -> float:
+    people = hom_ref + het + hom_alt
+    rare = 2 * min(hom_ref, hom_alt) + het
+    if rare == 0:
+        return 1.0
+    # The likeliest number of heterozygotes lies within one step of this.
+    middle = int(rare * (2.0 * people - rare) / (2.0 * people))
+    middle += (middle ^ rare) & 1
+    middle = min(max(middle, rare & 1), rare)
+    while middle + 2 <= rare and _log_chance(middle + 2, rare, people, logs) > _log_chance(
+        middle, rare, people, logs
+    ):
+        middle += 2
+    while middle >= 2 and _log_chance(middle - 2, rare, people, logs) > _log_chance(
+        middle, rare, people, logs
+    ):
+        middle -= 2
+    seen = _log_chance(het, rare, people, logs)
+    tie = 1e-9 + 8e-16 * logs[people]
+    if _log_chance(middle, rare, people, logs) - seen <= tie:
+        return 1.0
+    # log of n! nA! nB! / (2n)!: with it the chances of all configurations add to one.
+    scale = logs[2 * people] - logs[people] - logs[rare] - logs[2 * people - rare]
+    step = 2 if het > middle else -2
+    found = math.exp(seen - scale) * _tail(het, step, rare, people)
+    near, far = middle, rare if step < 0 else rare & 1
+    if _log_chance(far, rare, people, logs) <= seen + tie:
+        while abs(far - near) > 2:  # the first configuration no likelier than the one seen
+            half = near + (far - near) // 4 * 2
+            if _log_chance(half, rare, people, logs) <= seen + tie:
+                far = half
+            else:
+                near = half
+        here = math.exp(_log_chance(far, rare, people, logs) - scale)
+        found += here * _tail(far, -step, rare, people)
+    return min(found, 1.0)
+
+
+from compute.kernels.compiled_fit import fit_linear, fit_logistic  # noqa: E402, F401

@@ -1,0 +1,318 @@
+"""Per-variant regressions as numba compiles them: linear from sums, logistic from genotypes."""
+
+import math
+
+import numba
+import numpy as np
+
+from compute.kernels.compiled import Float64, Int64, Words, fast, jit
+from compute.kernels.simd import as_bits, as_double
+
+contract = numba.njit(cache=True, nogil=True, boundscheck=False, fastmath={"contract"})
+# Codes are indexes into compute.kernels.linear.REASONS.
+MONOMORPHIC, TOO_FEW, CONSTANT, COLLINEAR, NOBODY, SEPARATED, UNSETTLED = 1, 2, 3, 4, 5, 6, 7
+MAX_VIF = 50.0
+SINGULAR = 1e-9
+MAX_STEPS = 25
+SETTLED = 1e-7
+LOG2E = 1.4426950408889634
+LN2_HIGH = 6.93145751953125e-1
+LN2_LOW = 1.42860682030941723212e-6
+SHIFTER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to a whole number in the low bits
+
+
+@jit
+def invert(a: Float64, size: int) -> bool:
+    """Invert a symmetric positive definite matrix in place by Cholesky; False where it is not."""
+    for i in range(size):
+        for j in range(i + 1):
+            s = a[i, j]
+            for k in range(j):
+                s -= a[i, k] * a[j, k]
+            if i == j:
+                if not s > SINGULAR:
+                    return False
+                a[i, i] = math.sqrt(s)
+            else:
+                a[i, j] = s / a[j, j]
+    for i in range(size):  # the inverse of the lower triangle
+        a[i, i] = 1.0 / a[i, i]
+        for j in range(i):
+            s = 0.0
+            for k in range(j, i):
+                s -= a[i, k] * a[k, j]
+            a[i, j] = s * a[i, i]
+    for i in range(size):
+        for j in range(i + 1):
+            s = 0.0
+            for k in range(i, size):
+                s += a[k, i] * a[k, j]
+            a[j, i] = s
+    for i in range(size):
+        for j in range(i):
+            a[i, j] = a[j, i]
+    return True
+
+
+@jit
+def fit_linear(
+    one: Int64, two: Int64, products: Float64, gx: Float64, beta: Float64, se: Float64,
+    code: np.ndarray,
+) -> None:  # fmt: skip
+    """As `plain.fit_linear`."""
+    p = gx.shape[0]
+    a, b, scale = np.empty((p, p)), np.empty(p), np.empty(p)
+    for v in range(len(one)):
+        beta[v], se[v] = np.nan, np.nan
+        code[v] = _fit_linear_one(one[v], two[v], products[v], gx[:, v], a, b, scale)
+        if code[v] == 0:
+            df = round(products[v, 0]) - p - 1
+            slope, left = 0.0, 1.0
+            for k in range(p):
+                row = 0.0
+                for m in range(p):
+                    row += a[k, m] * b[m]
+                if k == 0:
+                    slope = row
+                left -= row * b[k]
+            spread = scale[p - 1]
+            beta[v] = slope * spread / math.sqrt(_gg(one[v], two[v], products[v, 0]))
+            se[v] = (
+                math.sqrt(max(left, 0.0) / df * a[0, 0])
+                * spread
+                / math.sqrt(_gg(one[v], two[v], products[v, 0]))
+            )
+
+
+@jit
+def _gg(one: int, two: int, n: float) -> float:
+    g = one + 2.0 * two
+    return one + 4.0 * two - g * g / n
+
+
+@jit
+def _fit_linear_one(
+    one: int, two: int, products: Float64, gx: Float64, a: Float64, b: Float64, scale: Float64
+) -> int:
+    """Leave the inverse correlation of the predictors in `a`, theirs with y in `b`.
+
+    scale[p - 1] becomes the root of y's sum of squares; returns a reason's code.
+    """
+    p = gx.shape[0]
+    n, g, gg = round(products[0]), one + 2 * two, one + 4 * two
+    if n == 0:
+        return NOBODY
+    if n * gg == g * g:
+        return MONOMORPHIC
+    if n <= p + 1:
+        return TOO_FEW
+    sums, pairs = products[1 : 1 + p], products[1 + p :]
+    yy = pairs[0] - sums[0] * sums[0] / n
+    if not yy > 1e-12 * n:
+        return CONSTANT
+    a[0, 0] = gg - g * g / n
+    b[0] = gx[0] - g * sums[0] / n
+    at = p  # pairs run along the upper triangle: (0, 0) … (0, p - 1), (1, 1) …
+    for k in range(1, p):
+        a[0, k] = a[k, 0] = gx[k] - g * sums[k] / n
+        b[k] = pairs[k] - sums[0] * sums[k] / n
+        for m in range(k, p):
+            a[k, m] = a[m, k] = pairs[at] - sums[k] * sums[m] / n
+            at += 1
+    for k in range(p):
+        if not a[k, k] > 1e-12 * n:
+            return COLLINEAR
+        scale[k] = math.sqrt(a[k, k])
+    for k in range(p):
+        b[k] /= scale[k] * math.sqrt(yy)
+        for m in range(p):
+            a[k, m] /= scale[k] * scale[m]
+    if not invert(a, p):
+        return COLLINEAR
+    for k in range(p):
+        if a[k, k] > MAX_VIF:
+            return COLLINEAR
+    scale[p - 1] = math.sqrt(yy)
+    return 0
+
+
+@contract
+def predict(eta: Float64, y: Float64, called: Float64, w: Float64, r: Float64) -> None:
+    """From linear predictors: w = mu (1 - mu) and r = y - mu, both 0 where not called."""
+    for i in range(len(eta)):
+        x = -eta[i]
+        x = 700.0 if x > 700.0 else x
+        x = -700.0 if x < -700.0 else x
+        shifted = x * LOG2E + SHIFTER
+        k = shifted - SHIFTER
+        f = (x - k * LN2_HIGH) - k * LN2_LOW
+        s = 2.08767569878681e-09  # 1 / 12!
+        s = s * f + 2.505210838544172e-08
+        s = s * f + 2.755731922398589e-07
+        s = s * f + 2.755731922398589e-06
+        s = s * f + 2.48015873015873e-05
+        s = s * f + 1.984126984126984e-04
+        s = s * f + 1.388888888888889e-03
+        s = s * f + 8.333333333333333e-03
+        s = s * f + 4.1666666666666664e-02
+        s = s * f + 0.16666666666666666
+        s = s * f + 0.5
+        s = s * f + 1.0
+        s = s * f + 1.0
+        power = as_double((as_bits(shifted) << 52) + (1023 << 52))
+        mu = 1.0 / (1.0 + s * power)
+        w[i] = mu * (1.0 - mu) * called[i]
+        r[i] = (y[i] - mu) * called[i]
+
+
+@fast
+def dot(a: Float64, b: Float64) -> float:
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@contract
+def times(a: Float64, b: Float64, out: Float64) -> None:
+    for i in range(len(a)):
+        out[i] = a[i] * b[i]
+
+
+@contract
+def add_scaled(a: Float64, by: float, out: Float64) -> None:
+    for i in range(len(a)):
+        out[i] += by * a[i]
+
+
+@jit
+def spread_rows(planes: Words, word: int, codes: np.ndarray) -> None:
+    """Codes (64, people) uint8 = the 64 rows of one word, 3 without a call."""
+    people = planes.shape[0]
+    for i in range(people):
+        lo, hi = planes[i, 0, word], planes[i, 1, word]
+        for bit in range(64):
+            at = np.uint64(bit)
+            codes[bit, i] = ((lo >> at) & np.uint64(1)) + np.uint64(2) * ((hi >> at) & np.uint64(1))
+
+
+@jit
+def fit_logistic(
+    planes: Words, first: int, last: int, design: Float64, y: Float64, start: Float64, firth: bool,
+    chosen: np.ndarray, ints: Int64, beta: Float64, se: Float64, code: np.ndarray,
+) -> None:  # fmt: skip
+    """As `plain.fit_logistic`."""
+    people, k = len(y), design.shape[0]
+    codes = np.empty((64, people), np.uint8)
+    x = np.empty((k + 1, people))
+    x[1:] = design
+    called, work = np.empty(people), np.empty((5, people))
+    for word in range(first // 64, (last + 63) // 64):
+        low, high = max(first, word * 64), min(last, word * 64 + 64)
+        if not chosen[low:high].any():
+            continue
+        spread_rows(planes, word, codes)
+        for row in range(low, high):
+            if not chosen[row]:
+                continue
+            n = ac = squares = 0
+            for i in range(people):
+                c = codes[row - word * 64, i]
+                there = c < 3
+                called[i] = 1.0 if there else 0.0
+                x[0, i] = c if there else 0.0
+            for i in range(people):
+                c = np.int64(codes[row - word * 64, i])
+                here = np.int64(c < 3)
+                n += here
+                ac += c * here
+                squares += c * c * here
+            ints[row, 0], ints[row, 1] = n, ac
+            beta[row], se[row] = np.nan, np.nan
+            if n == 0:
+                code[row] = NOBODY
+            elif n * squares == ac * ac:
+                code[row] = MONOMORPHIC
+            elif n <= k + 1:
+                code[row] = TOO_FEW
+            else:
+                code[row], beta[row], se[row] = _newton(x, y, called, start, firth, work)
+
+
+@jit
+def _newton(
+    x: Float64, y: Float64, called: Float64, start: Float64, firth: bool, work: Float64
+) -> tuple[int, float, float]:
+    """Return (code, beta, se) of x[0] by Newton's method from the null model."""
+    size = x.shape[0]
+    eta, w, r, t, h = work[0], work[1], work[2], work[3], work[4]
+    b, gradient = np.zeros(size), np.empty(size)
+    b[1:] = start
+    info = np.empty((size, size))
+    for _ in range(MAX_STEPS if not firth else 4 * MAX_STEPS):
+        eta[:] = 0.0
+        for k in range(size):
+            if b[k] != 0.0:
+                add_scaled(x[k], b[k], eta)
+        predict(eta, y, called, w, r)
+        for k in range(size):
+            times(w, x[k], t)
+            for m in range(k + 1):
+                info[k, m] = info[m, k] = dot(t, x[m])
+        if not _inverse(info, size):
+            return (SEPARATED if np.abs(b).max() > 10.0 else COLLINEAR), np.nan, np.nan
+        if firth:
+            _penalise(x, eta, w, r, t, h, info, called)
+        for k in range(size):
+            gradient[k] = dot(r, x[k])
+        largest = 0.0
+        for k in range(size):
+            step = 0.0
+            for m in range(size):
+                step += info[k, m] * gradient[m]
+            if firth:
+                step = min(max(step, -2.0), 2.0)
+            b[k] += step
+            largest = max(largest, abs(step))
+        if largest < SETTLED:
+            return 0, b[0], math.sqrt(info[0, 0])
+        if not largest < 1e3:
+            return SEPARATED, np.nan, np.nan
+    return (SEPARATED if np.abs(b).max() > 10.0 else UNSETTLED), np.nan, np.nan
+
+
+@jit
+def _inverse(info: Float64, size: int) -> bool:
+    """Invert in units in which the diagonal is one."""
+    scale = np.empty(size)
+    for k in range(size):
+        if not info[k, k] > 1e-10:
+            return False
+        scale[k] = 1.0 / math.sqrt(info[k, k])
+    for k in range(size):
+        for m in range(size):
+            info[k, m] *= scale[k] * scale[m]
+    if not invert(info, size):
+        return False
+    for k in range(size):
+        for m in range(size):
+            info[k, m] *= scale[k] * scale[m]
+    return True
+
+
+@jit
+def _penalise(
+    x: Float64, eta: Float64, w: Float64, r: Float64, t: Float64, h: Float64, inverse: Float64,
+    called: Float64,
+) -> None:  # fmt: skip
+    """Add Firth's h (1/2 - mu) to the residuals; h the diagonal of the hat matrix."""
+    size = x.shape[0]
+    h[:] = 0.0
+    for k in range(size):
+        for m in range(k + 1):
+            by = inverse[k, m] * (1.0 if k == m else 2.0)
+            times(x[k], x[m], t)
+            add_scaled(t, by, h)
+    for i in range(len(h)):
+        mu = 1.0 / (1.0 + math.exp(-eta[i]))
+        r[i] += h[i] * w[i] * (0.5 - mu) * called[i]

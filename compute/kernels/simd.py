@@ -1,0 +1,270 @@
+"""The four inner loops that must be vector code, written in LLVM's IR through numba intrinsics.
+
+LLVM's own vectoriser gives up on them (many pointers that may alias); as explicit eight-lane
+vectors they compile to whatever the machine has (AVX-512, AVX2, NEON). Addresses and strides are
+bytes, as integers. Nothing here checks bounds: `compute.kernels.compiled` alone calls it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES = 8
+COUNTER_PLANES = 9  # counts to 511
+GROUP = 16  # people a carry-save step adds
+_I1, _I8, _I64, _F64 = ir.IntType(1), ir.IntType(8), ir.IntType(64), ir.DoubleType()
+_WORDS = ir.VectorType(_I64, LANES)
+_DOUBLES = ir.VectorType(_F64, LANES)
+_MASK = ir.VectorType(_I1, LANES)
+_ADDRESS = types.intp
+
+
+def _at(builder: Any, address: Any, kind: Any, align: int) -> Any:
+    found = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    found.align = align
+    return found
+
+
+def _put(builder: Any, value: Any, address: Any, align: int) -> None:
+    builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = align
+
+
+def _int(value: int) -> Any:
+    return ir.Constant(_I64, value)
+
+
+def _adder(builder: Any, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
+    """Return (sum, carry) of three one-bit numbers in each position."""
+    half = builder.xor(a, b)
+    return builder.xor(half, c), builder.or_(builder.and_(a, b), builder.and_(half, c))
+
+
+def _add_group(builder: Any, low: list[Any], inputs: Sequence[Callable[[], Any]]) -> Any:
+    """Add sixteen one-bit inputs to four counter planes; return what carries out (Harley-Seal)."""
+
+    def carry(first: int, count: int, plane: int) -> Any:
+        if count == 2:
+            low[plane], out = _adder(builder, low[plane], inputs[first](), inputs[first + 1]())
+            return out
+        half = count // 2
+        one = carry(first, half, plane - 1)
+        other = carry(first + half, half, plane - 1)
+        low[plane], out = _adder(builder, low[plane], one, other)
+        return out
+
+    return carry(0, GROUP, 3)
+
+
+def _ripple(builder: Any, carried: Any, address: Any, stride: Any) -> None:
+    """Add a carry to the upper planes of a counter in memory."""
+    for plane in range(4, COUNTER_PLANES):
+        place = builder.add(address, builder.mul(stride, _int(plane)))
+        old = _at(builder, place, _WORDS, 8)
+        _put(builder, builder.xor(old, carried), place, 8)
+        carried = builder.and_(old, carried)
+
+
+def _count_stream(
+    builder: Any, inputs: Sequence[Callable[[], Any]], address: Any, stride: Any
+) -> None:
+    places = [builder.add(address, builder.mul(stride, _int(plane))) for plane in range(4)]
+    low = [_at(builder, place, _WORDS, 8) for place in places]
+    carried = _add_group(builder, low, inputs)
+    for value, place in zip(low, places, strict=True):
+        _put(builder, value, place, 8)
+    _ripple(builder, carried, address, stride)
+
+
+@intrinsic
+def count_codes(
+    typing: Any, source: Any, person: Any, plane: Any, counter: Any, stride: Any
+) -> Any:
+    """Add eight words of sixteen people's two planes to three counters: lo, hi, lo and hi.
+
+    source: address of the first person's lo words; person, plane: strides; counter: address of
+    3 x 9 counter planes, `stride` apart.
+    """
+    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, person, plane, counter, stride = args
+        loaded: dict[tuple[int, int], Any] = {}
+
+        def word(number: int, which: int) -> Any:
+            if (number, which) not in loaded:
+                place = builder.add(source, builder.mul(person, _int(number)))
+                place = builder.add(place, plane) if which else place
+                loaded[number, which] = _at(builder, place, _WORDS, 8)
+            return loaded[number, which]
+
+        streams: list[Callable[[int], Any]] = [
+            lambda n: word(n, 0),
+            lambda n: word(n, 1),
+            lambda n: builder.and_(word(n, 0), word(n, 1)),
+        ]
+        for number, stream in enumerate(streams):
+            base = builder.add(counter, builder.mul(stride, _int(number * COUNTER_PLANES)))
+            inputs = [lambda n=n, s=stream: s(n) for n in range(GROUP)]
+            _count_stream(builder, inputs, base, stride)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def count_bits(typing: Any, source: Any, person: Any, counter: Any, stride: Any) -> Any:
+    """Add eight words of sixteen people's one plane to one counter of nine planes."""
+    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, person, counter, stride = args
+
+        def word(number: int) -> Any:
+            place = builder.add(source, builder.mul(person, _int(number)))
+            return _at(builder, place, _WORDS, 8)
+
+        _count_stream(builder, [lambda n=n: word(n) for n in range(GROUP)], counter, stride)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+SUM_COLUMNS = 4
+_SUM_ROWS = 32
+
+
+@intrinsic
+def sum_codes(
+    typing: Any, source: Any, person: Any, plane: Any, people: Any, values: Any, out: Any,
+    stride: Any,
+) -> Any:  # fmt: skip
+    """Over 32 rows: out[k][row] += sum over people of lo * values[k] + hi * values[4 + k].
+
+    values: (people, 8) doubles; out: address of the first row of four rows of doubles, `stride`
+    apart. The sums stay in registers while people pass.
+    """
+    signature = types.void(*[_ADDRESS] * 7)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, person, plane, people, values, out, stride = args
+        blocks = _SUM_ROWS // LANES
+        sums = {}
+        for k in range(SUM_COLUMNS):
+            for block in range(blocks):
+                place = builder.add(
+                    builder.add(out, builder.mul(stride, _int(k))), _int(64 * block)
+                )
+                slot = cgutils.alloca_once(builder, _DOUBLES)
+                builder.store(_at(builder, place, _DOUBLES, 8), slot)
+                sums[k, block] = slot, place
+        with cgutils.for_range(builder, people) as loop:
+            codes = builder.add(source, builder.mul(person, loop.index))
+            given = builder.add(values, builder.mul(loop.index, _int(64)))
+            for which in range(2):
+                masks = []
+                for block in range(blocks):
+                    place = builder.add(codes, _int(block))
+                    place = builder.add(place, plane) if which else place
+                    masks.append(builder.bitcast(_at(builder, place, _I8, 1), _MASK))
+                for k in range(SUM_COLUMNS):
+                    at = builder.add(given, _int(8 * (k + 4 * which)))
+                    spread = _splat(builder, _at(builder, at, _F64, 8))
+                    for block in range(blocks):
+                        slot = sums[k, block][0]
+                        old = builder.load(slot)
+                        added = builder.fadd(old, spread)
+                        builder.store(builder.select(masks[block], added, old), slot)
+        for slot, place in sums.values():
+            _put(builder, builder.load(slot), place, 8)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    empty = ir.Constant(_DOUBLES, ir.Undefined)
+    one = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(one, empty, zeros)
+
+
+@intrinsic
+def weigh_codes(typing: Any, low: Any, high: Any, words: Any, weights: Any, absent: Any) -> Any:
+    """Return sum over rows of lo * w + hi * 2 w + (lo and hi) * absent, for one person.
+
+    low, high: addresses of `words` words; weights, absent: of 64 doubles a word.
+    """
+    signature = types.float64(*[_ADDRESS] * 5)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        low, high, words, weights, absent = args
+        zero = ir.Constant(_DOUBLES, [0.0] * LANES)
+        slots = [cgutils.alloca_once_value(builder, zero) for _ in range(12)]
+        with cgutils.for_range(builder, words) as loop:
+            at = builder.mul(loop.index, _int(8))
+            row = builder.mul(loop.index, _int(512))
+            for byte in range(8):
+                place = builder.add(at, _int(byte))
+                lo = _at(builder, builder.add(low, place), _I8, 1)
+                hi = _at(builder, builder.add(high, place), _I8, 1)
+                here = builder.add(row, _int(64 * byte))
+                given = _at(builder, builder.add(weights, here), _DOUBLES, 8)
+                other = _at(builder, builder.add(absent, here), _DOUBLES, 8)
+                both = builder.and_(lo, hi)
+                for which, (bits, value) in enumerate(((lo, given), (hi, given), (both, other))):
+                    slot = slots[4 * which + byte % 4]
+                    old = builder.load(slot)
+                    mask = builder.bitcast(bits, _MASK)
+                    builder.store(builder.select(mask, builder.fadd(old, value), old), slot)
+        sums = [_total(builder, [builder.load(s) for s in slots[4 * w : 4 * w + 4]])
+                for w in range(3)]  # fmt: skip
+        twice = builder.fadd(sums[1], sums[1])
+        return builder.fadd(builder.fadd(sums[0], twice), sums[2])
+
+    return signature, codegen
+
+
+def _total(builder: Any, vectors: Sequence[Any]) -> Any:
+    whole = vectors[0]
+    for one in vectors[1:]:
+        whole = builder.fadd(whole, one)
+    total = builder.extract_element(whole, ir.Constant(ir.IntType(32), 0))
+    for lane in range(1, LANES):
+        total = builder.fadd(
+            total, builder.extract_element(whole, ir.Constant(ir.IntType(32), lane))
+        )
+    return total
+
+
+@intrinsic
+def lowest_bit(typing: Any, word: Any) -> Any:
+    """Return the index of the lowest set bit of a non-zero uint64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(_I1, 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def as_double(typing: Any, bits: Any) -> Any:
+    """Return the double with these 64 bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], _F64)
+
+    return types.float64(types.int64), codegen
+
+
+@intrinsic
+def as_bits(typing: Any, value: Any) -> Any:
+    """Return the 64 bits of a double."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], _I64)
+
+    return types.int64(types.float64), codegen
