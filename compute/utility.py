@@ -166,7 +166,7 @@ def _needs(row: str, rows: int, unit: Fraction, rho: Fraction, people: int) -> d
     return {
         "rho": str(Fraction(math.ceil(1000 * rows * unit / (people * limit)), 1000)),
         "people": enough,
-        row: math.floor(rho * people * limit / unit),
+        **({row: math.floor(rho * people * limit / unit)} if rows > 1 else {}),
     }
 
 

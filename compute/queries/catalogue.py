@@ -22,14 +22,25 @@ from compute.builds import Build
 from compute.errors import QueryError
 from compute.queries.cis_association import CisAssociation
 from compute.queries.data import CohortData, Frame
+from compute.queries.distribution import FeatureDistribution, ScoreDistribution
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest
 from compute.queries.genotype_counts import GenotypeCounts
 from compute.queries.params import Strict, picked_by_buyer
 from compute.queries.private import PrivateForm
+from compute.queries.private_association import PrivateAssociation
 
 _FIELDS: Final = {"v", "family", "version", "build", "params"}
 _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
-    {family.name: family for family in (GenotypeCounts(), CisAssociation())}
+    {
+        family.name: family
+        for family in (
+            GenotypeCounts(),
+            CisAssociation(),
+            FeatureDistribution(),
+            ScoreDistribution(),
+            PrivateAssociation(),
+        )
+    }
 )
 
 

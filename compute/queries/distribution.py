@@ -1,0 +1,276 @@
+"""Families feature_distribution and score_distribution: a histogram and a clamped mean, private.
+
+Each person has one value: a measured feature, or a polygenic score over listed variants. Values
+are clamped to [low, high], which the buyer states, and fall into equal bins; nothing of the exact
+distribution (least, greatest, quantiles) leaves. Offered in private mode only.
+
+A score is the sum of weight x copies of ALT over the variants called; a missing call adds nothing
+(plink2's no-mean-imputation), and people with fewer than 9 in 10 called are left out.
+
+One person adds STEPS to one bin and an integer of at most STEPS, its clamped value about the middle
+of the range, to the sum: 2 STEPS^2 in squared L2. People left out add nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from compute.errors import QueryError
+from compute.queries.data import Frame, PersonData
+from compute.queries.family import Answer, Needs, ReleaseMode, Sensitivity, dosages
+from compute.queries.params import Strict, VariantName, select
+from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
+
+STEPS: Final = 1000  # a person's place in the range is rounded to a thousandth of half of it
+MAX_WEIGHTS: Final = 1_000
+LEAST_CALLED: Final = 0.9
+MODULES: Final = ("compute.queries.distribution", "compute.queries.private")
+
+Decimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$")]
+FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+Bins = Annotated[int, Field(ge=1, le=50)]
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+
+class Range(Strict):
+    """Where values are clamped to, as decimal text, and how many equal bins it has."""
+
+    low: Decimal
+    high: Decimal
+    bins: Bins = 10
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if Fraction(self.low) >= Fraction(self.high):
+            raise ValueError("low must lie below high")
+        return self
+
+    @property
+    def middle(self) -> float:
+        """Return the middle of the range."""
+        return float((Fraction(self.low) + Fraction(self.high)) / 2)
+
+    @property
+    def half(self) -> float:
+        """Return half the range's width."""
+        return float((Fraction(self.high) - Fraction(self.low)) / 2)
+
+
+class FeatureDistributionParams(Range):
+    """One measured feature."""
+
+    feature: FeatureName
+
+
+class ScoreDistributionParams(Range):
+    """Weights of ALT by variant, as decimal text."""
+
+    weights: Annotated[dict[VariantName, Decimal], Field(min_length=1, max_length=MAX_WEIGHTS)]
+
+    @property
+    def variants(self) -> list[str]:
+        """Return the variants, as every family that lists some names them."""
+        return sorted(self.weights)
+
+
+class DistributionPartial:
+    """Counts by bin and a sum of clamped places, in steps."""
+
+    def __init__(self, params: Range, frame: Frame) -> None:
+        self.params = params
+        self.counts: Counts = np.zeros(params.bins, np.int64)
+        self.total = 0
+        self.left_out = 0
+        self._score = _Score(params, frame) if isinstance(params, ScoreDistributionParams) else None
+
+    @property
+    def people(self) -> int:
+        """Return how many people were added, used or left out."""
+        return int(self.counts.sum()) + self.left_out
+
+    def add(self, person: PersonData) -> None:
+        """Add one person's clamped value."""
+        value = self._value(person)
+        if not math.isfinite(value):
+            self.left_out += 1
+            return
+        place = min(1.0, max(-1.0, (value - self.params.middle) / self.params.half))
+        self.counts[min(self.params.bins - 1, int((place + 1) / 2 * self.params.bins))] += 1
+        self.total += round(STEPS * place)
+
+    def _value(self, person: PersonData) -> float:
+        if self._score is not None:
+            return self._score.of(person)
+        return person.features.get(getattr(self.params, "feature", ""), math.nan)
+
+    def merge(self, other: Self) -> None:
+        """Add another partial of the same query."""
+        if self.params != other.params:
+            raise QueryError("partial counts of different queries cannot be added", code="merge")
+        self.counts += other.counts
+        self.total += other.total
+        self.left_out += other.left_out
+
+
+class _Score:
+    """Weights laid over a frame's variants."""
+
+    def __init__(self, params: ScoreDistributionParams, frame: Frame) -> None:
+        self._table = frame.table
+        self._rows = select(params.variants, frame.table)
+        names = list(frame.table.names())
+        self._weights = np.array([float(params.weights[names[row]]) for row in self._rows])
+        self._asked = len(params.weights)
+
+    def of(self, person: PersonData) -> float:
+        """Return a person's score, NaN where too few variants are called."""
+        copies = dosages(person, self._table)[self._rows]
+        called = copies >= 0
+        if called.sum() < LEAST_CALLED * self._asked:
+            return math.nan
+        return float(np.where(called, copies, 0) @ self._weights)
+
+
+class Distribution:
+    """The private form of both families."""
+
+    row: ClassVar[str] = "bins"
+
+    def problem(self, params: Range) -> str | None:
+        """Return None: every range the parameters allow is offered."""
+        return None
+
+    def shape(self, params: Range) -> Shape:
+        """Return the bins and the sum."""
+        return Shape(params.bins + 1, 2 * STEPS**2)
+
+    def vector(self, params: Range, answer: Answer) -> Int64:
+        """Return STEPS x each bin's count, then the sum in steps."""
+        counts = answer.columns["count"].astype(np.int64) * STEPS
+        return np.concatenate([counts, np.array([answer.facts["total"]], np.int64)])
+
+    def told(self, params: Range, noised: Int64, sd: float) -> Told:
+        """Return one row a bin, and the mean with both its errors."""
+        counts, unit = noised[:-1] / STEPS, sd / STEPS
+        width = 2 * params.half / params.bins
+        edges = [float(Fraction(params.low)) + at * width for at in range(params.bins + 1)]
+        return Told(
+            columns={
+                "from": edges[:-1],
+                "to": edges[1:],
+                "count": [rounded(count) for count in counts],
+                "count_sd": [unit] * params.bins,
+            },
+            facts=_mean(params, counts, float(noised[-1]) / STEPS, unit),
+            released="counts of people by bin and the sum of clamped values, noised as one vector",
+            privacy={"count_sd": unit, "counts_rounded_to": ROUND_TO},
+        )
+
+    def rows(self, params: Range) -> int:
+        """Return 1: bins share nobody, so they cost no more together than one."""
+        return 1
+
+    def square_ratio(self, params: Range, maf: Fraction) -> Fraction:
+        """Return it for the count of one of equally filled bins."""
+        share = Fraction(1, max(2, params.bins))
+        return 1 / (share * (1 - share))
+
+    def errors(self, params: Range, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
+        """Return the error of a bin's count."""
+        share = 1 / max(2, params.bins)
+        return {
+            "statistic": "count of a bin",
+            "noise_sd": sd / STEPS,
+            "sampling_sd": math.sqrt(people * share * (1 - share)),
+        }
+
+
+def _mean(
+    params: Range, counts: npt.NDArray[np.float64], total: float, sd: float
+) -> dict[str, Any]:
+    """Return n and the clamped mean; spread is read off the bins, so no more is released."""
+    people, bins = float(counts.sum()), len(counts)
+    people_sd = sd * math.sqrt(bins)
+    if people < 5 * people_sd or people < ROUND_TO:
+        return {"n": rounded(people), "mean": None, "mean_na": "too_few_people_for_the_noise"}
+    place = min(1.0, max(-1.0, total / people))
+    centres = (np.arange(bins) + 0.5) / bins * 2 - 1
+    spread = max(float(counts @ (centres - place) ** 2) / people, (2 / bins) ** 2 / 12)
+    noise = params.half * math.hypot(sd, place * people_sd) / people
+    error = math.hypot(noise, params.half * math.sqrt(spread / people))
+    mean = params.middle + params.half * place
+    return {
+        "n": rounded(people),
+        "n_sd": people_sd,
+        "mean": mean,
+        "mean_se": error,
+        "mean_noise_sd": noise,
+        "mean_low": mean - CONFIDENCE_Z * error,
+        "mean_high": mean + CONFIDENCE_Z * error,
+        "mean_na": "",
+    }
+
+
+class _Base:
+    version: ClassVar[int] = 1
+    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
+    private: ClassVar[PrivateForm] = Distribution()
+    modules: ClassVar[tuple[str, ...]] = MODULES
+    sensitivity: ClassVar[Sensitivity] = Sensitivity(
+        "Adding or removing one person changes one bin by 1 and the sum of clamped values by at "
+        "most half the range.",
+        {"count": 1},
+    )
+
+    def start(self, params: Any, frame: Frame) -> DistributionPartial:
+        """Return empty counts."""
+        return DistributionPartial(params, frame)
+
+    def reduce(self, partial: DistributionPartial) -> Answer:
+        """Return one row a bin, exact; it leaves through the private form only."""
+        return Answer(
+            str(getattr(self, "name", "")),
+            self.version,
+            {"bin": np.arange(partial.params.bins), "count": partial.counts.copy()},
+            {"all": partial.people},
+            {"total": partial.total},
+        )
+
+
+class FeatureDistribution(_Base):
+    """The family of a measured feature (see the module)."""
+
+    name: ClassVar[str] = "feature_distribution"
+    title: ClassVar[str] = "Histogram and clamped mean of one measured feature, private"
+    params: ClassVar[type[Strict]] = FeatureDistributionParams
+
+    def needs(self, params: FeatureDistributionParams) -> Needs:
+        """One measured feature."""
+        return Needs(frozenset({"expression"}), features=(params.feature,))
+
+    def cost(self, params: FeatureDistributionParams, variants: int, people: int) -> int:
+        """Return one unit a person."""
+        return people
+
+
+class ScoreDistribution(_Base):
+    """The family of a polygenic score (see the module)."""
+
+    name: ClassVar[str] = "score_distribution"
+    title: ClassVar[str] = "Histogram and clamped mean of a polygenic score, private"
+    params: ClassVar[type[Strict]] = ScoreDistributionParams
+
+    def needs(self, params: ScoreDistributionParams) -> Needs:
+        """Genotypes."""
+        return Needs(frozenset({"genotypes"}))
+
+    def cost(self, params: ScoreDistributionParams, variants: int, people: int) -> int:
+        """Return one unit a genotype read."""
+        return len(params.weights) * people

@@ -1,0 +1,162 @@
+"""Private statistics: sensitivity by brute force, level of the test, and what is told."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from compute.private import FormNoise, private_problem
+from compute.queries import CohortData, PersonData, VariantTable, parse_query, private_form, run
+from compute.queries.private_association import STEPS, SUMS, contribution, fitted
+from compute.utility import UselessError, expected_error, rehearsal_rows, require_useful
+from compute.verdict import Release
+from tests.compute.noises import seeded
+
+RANGE = {"low": "2", "high": "8"}
+NAMES = ["1-1000-A-G", "1-1001-A-G"]
+VALUES = (float("nan"), -50.0, 2.0, 3.3, 5.0, 7.9999, 8.0, 1e9)
+CALLS = ((0, 2), (1, 2), (2, 2), (0, 1), (1, 1), (-1, 0), (-2, 0))
+
+
+def query_of(family, **params):
+    return parse_query({"v": 1, "family": family, "build": "GRCh37", "params": params})
+
+
+QUERIES = {
+    "feature_distribution": query_of("feature_distribution", feature="F", bins=4, **RANGE),
+    "score_distribution": query_of(
+        "score_distribution", weights={NAMES[0]: "1.5", NAMES[1]: "-4"}, bins=3, low="-5", high="2"
+    ),
+    "private_association": query_of("private_association", feature="F", variants=NAMES, **RANGE),
+}
+
+
+def person(calls, value):
+    return PersonData(
+        "p",
+        np.array([d for d, _ in calls], np.int8),
+        np.array([p for _, p in calls], np.int8),
+        features={"F": value},
+    )
+
+
+def vector(query, people):
+    table = VariantTable.of("GRCh37", [(0, 1000, "A", "G"), (0, 1001, "A", "G")])
+    return private_form(query).vector(query.params, run(query, CohortData.of(table, people)))
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_one_person_moves_the_vector_by_no_more_than_declared_and_by_as_much(query):
+    """Every person there can be (both calls, every kind of value), added to a cohort."""
+    form = private_form(query)
+    shape = form.shape(query.params)
+    base = [person(((1, 2), (0, 2)), 4.0)]
+    before = vector(query, base)
+    worst = 0
+    for calls in itertools.product(CALLS, repeat=2):
+        for value in VALUES:
+            moved = vector(query, [*base, person(calls, value)]) - before
+            worst = max(worst, int((moved**2).sum()))
+    assert len(before) == shape.values
+    assert worst == shape.sensitivity_squared
+
+
+def cohort(people, effect=0.0, seed=3):
+    rng = np.random.default_rng(seed)
+    dosage = rng.binomial(2, 0.3, (people, 2))
+    values = 5 + effect * (dosage[:, 0] - 0.6) + rng.normal(0, 1, people)
+    table = VariantTable.of("GRCh37", [(0, 1000, "A", "G"), (0, 1001, "A", "G")])
+    made = [
+        PersonData(str(at), dosage[at].astype(np.int8), features={"F": float(values[at])})
+        for at in range(people)
+    ]
+    return CohortData.of(table, made), dosage, values
+
+
+def test_without_much_noise_the_fit_is_least_squares_of_the_clamped_feature():
+    data, dosage, values = cohort(400, effect=0.5)
+    query = QUERIES["private_association"]
+    told = FormNoise(query, seeded(1)).add(run(query, data), Fraction(10**6))
+    clamped = np.clip(values, 2, 8)
+    for at in range(2):
+        slope, _ = np.polyfit(dosage[:, at], clamped, 1)
+        assert told["columns"]["beta"][at] == pytest.approx(slope, abs=2e-3)
+    assert told["columns"]["p"][0] < 1e-6
+    assert told["columns"]["na"] == ["", ""]
+
+
+def test_the_noisy_test_holds_its_level_and_an_uncorrected_one_does_not():
+    rng = np.random.default_rng(4)
+    people, tests, rho = 1000, 40_000, Fraction(1, 10)
+    sd = float(np.sqrt(len(SUMS) * STEPS**2 / (2 * float(rho))))
+    sums = np.empty((tests, len(SUMS)))
+    for at in range(0, tests, 2000):
+        g = rng.binomial(2, 0.3, (2000, people)) - 1
+        u = np.clip(rng.normal(0, 1 / 3, (2000, people)), -1, 1)
+        parts = (np.ones_like(u), g, g * g, u, u * u, g * u)
+        sums[at : at + 2000] = np.stack([part.sum(axis=1) for part in parts], axis=1)
+    noised = sums + rng.normal(0, sd / STEPS, sums.shape)
+    level = float((fitted(noised, sd / STEPS, 1.0)["p"] < 0.05).mean())
+    assert 0.045 <= level <= 0.055
+    assert (fitted(noised, 1e-9, 1.0)["p"] < 0.05).mean() > 0.08
+
+
+def test_the_top_is_the_top_of_the_same_noised_numbers():
+    data, _, _ = cohort(400, effect=0.8)
+    params = {"feature": "F", "variants": NAMES, **RANGE}
+    exact = run(QUERIES["private_association"], data)
+    whole = FormNoise(QUERIES["private_association"], seeded(2)).add(exact, Fraction(1))
+    one = query_of("private_association", top=1, **params)
+    top = FormNoise(one, seeded(2)).add(exact, Fraction(1))
+    assert top["columns"]["pos"] == [1000]
+    assert top["columns"]["beta"] == whole["columns"]["beta"][:1]
+
+
+def test_a_histogram_and_its_mean_are_near_the_truth_and_say_how_near():
+    data, _, values = cohort(2000)
+    query = QUERIES["feature_distribution"]
+    told = FormNoise(query, seeded(5)).add(run(query, data), Fraction(1, 10))
+    exact, _ = np.histogram(np.clip(values, 2, 8), bins=4, range=(2, 8))
+    unit = told["privacy"]["count_sd"]
+    assert unit == pytest.approx((1 / 0.1) ** 0.5)
+    assert np.abs(np.array(told["columns"]["count"]) - exact).max() < 5 * unit + 5
+    assert abs(told["facts"]["mean"] - np.clip(values, 2, 8).mean()) < 4 * told["facts"]["mean_se"]
+    assert "total" not in told["facts"]
+
+
+def test_a_score_counts_copies_by_weight_and_leaves_out_who_was_hardly_called():
+    query = QUERIES["score_distribution"]
+    people = [person(((2, 2), (0, 2)), 0.0)] * 3 + [person(((-1, 0), (0, 2)), 0.0)]
+    found = vector(query, people)
+    assert found[:3].tolist() == [0, 0, 3 * STEPS]
+    assert found[3] == 3 * STEPS  # 3.0 is clamped to the range's end
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_the_dry_run_tells_the_error_and_refuses_noise(query):
+    assert private_problem(query) is None
+    small = Release(mode="private", rho="1/1000")
+    with pytest.raises(UselessError):
+        require_useful(query, small, 100)
+    found = require_useful(query, Release(mode="private", rho="1"), 1000)
+    assert found["noise_sd"] < found["sampling_sd"] * 2
+    needs = expected_error(query, small, 100)["needs"]
+    assert require_useful(query, Release(mode="private", rho=needs["rho"]), 100)["useful"]
+    assert all(row["made_up"] for row in rehearsal_rows(query))
+
+
+def test_the_error_expected_is_the_error_told():
+    data, _, _ = cohort(1000)
+    query = QUERIES["private_association"]
+    told = FormNoise(query, seeded(6)).add(run(query, data), Fraction(1, 2))
+    expected = expected_error(query, Release(mode="private", rho="1/2"), 1000, maf=Fraction(3, 10))
+    assert told["columns"]["noise_sd"][0] == pytest.approx(expected["noise_sd"], rel=0.25)
+    assert told["columns"]["se"][0] == pytest.approx(expected["se"], rel=0.25)
+
+
+def test_a_contribution_never_passes_a_step_a_place():
+    query = QUERIES["private_association"]
+    for value in VALUES[1:]:
+        found = contribution(query.params, value, np.array([-1, 0, 1]))
+        assert np.abs(found).max() <= STEPS
