@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.errors import ComputeError
+from compute.worker_tick import DEFAULT_TICK_MS
 
 ENVIRONMENT = {
     "database_url": "OMIC_DATABASE_URL",
@@ -45,6 +46,7 @@ class WorkerConfig:
     worker_token_file: Path
     ledger_token_file: Path
     inclusion_wait_ms: int = 30_000
+    tick_ms: int = DEFAULT_TICK_MS
 
     @property
     def store_path(self) -> Path:
@@ -111,7 +113,19 @@ def _config(directory: Path, values: Mapping[str, Any]) -> WorkerConfig:
         worker_token_file=directory / str(values["worker_token_file"]),
         ledger_token_file=directory / str(values["ledger_token_file"]),
         inclusion_wait_ms=int(values.get("inclusion_wait_ms", 30_000)),
+        tick_ms=_tick(values),
     )
+
+
+def _tick(values: Mapping[str, Any]) -> int:
+    """Return the tick. Answers at once are an embedded run's or a test's choice, never an accident.
+
+    Raises ConfigError for anything but whole milliseconds above 0.
+    """
+    found = values.get("tick_ms", DEFAULT_TICK_MS)
+    if not isinstance(found, int) or isinstance(found, bool) or found <= 0:
+        raise ConfigError("tick_ms must be a whole number of milliseconds above 0 (30000 is usual)")
+    return found
 
 
 def read_token(path: Path, scope: str) -> str:

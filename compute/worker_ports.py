@@ -97,4 +97,5 @@ class Workshop:
     region: str
     clock: Callable[[], int]
     new_id: Callable[[], str]
+    wait_for_tick: Callable[[], None]
     inclusion_wait_ms: int = 30_000

@@ -72,6 +72,7 @@ def publish(run: Run) -> bool:
     Once the result is in the log the order of the log decides, at delivery.
     """
     shop = run.shop
+    shop.wait_for_tick()
     follow(shop)
     run.heart.check()
     state, members = shop.follower.state, run.held.members
@@ -161,6 +162,7 @@ def close(run: Run) -> bool:
     A charge is given back only when the log took result.withheld for an access whose result was
     never on its way to the log.
     """
+    run.shop.wait_for_tick()
     said = False
     if run.held.submission is not None:
         # Refused: the marketplace closed the order first, and there is nothing left to say.

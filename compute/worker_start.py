@@ -38,6 +38,7 @@ from compute.worker_entries import signed
 from compute.worker_ingest import PARALLEL
 from compute.worker_ports import Workshop
 from compute.worker_stops import destroy_stopped
+from compute.worker_tick import sleep_to_tick
 from ledger import (
     Access,
     Follower,
@@ -110,6 +111,7 @@ def build_workshop(config: WorkerConfig) -> Workshop:
         region=config.region,
         clock=clock_ms,
         new_id=lambda: secrets.token_hex(16),
+        wait_for_tick=lambda: sleep_to_tick(clock_ms(), config.tick_ms),
         inclusion_wait_ms=config.inclusion_wait_ms,
     )
 

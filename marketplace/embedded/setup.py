@@ -19,6 +19,7 @@ import tomli_w
 
 ORIGIN = "localhost/omic-market"
 WITNESSES = ("witness-1", "witness-2", "witness-3")
+EMBEDDED_TICK_MS = 2_000
 PROCESSES = (*WITNESSES, "ledger", "compute", "marketplace", "attester", "auditor")
 QUORUM = 2
 OWNER_CLAIMS = ("person_verified", "unaffiliated")
@@ -223,6 +224,8 @@ def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
         "trust_file": trust,
         "worker_token_file": "worker.token",
         "ledger_token_file": "ledger.token",
+        # A practice run's patience; where real people are in the cohort it is the default, 30 s.
+        "tick_ms": EMBEDDED_TICK_MS,
     }
     configs["marketplace"] = {
         "port": layout.port_of("marketplace"),

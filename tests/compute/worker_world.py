@@ -208,6 +208,7 @@ class World:
             region="local",
             clock=now_ms,
             new_id=new_id,
+            wait_for_tick=lambda: None,
         )
 
     def run(self, kind, order=None):
