@@ -47,6 +47,7 @@ class WorkerConfig:
     ledger_token_file: Path
     inclusion_wait_ms: int = 30_000
     tick_ms: int = DEFAULT_TICK_MS
+    reference_dir: Path | None = None
 
     @property
     def store_path(self) -> Path:
@@ -70,6 +71,7 @@ def default_settings(directory: Path, region: str) -> dict[str, Any]:
         "trust_file": str(here.parent / "trust" / "trust.json"),
         "worker_token_file": str(here / "worker.token"),
         "ledger_token_file": str(here / "ledger.token"),
+        "reference_dir": str(here.parent / "reference"),
     }
 
 
@@ -114,6 +116,7 @@ def _config(directory: Path, values: Mapping[str, Any]) -> WorkerConfig:
         ledger_token_file=directory / str(values["ledger_token_file"]),
         inclusion_wait_ms=int(values.get("inclusion_wait_ms", 30_000)),
         tick_ms=_tick(values),
+        reference_dir=directory / str(values["reference_dir"]),
     )
 
 

@@ -8,12 +8,14 @@ site is a covered site without this ALT, as DESIGN 4.2 has it.
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from compute.ingest import COVERING, Features, Genotypes, Participant
+from compute.ingest import COVERING, Clinical, Features, Genotypes, Participant
+from compute.ingest.wire import decode as read_wire
+from compute.ingest.wire import encode as write_wire
 from compute.planes import (
     CHUNK_ROWS,
     NOT_COVERED,
@@ -30,7 +32,9 @@ from compute.planes import (
     unpack_features,
 )
 from compute.store import CohortStore
+from compute.stretches import Places, fill_reference, pack_stretches, unpack_stretches
 
+BUILDS = ("GRCh37", "GRCh38")
 Variant = tuple[str, int, int, str, str]
 """(build, contig index, 1-based position, ref, alt)."""
 
@@ -73,6 +77,17 @@ class SharedVariants:
         """Return the site number of each row: rows of one (build, contig, pos, ref) share it."""
         return np.array(self.site_of, np.int64)
 
+    def places(self) -> Places:
+        """Return where every row lies."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * 5
+        build, contig, pos, ref, _ = columns
+        return Places(
+            np.array([BUILDS.index(name) for name in build], np.int8),
+            np.array(contig, np.int8),
+            np.array(pos, np.int32),
+            np.array([len(text) for text in ref], np.int32),
+        )
+
     def _missing(self, variants: Sequence[Variant]) -> list[Variant]:
         return [v for v in dict.fromkeys(variants) if v not in self.row_of]
 
@@ -96,7 +111,11 @@ def _parse_segment(data: bytes) -> list[Variant]:
 
 
 def encode_genotypes(table: SharedVariants, parsed: Genotypes) -> tuple[int, list[bytes]]:
-    """Return (table version, chunks): chunk 0 is the head, then one chunk per 65,536 rows."""
+    """Return (table version, chunks): the head, one chunk per 65,536 rows, covered stretches.
+
+    Stretches (gVCF blocks, callable regions) stand in the planes of the rows known now, and beside
+    them for rows that come later.
+    """
     contigs, positions = parsed.contig.tolist(), parsed.pos.tolist()
     build = str(parsed.build)
     variants = [
@@ -106,18 +125,29 @@ def encode_genotypes(table: SharedVariants, parsed: Genotypes) -> tuple[int, lis
     rows = table.rows_for(variants)
     size = len(table)
     calls = place(rows, parsed.dosage, parsed.ploidy, size)
-    head = pack_record({"build": build, "callability": parsed.callability, "rows": size})
+    fields = {"build": build, "callability": parsed.callability, "rows": size}
+    last: list[bytes] = []
+    if parsed.covered is not None:
+        calls = fill_reference(calls, parsed.covered, table.places(), BUILDS.index(build))
+        fields["stretches"], last = True, [pack_stretches(parsed.covered)]
+    head = pack_record(fields)
     parts = [
         pack_calls(Calls(calls.dosage[start:end], calls.ploidy[start:end]))
         for _, start, end in chunks(size)
     ]
-    return size, [head, *parts]
+    return size, [head, *parts, *last]
 
 
-def decode_genotypes(opened: Sequence[bytes], site_rows: Int64) -> tuple[dict[str, Any], Calls]:
-    """Return (head, calls over the whole table as it stands now) from opened chunks."""
+def decode_genotypes(
+    opened: Sequence[bytes], site_rows: Int64, places: Places | None = None
+) -> tuple[dict[str, Any], Calls]:
+    """Return (head, calls over the whole table as it stands now) from opened chunks.
+
+    places: of every row, so that stored stretches also speak of rows the table got later.
+    """
     head = parse_head(opened[0])
-    parts = [unpack_calls(chunk) for chunk in opened[1:]]
+    stretches = unpack_stretches(opened[-1]) if head.get("stretches") else None
+    parts = [unpack_calls(chunk) for chunk in opened[1 : len(opened) - (stretches is not None)]]
     size = len(site_rows)
     dosage = np.full(size, NOT_COVERED, np.int8)
     ploidy = np.zeros(size, np.int8)
@@ -126,9 +156,12 @@ def decode_genotypes(opened: Sequence[bytes], site_rows: Int64) -> tuple[dict[st
         dosage[start : start + len(part.dosage)] = part.dosage
         ploidy[start : start + len(part.ploidy)] = part.ploidy
     calls = Calls(dosage, ploidy)
-    if head.get("callability") not in COVERING:
+    if head.get("callability") not in COVERING and stretches is None:
         return head, Calls(np.full(size, NOT_COVERED, np.int8), np.zeros(size, np.int8))
-    return head, _spread_sites(calls, site_rows)
+    calls = _spread_sites(calls, site_rows)
+    if stretches is not None and places is not None:
+        calls = fill_reference(calls, stretches, places, BUILDS.index(head["build"]))
+    return head, calls
 
 
 def _spread_sites(calls: Calls, site_rows: Int64) -> Calls:
@@ -146,7 +179,12 @@ def _spread_sites(calls: Calls, site_rows: Int64) -> Calls:
 
 def encode_features(parsed: Features) -> list[bytes]:
     """Return the one chunk of a feature vector."""
-    head = {"namespace": parsed.namespace, "unit": parsed.unit, "assay": parsed.assay}
+    head = {
+        "namespace": parsed.namespace,
+        "unit": parsed.unit,
+        "assay": parsed.assay,
+        "modality": parsed.modality,
+    }
     return [pack_features(parsed.ids, parsed.values, head)]
 
 
@@ -154,7 +192,28 @@ def decode_features(opened: Sequence[bytes]) -> Features:
     """Return the feature vector of an opened copy."""
     head, values = unpack_features(opened[0])
     ids = tuple(str(name) for name in head["ids"])
-    return Features(str(head["namespace"]), str(head["unit"]), str(head["assay"]), ids, values)
+    return Features(
+        namespace=str(head["namespace"]),
+        unit=str(head["unit"]),
+        assay=str(head["assay"]),
+        ids=ids,
+        values=values,
+        modality=head.get("modality", "expression"),
+    )
+
+
+def encode_clinical(parsed: Clinical) -> list[bytes]:
+    """Return the one chunk of a clinical record: codes, numbers, times; labels are left out."""
+    bare = tuple(replace(term, label="") for term in parsed.terms)
+    return [write_wire(replace(parsed, terms=bare, skipped={}))]
+
+
+def decode_clinical(opened: Sequence[bytes]) -> Clinical:
+    """Return the clinical record of an opened copy. Raises LayoutError."""
+    found = read_wire(opened[0])
+    if not isinstance(found, Clinical):
+        raise LayoutError("a stored clinical record is of another kind")
+    return found
 
 
 def encode_participant(parsed: Participant) -> list[bytes]:

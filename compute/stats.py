@@ -142,3 +142,61 @@ def _solve(
 
     p[usable] = 2.0 * stdtr(df, -np.abs(t[usable]))
     return Fit(beta, se, t, p, reason)
+
+
+def frequency(over: Int64, under: Int64) -> Float64:
+    """Return over / under, NaN where under is 0."""
+    found: Float64 = np.full(len(over), np.nan)
+    np.divide(over, under, out=found, where=under > 0)
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Welch:
+    """Welch's test of each feature; NaN where ``reason`` is not ""."""
+
+    t: Float64
+    df: Float64
+    p: Float64
+    reason: npt.NDArray[np.str_]
+
+
+def welch(mean: Float64, variance: Float64, n: Int64) -> Welch:
+    """Test mean[0] - mean[1] of each feature (Welch 1947, Satterthwaite's df). All (2, F)."""
+    # Loaded here: the marketplace reads the catalogue and never computes a statistic.
+    from scipy.special import stdtr
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = variance / n
+        t = (mean[0] - mean[1]) / np.sqrt(share.sum(axis=0))
+        df = share.sum(axis=0) ** 2 / (share**2 / (n - 1)).sum(axis=0)
+    reason = np.full(n.shape[1], "", dtype="<U16")
+    reason[~(share.sum(axis=0) > 0)] = "constant"
+    reason[(n < 2).any(axis=0)] = "too_few_people"
+    usable = reason == ""
+    t, df = np.where(usable, t, np.nan), np.where(usable, df, np.nan)
+    return Welch(t, df, 2.0 * stdtr(df, -np.abs(t)), reason)
+
+
+def benjamini_hochberg(p: Float64) -> Float64:
+    """Return the q value of each p (Benjamini and Hochberg 1995); NaN stays NaN, untested."""
+    found = np.full(len(p), np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested])[::-1]]
+    ranks = np.arange(len(order), 0, -1)
+    found[order] = np.minimum.accumulate(np.minimum(1.0, p[order] * len(order) / ranks))
+    return found
+
+
+def fisher_two_by_two(a: Int64, b: Int64, c: Int64, d: Int64) -> tuple[Float64, Float64]:
+    """Return (sample odds ratio, two-sided Fisher exact p) of tables [[a, b], [c, d]].
+
+    The odds ratio is infinite where only b * c is 0, NaN where both products are.
+    """
+    # Loaded here: the marketplace reads the catalogue and never computes a statistic.
+    from scipy.stats import fisher_exact
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = (a * d).astype(np.float64) / (b * c)
+    tables = np.stack([a, b, c, d], axis=1).reshape(-1, 2, 2)
+    return odds, np.array([fisher_exact(table)[1] for table in tables], np.float64)

@@ -20,7 +20,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from compute.queries import Answer
+from compute.queries import Answer, catalogue
+from compute.queries.disclosure import disclose
 
 SMALL = 7
 GENOTYPES = ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
@@ -35,6 +36,9 @@ Notes: TypeAlias = list[Mapping[str, str]]
 def suppress_cells(answer: Answer) -> tuple[Answer, Notes]:
     """Hide small cells and what determines them; a column "hidden" gives each row's reason."""
     columns = answer.columns
+    declared = catalogue()[answer.family].disclosure if answer.family in catalogue() else None
+    if declared is not None:
+        return disclose(answer, declared, SMALL)
     if "beta" in columns and "ac" in columns:
         return _association(answer)
     if set(GENOTYPES) <= set(columns):

@@ -7,35 +7,55 @@ up, one person's file could decide whether everybody else's calls are counted.
 Nothing of a person outlives its turn. Never releases anything: the gate does.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from compute.builds import CONTIGS
-from compute.copies import SharedVariants, decode_features, decode_genotypes, decode_participant
-from compute.ingest import Participant
+from compute.copies import BUILDS, SharedVariants, decode_genotypes
+from compute.opened import levels_of, open_person
 from compute.planes import NOT_COVERED, Calls, Int64
 from compute.private import asked_variants
-from compute.queries import Answer, Frame, PersonData, Query, VariantTable, reduce, start
+from compute.queries import (
+    Answer,
+    Frame,
+    Needs,
+    PersonData,
+    Query,
+    VariantTable,
+    learn,
+    reduce,
+    start,
+)
 from compute.selection import Member
+from compute.shelf import Shelf
+from compute.stretches import Places
 from compute.vault import RecordedAccess, Vault
 
-STRATA = ("population", "sex")
 Tick = Callable[[], None]
 Key: TypeAlias = tuple[int, int, str, str]
 """(contig index, 1-based position, ref, alt)."""
 
 
+class Rows(NamedTuple):
+    """Of every row: the site it belongs to, and where it lies."""
+
+    sites: Int64
+    places: Places
+
+
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """The people of one access, and what opens them."""
+    """The people of one access, what opens them, and the operator's reference files."""
 
     vault: Vault
     variants: SharedVariants
     members: Sequence[Member]
     access: RecordedAccess
+    references: Shelf = field(default_factory=Shelf)
 
 
 def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Answer:
@@ -43,27 +63,49 @@ def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Ans
 
     Raises VaultRefusedError when a member may not be opened, QueryError, StoreError.
     """
-    cohort.variants.refresh()
-    if query.picks_variants:
-        keys, rows, sites = listed_rows(cohort.variants, query)
-    else:
-        sites = cohort.variants.site_rows()
-        rows = _cohort_rows(cohort, query, sites, tick)
-        keys = [cohort.variants.rows[row][1:] for row in rows.tolist()]
-    frame = Frame(VariantTable.of(query.build, keys), _levels(cohort, query))
+    keys, rows, table = _variants(cohort, query, tick)
+    frame = _first_pass(cohort, query, VariantTable.of(query.build or "GRCh37", keys), tick)
     partial = start(query, frame)
     for member in cohort.members:
         tick()
-        partial.add(_person(cohort, query, member, (rows, sites)))
+        partial.add(_person(cohort, query, member, rows, table))
     return reduce(query, partial)
 
 
-def _cohort_rows(cohort: Cohort, query: Query, sites: Int64, tick: Tick) -> Int64:
+def _variants(cohort: Cohort, query: Query, tick: Tick) -> tuple[list[Key], Int64, Rows]:
+    if "genotypes" not in query.needs.modalities:
+        return [], np.zeros(0, np.int64), Rows(np.zeros(0, np.int64), cohort.variants.places())
+    cohort.variants.refresh()
+    if query.picks_variants:
+        return listed_rows(cohort.variants, query)
+    table = Rows(cohort.variants.site_rows(), cohort.variants.places())
+    rows = _cohort_rows(cohort, query, table, tick)
+    return [cohort.variants.rows[row][1:] for row in rows.tolist()], rows, table
+
+
+def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Tick) -> Frame:
+    """Read everybody's records once, where strata, or a family, must know them before the sums."""
+    needs = query.needs
+    references = {name: cohort.references.parsed(name) for name in needs.references}
+    if not needs.learns and not needs.strata:
+        return Frame(table, references=references)
+
+    def people(wanted: Needs) -> Iterator[PersonData]:
+        for member in cohort.members:
+            tick()
+            yield open_person(cohort.vault, cohort.access, wanted, member)
+
+    records = replace(needs, modalities=needs.modalities & {"participant"})
+    frame = Frame(table, levels_of(needs.strata, people(records)), references=references)
+    return replace(frame, learned=learn(query, people(needs), frame)) if needs.learns else frame
+
+
+def _cohort_rows(cohort: Cohort, query: Query, table: Rows, tick: Tick) -> Int64:
     """Return the rows, in genome order, that some member's file lists, without ALT "."."""
-    stated = np.zeros(len(sites), bool)
+    stated = np.zeros(len(table.sites), bool)
     for member in cohort.members:
         tick()
-        stated |= _calls(cohort, member, sites).dosage != NOT_COVERED
+        stated |= _listed(cohort, member, table)
     known = cohort.variants.rows
     rows = [
         int(row)
@@ -74,23 +116,39 @@ def _cohort_rows(cohort: Cohort, query: Query, sites: Int64, tick: Tick) -> Int6
     return np.array(rows, np.int64)
 
 
-def listed_rows(variants: SharedVariants, query: Query) -> tuple[list[Key], Int64, Int64]:
-    """Return the listed variants in genome order, their rows, and the sites of all rows.
+def _listed(cohort: Cohort, member: Member, table: Rows) -> npt.NDArray[np.bool_]:
+    """Tell which rows a member's own file speaks of.
+
+    A stretch covers sites only outsiders carry as well, so of its people only calls count that no
+    stretch could have made: the answer must not name a site for a stranger's sake.
+    """
+    opened = cohort.vault.reader(member.grants["genotypes"].id, cohort.access).whole()
+    head, calls = decode_genotypes(opened, table.sites)
+    stated: npt.NDArray[np.bool_] = calls.dosage != NOT_COVERED
+    return stated & (calls.dosage != 0) if head.get("stretches") else stated
+
+
+def listed_rows(variants: SharedVariants, query: Query) -> tuple[list[Key], Int64, Rows]:
+    """Return the listed variants in genome order, their rows, and where all rows lie.
 
     A variant no file ever listed gets a row past the table's end, at its own site: there a person
     whose file states the site is covered without this ALT, and anybody else is not covered.
     """
     keys = sorted(_key(name) for name in asked_variants(query))
-    sites = variants.site_rows().tolist()
+    build = query.build or BUILDS[0]
+    places, sites = variants.places(), variants.site_rows().tolist()
     site_of = {variants.rows[row][:4]: site for row, site in enumerate(sites)}
     rows: list[int] = []
+    unlisted: list[Key] = []
     for key in keys:
-        row = variants.row_of.get((query.build, *key))
+        row = variants.row_of.get((build, *key))
         if row is None:
             row = len(sites)
-            sites.append(site_of.setdefault((query.build, *key[:3]), len(site_of)))
+            sites.append(site_of.setdefault((build, *key[:3]), len(site_of)))
+            unlisted.append(key)
         rows.append(row)
-    return keys, np.array(rows, np.int64), np.array(sites, np.int64)
+    places = places.extended(BUILDS.index(build), unlisted)
+    return keys, np.array(rows, np.int64), Rows(np.array(sites, np.int64), places)
 
 
 def _key(name: str) -> Key:
@@ -98,56 +156,16 @@ def _key(name: str) -> Key:
     return CONTIGS.index(contig), int(pos), ref, alt
 
 
-def _levels(cohort: Cohort, query: Query) -> dict[str, tuple[str, ...]]:
-    """Return the levels of each stratum a query asks for, over the cohort's records."""
-    wanted = query.needs.strata
-    if not wanted:
-        return {}
-    people = [_strata(_record(cohort, member)) for member in cohort.members]
-    return {
-        name: tuple(sorted({strata.get(name, "unknown") for strata in people})) for name in wanted
-    }
-
-
-def _person(cohort: Cohort, query: Query, member: Member, place: tuple[Int64, Int64]) -> PersonData:
-    rows, sites = place
-    calls = _calls(cohort, member, sites)
+def _person(cohort: Cohort, query: Query, member: Member, rows: Int64, table: Rows) -> PersonData:
+    person = open_person(cohort.vault, cohort.access, query.needs, member)
+    if "genotypes" not in query.needs.modalities:
+        return replace(person, dosage=np.zeros(0, np.int8))
+    calls = _calls(cohort, member, table)
     ploidy = calls.ploidy[rows]
-    needs = query.needs
-    record = _record(cohort, member) if "participant" in needs.modalities else None
-    return PersonData(
-        participant=member.participant,
-        dosage=calls.dosage[rows],
-        ploidy=ploidy if bool((ploidy == 1).any()) else None,
-        strata={} if record is None else _strata(record),
-        covariates={} if record is None else dict(record.covariates),
-        features=_features(cohort, member, needs.features),
-    )
+    mixed = bool((ploidy == 1).any())
+    return replace(person, dosage=calls.dosage[rows], ploidy=ploidy if mixed else None)
 
 
-def _calls(cohort: Cohort, member: Member, sites: Int64) -> Calls:
+def _calls(cohort: Cohort, member: Member, table: Rows) -> Calls:
     opened = cohort.vault.reader(member.grants["genotypes"].id, cohort.access).whole()
-    return decode_genotypes(opened, sites)[1]
-
-
-def _record(cohort: Cohort, member: Member) -> Participant:
-    opened = cohort.vault.reader(member.grants["participant"].id, cohort.access).whole()
-    return decode_participant(opened, member.participant)
-
-
-def _features(cohort: Cohort, member: Member, names: Sequence[str]) -> dict[str, float]:
-    if not names:
-        return {}
-    opened = cohort.vault.reader(member.grants["expression"].id, cohort.access).whole()
-    features = decode_features(opened)
-    wanted = set(names)
-    return {
-        name: float(value)
-        for name, value in zip(features.ids, features.values, strict=True)
-        if name in wanted
-    }
-
-
-def _strata(record: Participant) -> dict[str, str]:
-    found = {"population": record.population, "sex": record.sex}
-    return {name: value for name, value in found.items() if value is not None}
+    return decode_genotypes(opened, *table)[1]

@@ -12,7 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from compute.copies import encode_features, encode_genotypes, encode_participant
+from compute.copies import (
+    encode_clinical,
+    encode_features,
+    encode_genotypes,
+    encode_participant,
+)
 from compute.errors import ComputeError, IngestError
 from compute.ingest import Features, Genotypes, Parsed, Participant
 from compute.jobs_client import MissingFileError
@@ -204,4 +209,4 @@ def _encode(shop: Workshop, dataset: Dataset, parsed: Parsed) -> tuple[int, list
         return 0, encode_features(parsed)
     if isinstance(parsed, Participant):
         return 0, encode_participant(parsed)
-    raise UnfitFileError("no derived copy is made of this modality yet", code="modality_not_stored")
+    return 0, encode_clinical(parsed)

@@ -5,7 +5,7 @@ keep its promise raises; no job guesses.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from compute.accountant import Accountant
@@ -14,6 +14,7 @@ from compute.ingest import Parsed
 from compute.keys import KeyRing
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import OrderBook
+from compute.shelf import Shelf
 from compute.store import CohortStore
 from compute.vault import Vault
 from ledger import Appended, Record, State, Submission, TrustPolicy
@@ -99,3 +100,4 @@ class Workshop:
     new_id: Callable[[], str]
     wait_for_tick: Callable[[], None]
     inclusion_wait_ms: int = 30_000
+    references: Shelf = field(default_factory=Shelf)

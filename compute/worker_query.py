@@ -187,7 +187,8 @@ def _compute(run: Run) -> bool:
         if released is None:
             raise MemberStoppedError("the answer given before is gone, and nobody was charged")
     else:
-        released = _released(run, order, Cohort(shop.vault, shop.variants, members, token))
+        cohort = Cohort(shop.vault, shop.variants, members, token, shop.references)
+        released = _released(run, order, cohort)
     keys = [(name, shop.vault.activity_opening(name, token)) for name in run.held.members]
     commitment = keep_result(shop, order, run.held, released, openings(keys))
     checkpoint_step("query_answer_kept")

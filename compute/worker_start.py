@@ -31,6 +31,7 @@ from compute.keys import (
 from compute.orderbook import OrderBook
 from compute.planner import charge_of
 from compute.selection import Member
+from compute.shelf import Shelf
 from compute.store import CohortStore, LocalKms
 from compute.tables import open_engine, upgrade
 from compute.vault import INGEST, Vault
@@ -113,6 +114,7 @@ def build_workshop(config: WorkerConfig) -> Workshop:
         new_id=lambda: secrets.token_hex(16),
         wait_for_tick=lambda: sleep_to_tick(clock_ms(), config.tick_ms),
         inclusion_wait_ms=config.inclusion_wait_ms,
+        references=Shelf(config.reference_dir),
     )
 
 

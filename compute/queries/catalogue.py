@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, cast, get_args
 
@@ -20,14 +20,26 @@ from pydantic import ValidationError
 
 from compute.builds import Build
 from compute.errors import QueryError
+from compute.queries.ancestry_projection import AncestryProjection
 from compute.queries.cis_association import CisAssociation
-from compute.queries.data import CohortData, Frame
+from compute.queries.clinical_counts import ClinicalCounts
+from compute.queries.clinical_crosstab import ClinicalCrosstab
+from compute.queries.cohort_quality import CohortQuality
+from compute.queries.data import CohortData, Frame, PersonData
 from compute.queries.distribution import FeatureDistribution, ScoreDistribution
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest
+from compute.queries.feature_differential import FeatureDifferential
+from compute.queries.feature_summary import FeatureSummary
 from compute.queries.genotype_counts import GenotypeCounts
+from compute.queries.linear_association import LinearAssociation
+from compute.queries.linkage import Linkage
+from compute.queries.logistic_association import LogisticAssociation
 from compute.queries.params import Strict, picked_by_buyer
+from compute.queries.polygenic_score import PolygenicScore
 from compute.queries.private import PrivateForm
 from compute.queries.private_association import PrivateAssociation
+from compute.queries.relatedness import Relatedness
+from compute.queries.time_in_range import TimeInRange
 
 _FIELDS: Final = {"v", "family", "version", "build", "params"}
 _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
@@ -39,6 +51,18 @@ _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
             FeatureDistribution(),
             ScoreDistribution(),
             PrivateAssociation(),
+            LinearAssociation(),
+            LogisticAssociation(),
+            PolygenicScore(),
+            FeatureSummary(),
+            FeatureDifferential(),
+            ClinicalCounts(),
+            ClinicalCrosstab(),
+            TimeInRange(),
+            Linkage(),
+            AncestryProjection(),
+            Relatedness(),
+            CohortQuality(),
         )
     }
 )
@@ -50,7 +74,7 @@ class Query:
 
     family: str
     version: int
-    build: Build
+    build: Build | None  # None only where no genotypes are read
     params: Strict
 
     @property
@@ -82,10 +106,14 @@ def parse_query(value: Mapping[str, Any] | str | bytes) -> Query:
         raise QueryError(f"family must be one of {', '.join(sorted(_CATALOGUE))}", code="family")
     if fields.get("version", family.version) != family.version:
         raise QueryError(f"{family.name} is at version {family.version}", code="version")
-    if fields.get("build") not in get_args(Build):
-        raise QueryError(f"build must be one of {', '.join(get_args(Build))}", code="build")
     params = _params(family, fields.get("params"))
-    return Query(family.name, family.version, cast("Build", fields["build"]), params)
+    build = fields.get("build")
+    # What reads no genotypes has no build: written out, one question would have two digests.
+    if "genotypes" not in family.needs(params).modalities:
+        build = None
+    elif build not in get_args(Build):
+        raise QueryError(f"build must be one of {', '.join(get_args(Build))}", code="build")
+    return Query(family.name, family.version, cast("Build | None", build), params)
 
 
 def _mapping(value: Mapping[str, Any] | str | bytes) -> Mapping[str, Any]:
@@ -112,13 +140,14 @@ def _params(family: Family, value: object) -> Strict:
 
 def query_value(query: Query) -> dict[str, Any]:
     """Return the query as JSON-able content with defaults written out."""
-    return {
+    value = {
         "v": 1,
         "family": query.family,
         "version": query.version,
         "build": query.build,
         "params": query.params.model_dump(mode="json", exclude_none=True),
     }
+    return {name: part for name, part in value.items() if part is not None}
 
 
 def canonical_query(query: Query) -> bytes:
@@ -142,14 +171,26 @@ def private_form(query: Query) -> PrivateForm | None:
     return found
 
 
+def learn(query: Query, people: Iterable[PersonData], frame: Frame) -> Any:
+    """Return what a family must know of everybody's records before the sums."""
+    return _CATALOGUE[query.family].learn(query.params, people, frame)
+
+
 def start(query: Query, frame: Frame) -> Partial:
     """Return an empty partial. Raises QueryError where the frame is on another build."""
-    if frame.table.build != query.build:
+    if query.build is not None and frame.table.build != query.build:
         raise QueryError(
             f"the query names {query.build}, the cohort's table is {frame.table.build}",
             code="build",
         )
     return cast("Partial", _CATALOGUE[query.family].start(query.params, frame))
+
+
+def learned_frame(query: Query, cohort: CohortData) -> Frame:
+    """Return a cohort's frame with what the query's family learns first."""
+    if not query.needs.learns:
+        return cohort.frame
+    return replace(cohort.frame, learned=learn(query, cohort.people, cohort.frame))
 
 
 def reduce(query: Query, partial: Partial) -> Answer:
@@ -159,7 +200,7 @@ def reduce(query: Query, partial: Partial) -> Answer:
 
 def run(query: Query, cohort: CohortData) -> Answer:
     """Answer a query over a cohort in memory, person by person in the cohort's order."""
-    partial = start(query, cohort.frame)
+    partial = start(query, learned_frame(query, cohort))
     for person in cohort.people:
         partial.add(person)
     return reduce(query, partial)

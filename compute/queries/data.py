@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from compute.builds import CONTIGS, Build
 from compute.errors import QueryError
-from compute.parsed import COVERING, NO_CALL, NOT_COVERED, Genotypes
+from compute.parsed import COVERING, NO_CALL, NOT_COVERED, Clinical, Genotypes
 
 Int8: TypeAlias = npt.NDArray[np.int8]
 Int32: TypeAlias = npt.NDArray[np.int32]
@@ -87,22 +87,28 @@ class PersonData:
     """
 
     participant: str
-    dosage: Int8
+    dosage: Int8 = field(default_factory=lambda: np.zeros(0, np.int8))
     ploidy: Int8 | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
     covariates: Mapping[str, float] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
+    feature_kind: tuple[str, str] | None = None  # (namespace, unit) the features are stated in
+    clinical: Clinical | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """What is fixed before the first person is opened: variants, and the levels of each stratum.
 
-    Levels come from the participant records, which are read first.
+    Levels come from the participant records, which are read first, and ``learned`` is what a
+    family makes of records and measurements then (a null model, ranks). ``references`` are the
+    operator's parsed files by SHA-256.
     """
 
     table: VariantTable
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    learned: Any = None
+    references: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData
-from compute.queries.family import Answer, Needs, ReleaseMode, Sensitivity, dosages
+from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.params import Strict, VariantName, select
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
 
@@ -218,7 +218,7 @@ def _mean(
     }
 
 
-class _Base:
+class _Base(Defaults):
     version: ClassVar[int] = 1
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     private: ClassVar[PrivateForm] = Distribution()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -36,9 +36,46 @@ class Needs:
     """What a query opens of each person."""
 
     modalities: frozenset[Modality]
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()  # of feature_modality; () with all_features: every one
     strata: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
+    feature_modality: Modality = "expression"
+    all_features: bool = False
+    learns: bool = False  # `Family.learn` must see everybody's records before the sums
+    references: tuple[str, ...] = ()  # SHA-256 (hex) of the operator's files it reads
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A column that counts people or allele copies, and the columns a small count hides.
+
+    ``of``: a column of totals, of which the remainder (of - count) may not be small either.
+    """
+
+    count: str
+    hides: tuple[str, ...]
+    of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What must not leave exactly in trusted mode; `compute.queries.disclosure` applies it.
+
+    ``tails``: quantile column -> its probability, given only with enough people on both sides.
+    ``grid``: column -> the column of standard deviations whose fraction it is rounded to, so that
+    no order statistic is a person's own value. ``rounded``: columns of people rounded to 5.
+    ``decimals``: column -> places it is rounded to. ``remake``: columns made again from rounded
+    ones, so that no exact count can be read off what is derived.
+    ``spread``: what is hidden in one stratum is hidden in all (rows lie stratum by stratum).
+    """
+
+    cells: tuple[Cell, ...] = ()
+    tails: Mapping[str, float] = field(default_factory=dict)
+    grid: Mapping[str, str] = field(default_factory=dict)
+    rounded: tuple[str, ...] = ()
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    remake: Callable[[Mapping[str, Column]], Mapping[str, Column]] | None = None
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +145,8 @@ class Family(Protocol):
     sensitivity: ClassVar[Sensitivity]
     params: ClassVar[type[Strict]]
     modules: ClassVar[tuple[str, ...]]
+    disclosure: ClassVar[Disclosure | None]
+    limits: ClassVar[str]
 
     def needs(self, params: Any) -> Needs:
         """Return what the query opens of each person."""
@@ -117,6 +156,14 @@ class Family(Protocol):
         """Return work units (one = one genotype read), for quotes and limits."""
         ...
 
+    def learn(self, params: Any, people: Iterable[PersonData], frame: Frame) -> Any:
+        """Return what must be known of everybody before the sums (Frame.learned), or None.
+
+        people: records, clinical data and features, without genotypes. frame: levels and
+        references, an empty table.
+        """
+        ...
+
     def start(self, params: Any, frame: Frame) -> Any:
         """Return an empty Partial. Raises QueryError where the query cannot run on the frame."""
         ...
@@ -124,6 +171,21 @@ class Family(Protocol):
     def reduce(self, partial: Any) -> Answer:
         """Turn sums into the answer."""
         ...
+
+
+class Defaults:
+    """What most families share: nothing to learn first, one unit of work a genotype."""
+
+    disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
+    limits: ClassVar[str] = ""
+
+    def learn(self, params: Any, people: Iterable[PersonData], frame: Frame) -> Any:
+        """Learn nothing."""
+        return None
+
+    def cost(self, params: Any, variants: int, people: int) -> int:
+        """Return one unit a genotype, or one a person where no variant is read."""
+        return max(variants, 1) * people
 
 
 @cache

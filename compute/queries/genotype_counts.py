@@ -19,6 +19,7 @@ from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.family import (
     Answer,
     Column,
+    Defaults,
     Needs,
     ReleaseMode,
     Sensitivity,
@@ -28,7 +29,7 @@ from compute.queries.family import (
 from compute.queries.frequencies import Frequencies
 from compute.queries.params import Strict, Variants, select
 from compute.queries.private import PrivateForm
-from compute.stats import hwe_exact_many
+from compute.stats import frequency, hwe_exact_many
 
 FAMILY: Final = "genotype_counts"
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
@@ -83,7 +84,7 @@ class GenotypeCountPartial:
         self.members += other.members
 
 
-class GenotypeCounts:
+class GenotypeCounts(Defaults):
     """The family (see the module)."""
 
     name: ClassVar[str] = FAMILY
@@ -109,10 +110,6 @@ class GenotypeCounts:
         if params.by is None:
             return Needs(frozenset({"genotypes"}))
         return Needs(frozenset({"genotypes", "participant"}), strata=(params.by,))
-
-    def cost(self, params: GenotypeCountParams, variants: int, people: int) -> int:
-        """Return one unit a genotype."""
-        return variants * people
 
     def start(self, params: GenotypeCountParams, frame: Frame) -> GenotypeCountPartial:
         """Return empty counts."""
@@ -165,15 +162,9 @@ def _statistics(counts: Counts, autosomal: npt.NDArray[np.bool_]) -> dict[str, C
         "not_covered": state["not_covered"],
         "ac": ac,
         "an": an,
-        "af": _ratio(ac, an),
-        "call_rate": _ratio(called, called + state["no_call"]),
+        "af": frequency(ac, an),
+        "call_rate": frequency(called, called + state["no_call"]),
         "hwe_p": np.where(reason == "", hwe, np.nan),
         "af_na": np.where(an == 0, "no_calls", ""),
         "hwe_na": reason,
     }
-
-
-def _ratio(over: Counts, under: Counts) -> npt.NDArray[np.float64]:
-    found: npt.NDArray[np.float64] = np.full(len(over), np.nan)
-    np.divide(over, under, out=found, where=under > 0)
-    return found

@@ -25,7 +25,7 @@ from pydantic import Field
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData
 from compute.queries.distribution import FeatureName, Range
-from compute.queries.family import Answer, Needs, ReleaseMode, Sensitivity, dosages
+from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import Strict, VariantList, select
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
@@ -191,7 +191,7 @@ def _row(name: str, fit: Mapping[str, Floats], at: int) -> dict[str, Any]:
     }
 
 
-class PrivateAssociation:
+class PrivateAssociation(Defaults):
     """The family (see the module)."""
 
     name: ClassVar[str] = "private_association"

@@ -75,7 +75,7 @@ def cis(**fields):
         cis(chrom="1", start=9, end=2, window_bp=3),
         cis(chrom="1", start=1.5, end=2, window_bp=3),
         cis(chrom="1", start=1, end=2, window_bp=10**9),
-        cis(variants={"panel": "all"}, covariates=["height"]),
+        cis(variants={"panel": "all"}, covariates=["a b"]),
         cis(variants={"panel": "all"}, gene="a b"),
         "not json",
         b"\xff",
@@ -106,7 +106,8 @@ def test_defaults_are_written_out():
     text = canonical_query(parse_query(cis(chrom="1", start=1, end=2, window_bp=3)))
     assert text == (
         b'{"build":"GRCh37","family":"cis_association","params":{"chrom":"1","covariates":[],"end":2,'
-        b'"gene":"G1","start":1,"test":"additive","window_bp":3},"v":1,"version":1}'
+        b'"gene":"G1","modality":"expression","start":1,"test":"additive","transform":"none",'
+        b'"window_bp":3},"v":1,"version":2}'
     )
     assert canonical_query(parse_query(text)) == text
 

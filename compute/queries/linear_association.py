@@ -1,0 +1,110 @@
+"""Family linear_association: a quantitative trait on each variant, with covariates (GWAS).
+
+The model is that of `compute.queries.linear`. Beta, SE, t and p are those of the full fit of every
+variant, not of a residual. Lambda GC, Manhattan and QQ data are made of what was released, by
+whoever reads the answer (`marketplace.client.gwas`), so that hidden rows tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Final, Literal
+
+from pydantic import Field
+
+from compute.queries.data import Frame, PersonData
+from compute.queries.family import (
+    Answer,
+    Cell,
+    Defaults,
+    Disclosure,
+    Needs,
+    ReleaseMode,
+    Sensitivity,
+)
+from compute.queries.linear import LinearPartial
+from compute.queries.params import Strict, Variants, select
+from compute.queries.traits import (
+    Covariates,
+    Trait,
+    inverse_normal,
+    model_terms,
+    trait_needs,
+    trait_value,
+)
+from compute.stats import frequency
+
+FAMILY: Final = "linear_association"
+EFFECTS: Final = ("ac", "af", "beta", "se", "t", "p")
+
+
+class LinearAssociationParams(Strict):
+    """A trait, which variants, covariates, and what is done to the trait first."""
+
+    trait: Trait
+    variants: Variants
+    covariates: Covariates = Field(default_factory=list)
+    transform: Literal["none", "inverse_normal"] = "none"
+
+
+class LinearAssociation(Defaults):
+    """The family (see the module)."""
+
+    name: ClassVar[str] = FAMILY
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "GWAS of a quantitative trait: linear regression with covariates"
+    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
+    params: ClassVar[type[Strict]] = LinearAssociationParams
+    modules: ClassVar[tuple[str, ...]] = (
+        "compute.queries.linear_association",
+        "compute.queries.linear",
+        "compute.queries.traits",
+        "compute.stats",
+    )
+    disclosure: ClassVar[Disclosure | None] = Disclosure(cells=(Cell("ac", EFFECTS, of="an"),))
+    limits: ClassVar[str] = "genome-wide or a region; 30 covariates"
+    sensitivity: ClassVar[Sensitivity] = Sensitivity(
+        "A trait has no bounds of its own, so neither have beta, SE, t and p: exact numbers only, "
+        "in trusted mode. One person changes n by at most 1, AC and AN by at most 2.",
+        {"n": 1, "ac": 2, "an": 2},
+    )
+
+    def needs(self, params: LinearAssociationParams) -> Needs:
+        """Genotypes, the trait's modality, and the record where covariates are asked for."""
+        learns = params.transform != "none"
+        return trait_needs(params.trait, params.covariates, genotypes=True, learns=learns)
+
+    def cost(self, params: LinearAssociationParams, variants: int, people: int) -> int:
+        """Return units growing with the square of the model's size."""
+        return variants * people * (len(params.covariates) + 2) ** 2
+
+    def learn(
+        self, params: LinearAssociationParams, people: Iterable[PersonData], frame: Frame
+    ) -> Mapping[str, float] | None:
+        """Return everybody's inverse normal score, where asked for."""
+        if params.transform == "none":
+            return None
+        values = {p.participant: trait_value(params.trait, p, frame.references) for p in people}
+        return inverse_normal({name: v for name, v in values.items() if v is not None})
+
+    def start(self, params: LinearAssociationParams, frame: Frame) -> LinearPartial:
+        """Return empty sums."""
+
+        def response(person: PersonData) -> float | None:
+            if frame.learned is None:
+                return trait_value(params.trait, person, frame.references)
+            found: float | None = frame.learned.get(person.participant)
+            return found
+
+        terms = model_terms(params.covariates, frame)
+        return LinearPartial(
+            frame, select(params.variants, frame.table), terms, response, params=params
+        )
+
+    def reduce(self, partial: LinearPartial) -> Answer:
+        """Return one row a variant: A1, AC, AN, AF, n, beta, SE, t, p, or NA with its reason."""
+        kept = partial.varying()
+        columns = partial.columns(kept)
+        columns["af"] = frequency(columns["ac"], columns["an"])
+        facts = {"transform": partial.params.transform, **partial.facts(kept)}
+        return Answer(self.name, self.version, columns, {"all": partial.used}, facts)
