@@ -2,7 +2,7 @@
 
 How long a sum, a draw of noise or a refusal takes could tell whose data was met (Jin et al. 2022
 read discrete noise off its timing). Whatever leaves for the log or the buyer waits for the next
-multiple of the tick, so that only the tick it falls in can be seen. Lease and stops go on meanwhile.
+multiple of the tick, so that only the tick it falls in is seen. Lease and stops go on meanwhile.
 """
 
 import time
