@@ -47,13 +47,16 @@ class Charge:
     """One person's part in an access: rho is charged to the person and to each dataset read.
 
     limit: the lifetime budget the person's terms state; share: the largest part of it one order
-    may take. Exact rationals.
+    may take. Exact rationals. genome: what people who registered one genome twice have in common;
+    it has one budget too, but a spent one refuses nobody (that would tell a copy from a stranger):
+    its people are left out of the sums instead, see `summed`.
     """
 
     person: str
     datasets: tuple[str, ...]
     limit: Fraction
     share: Fraction = Fraction(1)
+    genome: str | None = None
 
     def subjects(self) -> list[str]:
         return [f"p:{self.person}", *(f"d:{name}" for name in self.datasets)]
@@ -94,11 +97,21 @@ class Accountant:
         with self._transaction() as session:
             if session.get(ReservationRow, access) is not None:
                 return
-            spent = _spent(session, _subjects(charges), lock=True)
+            limits = _genome_limits(charges)
+            spent = _spent(session, sorted([*_subjects(charges), *limits]), lock=True)
             if not all(_covers(charge, rho, spent) for charge in charges):
                 raise BudgetExceededError("the budget of someone in the cohort does not cover this")
+            covered = [name for name, limit in limits.items() if spent[name] + rho <= limit]
             row = ReservationRow(access=access, order=order, rho=str(rho), state=RESERVED)
-            _add(session, row, charges)
+            _add(session, row, [*_subjects(charges), *covered])
+
+    def summed(self, access: str) -> frozenset[str]:
+        """Return the genomes an access charged: people of any other add nothing to its sums."""
+        with self._transaction() as session:
+            query = select(col(ChargeRow.subject)).where(
+                col(ChargeRow.access) == access, col(ChargeRow.subject).startswith("g:")
+            )
+            return frozenset(name.removeprefix("g:") for name in session.scalars(query))
 
     def commit(self, access: str) -> None:
         """Make a reservation final; call once the access entry is on the ledger."""
@@ -216,11 +229,21 @@ def _ensure(session: Session, subjects: Sequence[str]) -> None:
     session.execute(module.insert(BudgetRow).values(rows).on_conflict_do_nothing())
 
 
-def _add(session: Session, row: ReservationRow, charges: Sequence[Charge]) -> None:
+def _genome_limits(charges: Iterable[Charge]) -> dict[str, Fraction]:
+    """Return the strictest limit of the people of each genome, by its subject."""
+    found: dict[str, Fraction] = {}
+    for charge in charges:
+        if charge.genome is not None:
+            name = f"g:{charge.genome}"
+            found[name] = min(charge.limit, found.get(name, charge.limit))
+    return found
+
+
+def _add(session: Session, row: ReservationRow, charged: Iterable[str]) -> None:
     access, rho = row.access, Fraction(row.rho)
     session.add(row)
     session.flush()
-    subjects = _subjects(charges)
+    subjects = sorted(charged)
     if subjects:
         rows = [{"access": access, "subject": subject} for subject in subjects]
         session.execute(insert(ChargeRow), rows)
@@ -267,7 +290,7 @@ def _restore(session: Session, stated: Stated) -> None:
     fresh = ReservationRow(
         access=stated.access, order=stated.order, rho=str(stated.rho), state=COMMITTED
     )
-    _add(session, fresh, stated.charges)
+    _add(session, fresh, [*_subjects(stated.charges), *_genome_limits(stated.charges)])
 
 
 def _states(session: Session, state: str) -> set[str]:

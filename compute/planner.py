@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 from compute.accountant import Charge
@@ -17,6 +18,7 @@ from compute.selection import Member, ScopeResult, resolve_scope
 from compute.terms import Claims, Purpose, parse_terms
 from ledger import State
 
+NOBODY: Mapping[str, str] = MappingProxyType({})
 Attested = Callable[[str], bool]
 """owner id -> an attester we pin says: a person, and unaffiliated with buyers."""
 
@@ -52,12 +54,18 @@ class Plan:
             for modality in sorted(member.grants)
         )
 
-    def charges(self) -> list[Charge]:
-        """Return each person's charge: the strictest budget of the grants used."""
-        return [charge_of(member) for member in self.members]
+    def charges(self, genomes: Mapping[str, str] = NOBODY) -> list[Charge]:
+        """Return each person's charge: the strictest budget of the grants used.
+
+        genomes: "owner/participant" -> genome, of those whose genome is known.
+        """
+        return [
+            charge_of(member, genomes.get(f"{member.owner}/{member.participant}"))
+            for member in self.members
+        ]
 
 
-def charge_of(member: Member) -> Charge:
+def charge_of(member: Member, genome: str | None = None) -> Charge:
     """Return what limits one person's budget: the strictest of the terms of the grants used."""
     terms = [parse_terms(grant.terms).release for grant in member.grants.values()]
     return Charge(
@@ -65,6 +73,7 @@ def charge_of(member: Member) -> Charge:
         datasets=tuple(sorted(grant.dataset for grant in member.grants.values())),
         limit=min(Fraction(one.lifetime_rho) for one in terms),
         share=min(Fraction(one.order_share) for one in terms),
+        genome=genome,
     )
 
 

@@ -19,6 +19,7 @@ from compute.copies import (
     encode_participant,
 )
 from compute.errors import ComputeError, IngestError
+from compute.genomes import Genomes
 from compute.ingest import Features, Genotypes, Parsed, Participant
 from compute.jobs_client import MissingFileError
 from compute.orderbook import IngestNote
@@ -90,12 +91,13 @@ def _ingest_batch(
     sealed = shop.ledger.grants([grant.index for grant in grants])
     checkpoint_step("ingest_before_open")
     opening = _Opening(shop, heart, sealed, access)
+    genomes = Genomes.of(shop.store, (head.grant for head in shop.store.heads()))
     with ThreadPoolExecutor(PARALLEL) as pool:
         for start in range(0, len(grants), SLICE):
             part = grants[start : start + SLICE]
             heart.check()
             parsed = list(pool.map(lambda grant: _parse(opening, grant), part))
-            codes = [_keep(shop, *item) for item in zip(part, parsed, strict=True)]
+            codes = [_keep(shop, genomes, *item) for item in zip(part, parsed, strict=True)]
             _note(shop, part, codes, access.access)
             report.datasets |= {g.dataset: code for g, code in zip(part, codes, strict=True)}
             checkpoint_step("ingest_one_stored")
@@ -177,13 +179,17 @@ def _parse(opening: _Opening, grant: Grant) -> tuple[OpenedGrant, Parsed] | str:
         return error.code
 
 
-def _keep(shop: Workshop, grant: Grant, parsed: tuple[OpenedGrant, Parsed] | str) -> str:
+def _keep(
+    shop: Workshop, genomes: Genomes, grant: Grant, parsed: tuple[OpenedGrant, Parsed] | str
+) -> str:
     """Encode and store one parsed file; return "ingested" or the reason code."""
     if isinstance(parsed, str):
         return parsed
     dataset = shop.follower.state.datasets[grant.dataset]
     try:
         version, chunks = _encode(shop, dataset, parsed[1])
+        if isinstance(parsed[1], Genotypes):
+            genomes.note(grant.id, parsed[1])
         shop.vault.keep_copy(parsed[0], dataset.modality, version, chunks)
     except (VaultRefusedError, UnfitFileError, LayoutError) as error:
         return error.code

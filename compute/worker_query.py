@@ -8,12 +8,13 @@ Partial sums belong to one cohort: when a member stops, all of them are thrown a
 runs once more with the smaller cohort under a new access entry. Spec: DESIGN 3.1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from compute.accountant import BudgetExceededError
 from compute.errors import ComputeError
+from compute.genomes import genomes_of, one_each
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import TERMINAL, Phase
 from compute.planner import Plan, select
@@ -21,6 +22,7 @@ from compute.private import FormNoise
 from compute.queries import QueryError
 from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
+from compute.selection import Member
 from compute.vault import VaultRefusedError, recorded_access
 from compute.worker_bundle import openings
 from compute.worker_engine import Cohort, answer_query
@@ -136,7 +138,8 @@ def _reserve(run: Run) -> bool:
     order = read_order(shop, run.held.order, run.now())
     members = members_of(run, order)
     require_price(order, members)
-    charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges()
+    genomes = genomes_of(shop.store, members)
+    charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges(genomes)
     rho = charged_rho(from_text(run.held.access_submission))
     try:
         shop.accountant.reserve(order.id, str(run.held.access), charges, rho)
@@ -187,8 +190,8 @@ def _compute(run: Run) -> bool:
         if released is None:
             raise MemberStoppedError("the answer given before is gone, and nobody was charged")
     else:
-        cohort = Cohort(shop.vault, shop.variants, members, token, shop.references)
-        released = _released(run, order, cohort)
+        cohort = Cohort(shop.vault, shop.variants, _summed(run, members), token, shop.references)
+        released = _released(run, order, cohort, len(members))
     keys = [(name, shop.vault.activity_opening(name, token)) for name in run.held.members]
     commitment = keep_result(shop, order, run.held, released, openings(keys))
     checkpoint_step("query_answer_kept")
@@ -196,9 +199,20 @@ def _compute(run: Run) -> bool:
     return False
 
 
-def _released(run: Run, order: VerifiedOrder, cohort: Cohort) -> Released:
-    """Sum person by person and pass the gate."""
-    people = len(cohort.members)
+def _summed(run: Run, members: Sequence[Member]) -> list[Member]:
+    """Return whose data is summed: one person for each genome whose budget covers this access."""
+    genomes = genomes_of(run.shop.store, members)
+    charged = run.shop.accountant.summed(str(run.held.access))
+    return one_each(members, genomes, frozenset(genomes.values()) - charged)
+
+
+def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> Released:
+    """Sum person by person and pass the gate.
+
+    Copies of one genome are one person to the floors of exact answers. Under noise the floors look
+    at the public size: a copy noticed there would tell its maker whom the cohort holds.
+    """
+    people = len(cohort.members) if order.mode == "trusted" else in_scope
     half = people // 2 if order.query.picks_variants else 3 * people // 2
     try:
         exact = answer_query(cohort, order.query, _ticker(run, half))

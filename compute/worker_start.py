@@ -18,6 +18,7 @@ from typing import Any
 from compute.accountant import Accountant, Charge, Stated
 from compute.config import WorkerConfig, read_token
 from compute.copies import SharedVariants
+from compute.genomes import genomes_of
 from compute.ingest import Parsed, ParserHost
 from compute.jobs_client import JobsClient
 from compute.keys import (
@@ -184,13 +185,14 @@ def _stated(shop: Workshop, access: Access) -> Stated:
         access=access.id,
         order=str(access.payload["order"]),
         rho=Fraction(release.get("rho") or 0),
-        charges=tuple(_charge(who, grants) for who, grants in sorted(people.items())),
+        charges=tuple(_charge(shop, who, grants) for who, grants in sorted(people.items())),
         strangers=len(leaves) - found,
     )
 
 
-def _charge(who: tuple[str, str], grants: dict[str, Grant]) -> Charge:
-    return charge_of(Member(who[0], who[1], grants, 0))
+def _charge(shop: Workshop, who: tuple[str, str], grants: dict[str, Grant]) -> Charge:
+    member = Member(who[0], who[1], grants, 0)
+    return charge_of(member, genomes_of(shop.store, [member]).get("/".join(who)))
 
 
 def announce(shop: Workshop) -> list[str]:

@@ -218,3 +218,25 @@ def test_a_charge_given_back_too_early_is_charged_again(accountant):
     assert accountant.released({"a"}) == {"a"}
     accountant.reconcile([stated("a", "ann")], {"a"}, 0)
     assert accountant.spent("ann") == FIFTH
+
+
+def test_copies_of_a_genome_share_a_budget_and_a_spent_one_refuses_nobody(accountant):
+    def copy(name):
+        return [Charge(name, (f"data-{name}",), LIMIT, Fraction(1), "genome")]
+
+    accountant.reserve("o", "a", copy("ann"), LIMIT)
+    assert accountant.summed("a") == {"genome"}
+    # Her copy has a budget of its own to spend, and nothing tells that its data is left out.
+    accountant.reserve("o", "b", copy("ann-again"), FIFTH)
+    assert accountant.spent("ann-again") == FIFTH
+    assert accountant.summed("b") == frozenset()
+    accountant.release("a")
+    accountant.reserve("o", "c", copy("third"), FIFTH)
+    assert accountant.summed("c") == {"genome"}
+
+
+def test_one_order_over_two_copies_charges_their_genome_once(accountant):
+    both = [Charge(name, (f"d{name}",), LIMIT, Fraction(1), "g") for name in ("ann", "bob")]
+    for number in range(5):
+        accountant.reserve("o", f"a{number}", both, FIFTH)
+        assert accountant.summed(f"a{number}") == {"g"}
