@@ -23,6 +23,7 @@ from marketplace.view import Snapshot
 
 CONTEXT = b"omic/session/v1\n"
 CHALLENGE, LINK = "challenge", "link"
+PINNED = ("auditor", "operator")
 SPENT = "the challenge is unknown, used or past its time; ask again"
 
 
@@ -113,8 +114,9 @@ def role_of(services: Services, party: str, key: bytes) -> str | None:
 
 
 def _role(services: Services, snapshot: Snapshot, party: str, key: str) -> str | None:
-    if _is_auditor(services, party, key):
-        return "auditor"
+    for role in PINNED:
+        if _is_pinned(services, role, party, key):
+            return role
     return party_role(snapshot.state, party, key)
 
 
@@ -127,9 +129,9 @@ def party_role(state: State, party: str, key: str) -> str | None:
     return known.role if bound is not None and bound.use == "sign" else None
 
 
-def _is_auditor(services: Services, party: str, key: str) -> bool:
-    """Auditors are pinned keys, not ledger parties: their party id is the key's fingerprint."""
-    return party == key and services.trust.pins.is_service("auditor", key)
+def _is_pinned(services: Services, role: str, party: str, key: str) -> bool:
+    """Auditors and operators are pinned keys, not ledger parties: the id is the fingerprint."""
+    return party == key and services.trust.pins.is_service(role, key)
 
 
 def _open(services: Services, party: str, role: str, key: str) -> Opened:

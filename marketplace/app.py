@@ -16,15 +16,16 @@ from flask_limiter.util import get_remote_address
 from ledger import Follower, LedgerClient, LedgerError, TrustPolicy
 from marketplace import challenges
 from marketplace.api.common import PROBLEM, install_errors, install_headers
+from marketplace.api.payouts import earning, operating
 from marketplace.api.v1 import api
 from marketplace.api.webhook import webhook
 from marketplace.api.worker import worker
 from marketplace.broker import CelerySender
-from marketplace.config import MarketConfig, read_secret
+from marketplace.config import MarketConfig, read_secret, stripe_key
 from marketplace.entries import load_signer
 from marketplace.errors import ConfigError
 from marketplace.objects import ObjectStore
-from marketplace.payments import Payments
+from marketplace.payments import CheckoutOptions, Payments
 from marketplace.services import Services
 from marketplace.store import Database
 from marketplace.view import LedgerView
@@ -79,12 +80,15 @@ def _trust(path: Path) -> TrustPolicy:
 
 def _payments(config: MarketConfig) -> Payments:
     base = config.stripe.base_url
+    chosen = config.stripe
     return Payments(
-        read_secret(config.stripe.key_file, "payment key"),
+        stripe_key(chosen),
         base_url=None if base == STRIPE_HOST else base,
         webhook_secret=read_secret(config.stripe.webhook_secret_file, "webhook secret"),
         success_url=f"{config.origin}/orders?paid=1",
         cancel_url=f"{config.origin}/orders?cancelled=1",
+        allow_live=chosen.live,
+        options=CheckoutOptions(chosen.methods, chosen.tax, chosen.tax_code, chosen.receipts),
     )
 
 
@@ -96,7 +100,7 @@ def create_app(services: Services) -> APIFlask:
     install_errors(app)
     install_headers(app, services.config)
     limiter = _limiter(app, services.config)
-    for blueprint in (api, worker, webhook):
+    for blueprint in (api, earning, operating, worker, webhook):
         app.register_blueprint(blueprint)
     stop_limit = limiter.limit(services.config.stop_rate_limit)
     views: dict[str, Any] = app.view_functions

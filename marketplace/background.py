@@ -1,9 +1,9 @@
 """The server's background work: two threads in every process, one leader among all processes.
 
 The follower thread keeps this process's ledger snapshot fresh. The worker thread acts only while
-its process holds the leader's lease in the database: outbox, decisions, refunds, settlement, jobs,
-expiry, sweeping. Every step is idempotent and backed by unique constraints, so that a leader that
-lost its lease in the middle of one does no harm.
+its process holds the leader's lease in the database: outbox, decisions, refunds, settlement,
+payouts, jobs, expiry, sweeping, reconciliation. Every step is idempotent and backed by unique
+constraints, so that a leader that lost its lease in the middle of one does no harm.
 """
 
 import logging
@@ -17,7 +17,21 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import col
 
 from ledger import LedgerError
-from marketplace import decisions, jobs, money, order_service, outbox, settlement, uploads
+from marketplace import (
+    decisions,
+    disputes,
+    invoices,
+    jobs,
+    money,
+    order_service,
+    outbox,
+    payees,
+    payouts,
+    reconcile,
+    refunds,
+    settlement,
+    uploads,
+)
 from marketplace.entries import new_id
 from marketplace.errors import MarketError
 from marketplace.faults import described
@@ -77,6 +91,7 @@ class Background:
     _threads: list[threading.Thread] = field(default_factory=list)
     _slow_at: int = 0
     _erased_size: int = -1
+    _period: str = ""
 
     def start(self) -> None:
         """Start the threads."""
@@ -115,12 +130,16 @@ class Background:
         self._step("outbox", self.publish)
         known = services.view.known()
         if known is not None:
+            self._step("invoices", lambda: invoices.apply_due(services, known.state))
             self._step("approve", lambda: decisions.approve_due(services, known))
             self._step("review", lambda: decisions.review_due(services, known))
             self._step("settle", lambda: settlement.settle_due(services, known))
             self._step("ingest", lambda: decisions.ingest_due(services, known))
             self._step("erase", lambda: self._erase(known))
-        self._step("refund", lambda: money.refund_due(services))
+        self._step("disputes", lambda: disputes.refuse_due(services))
+        self._step("refunds by hand", lambda: refunds.refuse_due(services))
+        self._step("refund", lambda: refunds.refund_due(services))
+        self._step("payouts", lambda: payouts.work(services))
         self._step("expire", self._expire)
         self._step("jobs", self.sweep_jobs)
         self._step("outbox", self.publish)
@@ -162,6 +181,17 @@ class Background:
         self._slow_at = now
         self._step("payments", lambda: money.look_again(self.services))
         self._step("uploads", lambda: uploads.sweep(self.services))
+        self._step("payees", lambda: payees.look_again(self.services))
+        self._step("payout period", self._plan_payouts)
+        self._step("reconcile", lambda: reconcile.run_due(self.services))
+
+    def _plan_payouts(self) -> None:
+        """Plan a payout period's batches once, when the period has begun."""
+        services = self.services
+        period, began = payouts.period_of(services.clock(), services.config.payouts.period_ms)
+        if period != self._period:
+            payouts.plan_period(services, period, began)
+            self._period = period
 
     def _step(self, name: str, act: Callable[[], object]) -> bool:
         """Run one step; what goes wrong is logged and tried again in the next round."""

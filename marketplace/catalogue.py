@@ -35,12 +35,13 @@ MAX_QUERY_BYTES = 36_000  # with purpose and scope, what a public entry holds in
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a researcher asks: purpose, query, scope and release, all parsed."""
+    """What a researcher asks: purpose, query, scope and release, all parsed; and in what money."""
 
     purpose: Purpose
     query: Query
     scope: Scope
     release: Release
+    currency: str = "gbp"
 
     @property
     def family(self) -> str:
@@ -55,6 +56,7 @@ def parse_request(body: Mapping[str, Any]) -> Request:
             parse_query(body["query"]),
             parse_scope(body["scope"]),
             parse_release(body["release"]),
+            str(body.get("currency") or (body.get("price") or {}).get("currency") or "gbp"),
         )
     except KeyError as error:
         raise InputError(f"the request lacks the field {error}") from None
@@ -100,7 +102,7 @@ def people_for(
         raise UnavailableError(f"no consent can be decided on the ledger now: {reason}")
     return resolve_scope(
         snapshot.state, request.scope, request.purpose, claims, family=request.family,
-        release=request.release, now_ms=now, order=order,
+        release=request.release, now_ms=now, order=order, currency=request.currency,
     )  # fmt: skip
 
 

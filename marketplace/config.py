@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "broker_url": "OMIC_BROKER_URL",
     "object_store_url": "OMIC_OBJECT_STORE_URL",
 }
+STRIPE_KEY = "OMIC_STRIPE_KEY"
+LIVE_KEYS = ("sk_live_", "rk_live_")
 SIGNING_KEY_FILE = "signing.key"
 CHALLENGE_KEY_FILE = "challenge.key"
 
@@ -48,19 +50,63 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """Published fees: compute in minor units per order, the platform's part in percent of data."""
+    """Published fees and weights; an order can be priced in the currencies of `compute_in`.
+
+    compute: minor units of gbp per order; compute_in: of other currencies. platform_percent: of
+    data. weights: modality -> whole number a price is multiplied by; what is not there counts 1.
+    """
 
     compute: int = 500
     platform_percent: int = 10
+    compute_in: Mapping[str, int] = field(
+        default_factory=lambda: {"eur": 600, "usd": 650, "chf": 600, "jpy": 1000}
+    )
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    def compute_fee(self, currency: str) -> int | None:
+        """Return the flat fee in a currency's minor units, or None where it is not offered."""
+        return self.compute if currency == "gbp" else self.compute_in.get(currency)
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """Return what an order can be priced in."""
+        return ("gbp", *sorted(self.compute_in))
 
 
 @dataclass(frozen=True, slots=True)
 class StripeConfig:
-    """Where payments go: the development server, or Stripe's own address."""
+    """Where payments go: the development server, or Stripe's own address.
+
+    live: real money was asked for; the key then comes from OMIC_STRIPE_KEY only, never a file.
+    methods: Stripe's names of payment methods, none for all that are switched on at Stripe.
+    tax: let Stripe Tax add tax; receipts: let Stripe send an invoice for what is paid.
+    """
 
     base_url: str
     key_file: Path
     webhook_secret_file: Path
+    live: bool = False
+    methods: tuple[str, ...] = ()
+    tax: bool = False
+    tax_code: str | None = None
+    receipts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutConfig:
+    """When owners are paid. minimum: whole units of the currency, below which a share waits."""
+
+    period_ms: int = 7 * 24 * 3600_000
+    minimum: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceConfig:
+    """What stands on an invoice: who is to be paid, where, and within how many days."""
+
+    payee: str = "Omic Market (TEST MONEY)"
+    bank: str = "No bank account is configured: nothing can be transferred."
+    terms_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +127,8 @@ class MarketConfig:
     host: str = "127.0.0.1"
     limits: Limits = field(default_factory=Limits)
     fees: Fees = field(default_factory=Fees)
+    payouts: PayoutConfig = field(default_factory=PayoutConfig)
+    invoices: InvoiceConfig = field(default_factory=InvoiceConfig)
     rate_limit: str = "12000 per minute"
     stop_rate_limit: str = "120 per minute"
     challenge_key_file: Path | None = None
@@ -176,10 +224,17 @@ def _config(here: Path, values: Mapping[str, Any]) -> MarketConfig:
             base_url=str(stripe["base_url"]),
             key_file=here / stripe["key_file"],
             webhook_secret_file=here / stripe["webhook_secret_file"],
+            live=bool(stripe.get("live", False)),
+            methods=tuple(stripe.get("methods", ())),
+            tax=bool(stripe.get("tax", False)),
+            tax_code=stripe.get("tax_code"),
+            receipts=bool(stripe.get("receipts", False)),
         ),
         host=str(values.get("host", "127.0.0.1")),
         limits=Limits(**values.get("limits", {})),
         fees=Fees(**values.get("fees", {})),
+        payouts=PayoutConfig(**values.get("payouts", {})),
+        invoices=InvoiceConfig(**values.get("invoices", {})),
         rate_limit=str(values.get("rate_limit", "12000 per minute")),
         stop_rate_limit=str(values.get("stop_rate_limit", "120 per minute")),
         challenge_key_file=here / values.get("challenge_key_file", CHALLENGE_KEY_FILE),
@@ -210,3 +265,24 @@ def read_secret(path: Path, what: str) -> str:
     if not text:
         raise ConfigError(f"{path} is empty; it must hold the {what}")
     return text
+
+
+def stripe_key(config: StripeConfig, environment: Mapping[str, str] | None = None) -> str:
+    """Return the payment key: OMIC_STRIPE_KEY if it is set, else the file's test key.
+
+    Raises ConfigError for a live key in a file, and for one that nobody asked for.
+    """
+    environment = os.environ if environment is None else environment
+    given = environment.get(STRIPE_KEY)
+    key = given or read_secret(config.key_file, "payment key")
+    if key.startswith(LIVE_KEYS) and not given:
+        raise ConfigError(
+            f"{config.key_file} holds a live key; take it out of the file and give it in the "
+            f"environment variable {STRIPE_KEY}"
+        )
+    if key.startswith(LIVE_KEYS) and not config.live:
+        raise ConfigError(
+            f"{STRIPE_KEY} holds a live key, and real money was not asked for; "
+            "write live = true under [stripe] in config.toml, or use a test key"
+        )
+    return key

@@ -1,35 +1,31 @@
-"""Money in and back: checkout, what the provider says was paid, and refunds without asking.
+"""Money in: the page where an order is paid, the provider's events, and what was paid.
 
-A webhook is only a reason to look: what was paid is fetched again from the provider, and is acted
-on once per checkout and once per event. Every call that moves money carries an idempotency key
+A webhook is only a reason to look: what happened is fetched again from the provider, and is acted
+on once per object and once per event. Every call that moves money carries an idempotency key
 derived from the order, so a crash before or after it repeats nothing.
 """
 
 import logging
 import secrets
+from collections.abc import Callable
 
 from sqlmodel import Session, col, select
 
-from marketplace import book, book_store, order_service, outbox
+from marketplace import book, book_store, disputes, order_service, outbox, payees, payouts, refunds
 from marketplace.entries import new_id, reference_commitment
-from marketplace.errors import ConflictError, MarketError
-from marketplace.orders import REFUNDABLE, OrderEvent, OrderState
-from marketplace.payments import Checkout, CheckoutState
+from marketplace.errors import ConflictError
+from marketplace.orders import OrderEvent, OrderState
+from marketplace.payments import Checkout, CheckoutState, WebhookEvent
 from marketplace.services import Services
 from marketplace.store import Database
-from marketplace.tables import Order, Payment, WebhookEvent
+from marketplace.tables import Order, Payment, Quote
+from marketplace.tables import WebhookEvent as Seen
 
 LOG = logging.getLogger(__name__)
 OPEN, RECEIVED, SURPLUS, REFUNDED, CLOSED = "open", "received", "surplus", "refunded", "closed"
 LOOK_AGAIN_MS = 20_000
-CHECKOUT_EVENTS = frozenset(
-    {
-        "checkout.session.completed",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-        "checkout.session.expired",
-    }
-)
+
+Act = Callable[[Session], None]
 
 
 def provider(services: Services) -> str:
@@ -41,26 +37,45 @@ def checkout(services: Services, order_id: str, researcher: str) -> Payment:
     """Open (or find) the page where an order is paid. Raises ConflictError, NotFoundError."""
     with services.db.read() as session:
         order = order_service.owned(session, order_id, researcher)
-        attempt = _payable(session, order)
+        attempt = payable(session, order)
+        lines = _lines(session, order)
     if isinstance(attempt, Payment):
         return attempt
     key = f"checkout:{order_id}:{attempt}"
     page = services.payments.create_checkout(
-        order_id, order.amount, order.currency, f"Omic Market order {order_id}", key
+        order_id, order.amount, order.currency, f"Omic Market order {order_id}", key, lines=lines
     )
     with services.db.write() as session:
         return _opened(services, session, order_id, page, key)
 
 
-def _payable(session: Session, order: Order) -> Payment | int:
-    """Return the open payment of an order, or the number of the next one."""
+def _lines(session: Session, order: Order) -> list[tuple[str, int]]:
+    """Return the lines of an order's payment page: what its quote itemises."""
+    quote = session.get(Quote, order.quote_id)
+    names = {"compute": "Compute", "platform": "Platform fee"}
+    return [
+        (names.get(item["kind"]) or f"Data use: {item['modality']}", int(item["amount"]))
+        for item in (quote.body["items"] if quote else ())
+    ]
+
+
+def payable(session: Session, order: Order, *, by_bank: bool = False) -> Payment | int:
+    """Return the open payment of this way to pay, or the number of the next one.
+
+    Raises ConflictError where nothing is to be paid.
+    """
     if order.state != OrderState.AWAITING_PAYMENT or outbox.decision_pending(session, order.id):
         raise ConflictError(f"the order is {order.state}; only one awaiting payment can be paid")
     payments = session.exec(select(Payment).where(col(Payment.order_id) == order.id)).all()
     if any(payment.state == RECEIVED for payment in payments):
         raise ConflictError("the order is paid already; its entry is on its way to the ledger")
-    open_ones = [payment for payment in payments if payment.state == OPEN]
+    open_ones = [one for one in payments if one.state == OPEN and is_invoice(one) == by_bank]
     return open_ones[0] if open_ones else len(payments) + 1
+
+
+def is_invoice(payment: Payment) -> bool:
+    """Tell whether a payment is a bank transfer against an invoice."""
+    return payment.provider == refunds.BANK
 
 
 def _opened(
@@ -81,6 +96,20 @@ def _opened(
     return payment
 
 
+def reopen(services: Services, session: Session, order: Order, checkout_id: str) -> Payment:
+    """Write the row of a checkout down again that this database lost (a restored backup)."""
+    now = services.clock()
+    payment = Payment(
+        id=new_id(), order_id=order.id, provider=provider(services), checkout_id=checkout_id,
+        checkout_url="", idempotency_key=f"restored:{checkout_id}", amount=order.amount,
+        currency=order.currency, reference_salt=secrets.token_hex(32), created_at=now,
+        changed_at=now,
+    )  # fmt: skip
+    session.add(payment)
+    session.flush()
+    return payment
+
+
 def webhook(services: Services, raw: bytes, signature: str) -> bool:
     """Act on a verified provider event once; tell whether it was new. Raises WebhookRefusedError.
 
@@ -89,26 +118,44 @@ def webhook(services: Services, raw: bytes, signature: str) -> bool:
     event = services.payments.parse_webhook(raw, signature)
     if _seen(services.db, event.id):
         return False
-    if event.type in CHECKOUT_EVENTS:
-        state = services.payments.fetch_checkout(event.object_id)
-        with services.db.write() as session:
-            apply_checkout(services, session, state)
-            _note(session, event.id, event.type, services.clock())
-    else:
-        with services.db.write() as session:
-            _note(session, event.id, event.type, services.clock())
+    act = _looked_up(services, event)
+    with services.db.write() as session:
+        if act is not None:
+            act(session)
+        _note(session, event.id, event.type, services.clock())
     services.nudge.set()
     return True
 
 
+def _looked_up(services: Services, event: WebhookEvent) -> Act | None:
+    """Fetch what an event is about, as it is now; return what to do with it in a transaction."""
+    fetch, about = services.payments, event.object_id
+    if event.type.startswith("checkout.session."):
+        checkout_state = fetch.fetch_checkout(about)
+        return lambda session: apply_checkout(services, session, checkout_state)
+    if event.type.startswith("charge.dispute."):
+        dispute = fetch.fetch_dispute(about)
+        return lambda session: disputes.apply(services, session, dispute)
+    if event.type.startswith("refund."):
+        refund = fetch.fetch_refund(about)
+        return lambda session: refunds.apply(services, session, refund)
+    if event.type.startswith("transfer."):
+        transfer = fetch.fetch_transfer(about)
+        return lambda session: payouts.apply(services, session, transfer)
+    if event.type == "account.updated":
+        account = fetch.fetch_account(about)
+        return lambda session: payees.apply(services, session, account)
+    return None
+
+
 def _seen(db: Database, event_id: str) -> bool:
     with db.read() as session:
-        return session.get(WebhookEvent, event_id) is not None
+        return session.get(Seen, event_id) is not None
 
 
 def _note(session: Session, event_id: str, kind: str, now: int) -> None:
-    if session.get(WebhookEvent, event_id) is None:
-        session.add(WebhookEvent(id=event_id, type=kind, received_at=now))
+    if session.get(Seen, event_id) is None:
+        session.add(Seen(id=event_id, type=kind, received_at=now))
         session.flush()
 
 
@@ -130,22 +177,33 @@ def apply_checkout(services: Services, session: Session, state: CheckoutState) -
 
 
 def _received(services: Services, session: Session, payment: Payment, state: CheckoutState) -> None:
-    order, now = order_service.locked_order(session, payment.order_id), services.clock()
+    order = order_service.locked_order(session, payment.order_id)
     if (state.amount, state.currency) != (payment.amount, payment.currency):
         LOG.error("order %s was paid another amount than asked; it is refunded", order.id)
     payment.intent_id, payment.amount = state.payment_intent, state.amount
-    payment.currency = state.currency
-    received = book.payment_received(
-        order.id, state.amount, state.currency, time=book_store.moment(now), payment=payment.id
-    )
-    book_store.record(session, received, order.id)
-    wanted = (order.amount, order.currency) == (state.amount, state.currency)
-    payment.state = RECEIVED if wanted and _first(session, payment) else SURPLUS
+    payment.currency, payment.tax = state.currency, state.tax
+    payment.method, payment.receipt_url = state.method, state.receipt_url
+    received(services, session, order, payment, fee=state.fee)
+
+
+def received(
+    services: Services, session: Session, order: Order, payment: Payment, *, fee: int = 0
+) -> None:
+    """Book a payment that arrived, and say so on the ledger if it is the one that was asked for."""
+    now, wanted = services.clock(), (order.amount, order.currency)
+    into = book.Account.BANK_CLEARING if is_invoice(payment) else book.Account.STRIPE_CLEARING
+    transaction = book.payment_received(
+        order.id, payment.amount, payment.currency, time=book_store.moment(now),
+        payment=payment.id, fee=fee, tax=payment.tax, into=into,
+    )  # fmt: skip
+    book_store.record(session, transaction, order.id)
+    fits = wanted == (payment.amount, payment.currency) and _first(session, payment)
+    payment.state, payment.changed_at = RECEIVED if fits else SURPLUS, now
     session.add(payment)
     session.flush()
     if payment.state == RECEIVED:
         order_service.announce(
-            session, services.signer, order, OrderEvent.PAY, now=now, fields=_fields(payment)
+            session, services.signer, order, OrderEvent.PAY, now=now, fields=fields_of(payment)
         )
 
 
@@ -156,7 +214,8 @@ def _first(session: Session, payment: Payment) -> bool:
     return session.exec(query).first() is None
 
 
-def _fields(payment: Payment) -> dict[str, object]:
+def fields_of(payment: Payment) -> dict[str, object]:
+    """Return what the ledger says of a payment that arrived."""
     reference = payment.intent_id or payment.checkout_id
     return {
         "amount": payment.amount,
@@ -171,7 +230,9 @@ def look_again(services: Services) -> int:
     now = services.clock()
     with services.db.read() as session:
         query = select(Payment.checkout_id).where(
-            col(Payment.state) == OPEN, col(Payment.changed_at) <= now - LOOK_AGAIN_MS
+            col(Payment.state) == OPEN,
+            col(Payment.provider) != refunds.BANK,
+            col(Payment.changed_at) <= now - LOOK_AGAIN_MS,
         )
         waiting = session.exec(query.limit(20)).all()
     for checkout_id in waiting:
@@ -187,61 +248,3 @@ def _touch(session: Session, checkout_id: str, now: int) -> None:
     payment = session.exec(query).one()
     payment.changed_at = now
     session.add(payment)
-
-
-def refund_due(services: Services) -> int:
-    """Refund what orders that ended without an answer hold, and money nobody asked for."""
-    refunded = 0
-    for payment in _owed(services.db):
-        try:
-            refunded += _refund(services, payment)
-        except MarketError as error:
-            # Nothing was decided; the same idempotency key is used next time.
-            LOG.warning("order %s is not refunded yet: %s", payment.order_id, error)
-    return refunded
-
-
-def _owed(db: Database) -> list[Payment]:
-    ended = [state.value for state in REFUNDABLE]
-    with db.read() as session:
-        query = (
-            select(Payment)
-            .join(Order)
-            .where(
-                (col(Payment.state) == SURPLUS)
-                | ((col(Payment.state) == RECEIVED) & col(Order.state).in_(ended))
-            )
-        )
-        return list(session.exec(query.limit(50)).all())
-
-
-def _refund(services: Services, payment: Payment) -> bool:
-    if payment.intent_id is None:
-        LOG.error("payment %s has no provider reference and cannot be refunded", payment.id)
-        return False
-    answer = services.payments.refund(payment.intent_id, payment.amount, f"refund:{payment.id}")
-    if answer.status not in ("succeeded", "pending"):
-        LOG.error("refund of order %s is %s at the provider", payment.order_id, answer.status)
-        return False
-    with services.db.write() as session:
-        return _refunded(services, session, payment, answer.refund_id)
-
-
-def _refunded(services: Services, session: Session, paid: Payment, refund_id: str) -> bool:
-    order, now = order_service.locked_order(session, paid.order_id), services.clock()
-    payment = session.get(Payment, paid.id, populate_existing=True)
-    if payment is None or payment.state == REFUNDED:
-        return False
-    surplus = payment.state == SURPLUS
-    payment.state, payment.refund_id, payment.changed_at = REFUNDED, refund_id, now
-    session.add(payment)
-    time, amount, currency = book_store.moment(now), payment.amount, payment.currency
-    decided = book.order_refunded(order.id, amount, currency, time=time, refund=payment.id)
-    sent = book.refund_sent(order.id, amount, currency, time=time, refund=payment.id)
-    book_store.record(session, decided, order.id)
-    book_store.record(session, sent, order.id)
-    if not surplus:
-        order_service.announce(
-            session, services.signer, order, OrderEvent.REFUND, now=now, fields=_fields(payment)
-        )
-    return True

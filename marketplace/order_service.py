@@ -121,6 +121,15 @@ def announce(
     )  # fmt: skip
 
 
+def state_fact(
+    session: Session, signer: EntrySigner, order_id: str, type_: str, dedupe: str, *, now: int,
+    fields: Mapping[str, Any],
+) -> bool:  # fmt: skip
+    """Sign what happened to an order's money without changing its state, once per dedupe key."""
+    entry = signer.sign(type_, {"order": order_id, **fields}, now=now, id_=new_id())
+    return outbox.enqueue(session, entry, dedupe=dedupe, now=now, order_id=order_id)
+
+
 def posted(session: Session, row: OutboxRow, now: int) -> None:
     """Apply what an entry stands for, in the transaction that stores its ledger index."""
     if row.order_id is None or row.event is None:

@@ -30,6 +30,7 @@ class Used:
     """One grant as the fold showed it: whose it is, and what it was good for.
 
     index, stopped_at: ledger indexes; order: the one order it is for, or None for all.
+    custodian_party, percent: who gets what part of it, as the ledger said when consent was given.
     """
 
     owner: str
@@ -38,6 +39,8 @@ class Used:
     order: str | None
     index: int
     stopped_at: int | None
+    custodian_party: str | None = None
+    percent: int = 0
 
 
 def used_grant(state: State, grant_id: str) -> Used | None:
@@ -46,10 +49,25 @@ def used_grant(state: State, grant_id: str) -> Used | None:
     dataset = state.datasets.get(grant.dataset) if grant else None
     if grant is None or dataset is None:
         return None
+    party, percent = _custodian(state, dataset.custodian, grant_id, grant.index)
     return Used(
         grant.owner, dataset.participant, dataset.modality, grant.order, grant.index,
-        grant.stopped_at,
+        grant.stopped_at, party, percent,
     )  # fmt: skip
+
+
+def _custodian(
+    state: State, custodian: str | None, grant_id: str, index: int
+) -> tuple[str | None, int]:
+    """Return the custodian's party and percent in force when the consent was first given."""
+    splits = state.custodian_splits.get(custodian or "", ())
+    if not splits:
+        return None, 0
+    given = min(
+        (at for at, one in list(state.grant_at.items()) if one.id == grant_id), default=index
+    )
+    known = [split for split in splits if split.index < given]
+    return (known[-1].party, known[-1].percent) if known else (None, 0)
 
 
 def note(services: Services, outcome: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -86,10 +104,19 @@ def forget(session: Session, order_id: str) -> None:
         session.add(job)
 
 
-def people_of(
-    session: Session, state: State, order: Order, outcome: Mapping[str, Any]
-) -> Counter[str]:
-    """Return how many people each owner has in an order's scope, checked against the ledger.
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Who is paid for an order: how many people took part, and each payee's whole-number weight."""
+
+    people: int
+    weights: Mapping[str, int]
+
+
+def paid_for(
+    session: Session, state: State, order: Order, outcome: Mapping[str, Any],
+    modality_weights: Mapping[str, int],
+) -> Paid:  # fmt: skip
+    """Return who is paid for an order's scope, checked against the ledger.
 
     A person is one participant of one owner, however many of its datasets are used.
     Raises UnsettledError.
@@ -101,7 +128,23 @@ def people_of(
         raise UnsettledError("the outcome's access entry is not on the ledger, or another order's")
     _check_grants(state, order, access.payload, used)
     _check_counts(access.payload, people.total(), len(used))
-    return people
+    return Paid(people.total(), weights_in(used.values(), modality_weights))
+
+
+def weights_in(used: Iterable[Used], modality_weights: Mapping[str, int]) -> Counter[str]:
+    """Return each payee's weight: a modality of a person counts its published weight, once.
+
+    In hundredths, so that a custodian's percent of it is whole. The split is the same for every
+    person of a modality, whatever the data says.
+    """
+    units = {(one.owner, one.participant, one.modality): one for one in used}
+    weights: Counter[str] = Counter()
+    for (owner, _participant, modality), one in units.items():
+        weight = modality_weights.get(modality, 1)
+        weights[owner] += weight * (100 - one.percent)
+        if one.custodian_party is not None:
+            weights[one.custodian_party] += weight * one.percent
+    return weights
 
 
 def people_in(used: Iterable[Used]) -> Counter[str]:

@@ -17,7 +17,10 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutState:
-    """A session now. status: open, complete, expired; payment_status: paid, unpaid, ...."""
+    """A session now. status: open, complete, expired; payment_status: paid, unpaid, ....
+
+    amount: without tax; tax came on top. fee: Stripe's own, where it is in the same currency.
+    """
 
     session_id: str
     status: str
@@ -26,6 +29,10 @@ class CheckoutState:
     currency: str
     payment_intent: str | None
     order_id: str | None
+    tax: int = 0
+    fee: int = 0
+    method: str | None = None
+    receipt_url: str | None = None
 
     @property
     def is_paid(self) -> bool:
@@ -88,6 +95,18 @@ class DisputeState:
     amount: int
     currency: str
     payment_intent: str | None
+    fee: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutState:
+    """Money Stripe sent to our own bank."""
+
+    payout_id: str
+    status: str
+    amount: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +129,44 @@ def id_of(value: Any) -> str | None:
 
 
 def checkout_state_from(session: stripe.checkout.Session) -> CheckoutState:
+    value = session.to_dict()
+    tax = int((value.get("total_details") or {}).get("amount_tax") or 0)
+    charge = _charge_of(value)
+    fee = charge.get("balance_transaction")
+    same = isinstance(fee, dict) and fee["currency"] == session.currency
     return CheckoutState(
         session.id,
         str(session.status),
         str(session.payment_status),
-        session.amount_total or 0,
+        (session.amount_total or 0) - tax,
         session.currency or "",
         id_of(session.payment_intent),
         session.client_reference_id,
+        tax,
+        int(fee["fee"]) if isinstance(fee, dict) and same else 0,
+        (charge.get("payment_method_details") or {}).get("type"),
+        charge.get("receipt_url"),
+    )
+
+
+def _charge_of(session: dict[str, Any]) -> dict[str, Any]:
+    """Return the expanded charge of a session that was paid, or nothing."""
+    intent = session.get("payment_intent")
+    charge = intent.get("latest_charge") if isinstance(intent, dict) else None
+    return charge if isinstance(charge, dict) else {}
+
+
+def dispute_state_from(dispute: stripe.Dispute) -> DisputeState:
+    entries = dispute.to_dict().get("balance_transactions") or []
+    fee = sum(int(one["fee"]) for one in entries if one["currency"] == dispute.currency)
+    return DisputeState(
+        dispute.id,
+        str(dispute.status),
+        dispute.amount,
+        dispute.currency,
+        id_of(dispute.payment_intent),
+        fee,
+        str(dispute.reason),
     )
 
 

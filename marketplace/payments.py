@@ -2,39 +2,40 @@
 
 Rules: amounts are integers in the currency's smallest unit; every write carries the caller's
 idempotency key; the API version is pinned; state is always fetched again, never inferred from the
-order of events, so a webhook gives only ids; a live key is refused unless asked for. No payment
-method is named, so Stripe offers every method switched on for the account (cards, stablecoins).
+order of events, so a webhook gives only ids; a live key is refused unless asked for. Unless payment
+methods are named, Stripe offers every method switched on for the account (cards, stablecoins).
 After PaymentUnavailableError repeat the call with the same key; when that keeps failing, fetch the
 state before using a new key, for Stripe also replays a failure it has stored. Holds no
 state, logs nothing and never puts a key or a Stripe request in an error message.
 Spec: https://docs.stripe.com/api, through the official `stripe` SDK.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import stripe
 
 from marketplace.errors import (
     ConfigError,
     PaymentRefusedError,
-    PaymentUnavailableError,
     WebhookRefusedError,
 )
+from marketplace.payment_lists import Lists, call
 from marketplace.payment_values import (
     AccountState,
     Checkout,
     CheckoutState,
     DisputeState,
     Payment,
+    PayoutState,
     RefundState,
     TransferState,
     WebhookEvent,
     account_state_from,
     checkout_state_from,
+    dispute_state_from,
     id_of,
-    payment_from,
     refund_state_from,
     transfer_state_from,
     webhook_event_from,
@@ -44,10 +45,12 @@ __all__ = [
     "API_VERSION",
     "AccountState",
     "Checkout",
+    "CheckoutOptions",
     "CheckoutState",
     "DisputeState",
     "Payment",
     "Payments",
+    "PayoutState",
     "RefundState",
     "TransferState",
     "WebhookEvent",
@@ -58,10 +61,47 @@ WEBHOOK_TOLERANCE_SECONDS = 300
 TIMEOUT_SECONDS = 20.0
 NETWORK_RETRIES = 2
 
-_Answer = TypeVar("_Answer")
+CRYPTO = "crypto"  # stablecoins; Stripe takes them for prices in US dollars
+CHARGE = "payment_intent.latest_charge.balance_transaction"
 
 
-class Payments:
+@dataclass(frozen=True, slots=True)
+class CheckoutOptions:
+    """What every checkout page asks for.
+
+    methods: Stripe's names, or none for all that are switched on at Stripe. tax: let Stripe Tax
+    work out the tax on top, from the buyer's address and tax id. receipts: send an invoice.
+    """
+
+    methods: tuple[str, ...] = ()
+    tax: bool = False
+    tax_code: str | None = None
+    receipts: bool = False
+
+    def fields(self, currency: str) -> dict[str, Any]:
+        """Return these wishes as parameters of a Checkout Session."""
+        found: dict[str, Any] = {}
+        methods = [one for one in self.methods if one != CRYPTO or currency == "usd"]
+        if methods:
+            found["payment_method_types"] = methods
+        if self.tax:
+            found |= {"automatic_tax": {"enabled": True}, "billing_address_collection": "required"}
+            found["tax_id_collection"] = {"enabled": True}
+        if self.receipts:
+            found["invoice_creation"] = {"enabled": True}
+        return found
+
+    def price(self, name: str, amount: int, currency: str) -> dict[str, Any]:
+        """Return one line of a session."""
+        product: dict[str, Any] = {"name": name}
+        price: dict[str, Any] = {"currency": currency, "unit_amount": amount}
+        if self.tax:
+            price["tax_behavior"] = "exclusive"
+            product |= {"tax_code": self.tax_code} if self.tax_code else {}
+        return {"quantity": 1, "price_data": {**price, "product_data": product}}
+
+
+class Payments(Lists):
     """Stripe for one marketplace. `base_url` None means Stripe itself."""
 
     def __init__(
@@ -74,44 +114,59 @@ class Payments:
         cancel_url: str,
         allow_live: bool = False,
         network_retries: int = NETWORK_RETRIES,
+        options: CheckoutOptions | None = None,
+        http: stripe.HTTPClient | None = None,
     ) -> None:
         _check_keys(api_key, webhook_secret, base_url, allow_live=allow_live)
         self.is_live = api_key.startswith(("sk_live_", "rk_live_"))
         self._secret = webhook_secret
         self._success_url, self._cancel_url = success_url, cancel_url
-        self._v1 = _client(api_key, base_url, network_retries).v1
+        self._options = options or CheckoutOptions()
+        self._v1 = _client(api_key, base_url, network_retries, http).v1
 
     def create_checkout(
-        self, order_id: str, amount: int, currency: str, description: str, idempotency_key: str
-    ) -> Checkout:
-        """Open a hosted page where this order is paid. Raises the Payment errors."""
-        labels = {"order_id": order_id}
-        price: Any = {
-            "currency": currency.lower(),
-            "unit_amount": amount,
-            "product_data": {"name": description},
-        }
-        session = _call(
-            lambda: self._v1.checkout.sessions.create(
-                {
-                    "mode": "payment",
-                    "line_items": [{"quantity": 1, "price_data": price}],
-                    "client_reference_id": order_id,
-                    "metadata": labels,
-                    "payment_intent_data": {"metadata": labels, "transfer_group": order_id},
-                    "success_url": self._success_url,
-                    "cancel_url": self._cancel_url,
-                },
-                {"idempotency_key": idempotency_key},
-            )
+        self, order_id: str, amount: int, currency: str, description: str, idempotency_key: str,
+        *, lines: Sequence[tuple[str, int]] = (),
+    ) -> Checkout:  # fmt: skip
+        """Open a hosted page where this order is paid. Raises the Payment errors.
+
+        lines: (what, minor units), adding up to amount; without them `description` is the one line.
+        """
+        labels, currency = {"order_id": order_id}, currency.lower()
+        named = [(what, part) for what, part in lines if part] or [(description, amount)]
+        if sum(part for _what, part in named) != amount:
+            raise PaymentRefusedError("The lines of the page do not add up to the price.")
+        request: Any = {
+            "mode": "payment",
+            "line_items": [self._options.price(*one, currency) for one in named],
+            "client_reference_id": order_id,
+            "metadata": labels,
+            "payment_intent_data": {
+                "metadata": labels, "transfer_group": order_id, "description": description
+            },
+            "success_url": self._success_url,
+            "cancel_url": self._cancel_url,
+            **self._options.fields(currency),
+        }  # fmt: skip
+        session = call(
+            lambda: self._v1.checkout.sessions.create(request, {"idempotency_key": idempotency_key})
         )
         if session.url is None:
             raise PaymentRefusedError(f"Checkout of order {order_id} has no page; use a new key.")
         return Checkout(session.id, session.url, id_of(session.payment_intent))
 
     def fetch_checkout(self, session_id: str) -> CheckoutState:
-        """Return a session as Stripe has it now."""
-        return checkout_state_from(_call(lambda: self._v1.checkout.sessions.retrieve(session_id)))
+        """Return a session as Stripe has it now, with the charge's fee and receipt."""
+        return checkout_state_from(
+            call(lambda: self._v1.checkout.sessions.retrieve(session_id, {"expand": [CHARGE]}))
+        )
+
+    def find_checkout(self, payment_intent: str) -> CheckoutState | None:
+        """Return the session that made a payment, or None."""
+        found = call(
+            lambda: self._v1.checkout.sessions.list({"payment_intent": payment_intent, "limit": 1})
+        )
+        return self.fetch_checkout(found.data[0].id) if found.data else None
 
     def expire_checkout(self, session_id: str, idempotency_key: str) -> CheckoutState:
         """Close an open session so that it can no longer be paid; a closed one is returned as is.
@@ -120,7 +175,7 @@ class Payments:
         """
         try:
             options: Any = {"idempotency_key": idempotency_key}
-            _call(lambda: self._v1.checkout.sessions.expire(session_id, {}, options))
+            call(lambda: self._v1.checkout.sessions.expire(session_id, {}, options))
         except PaymentRefusedError:
             state = self.fetch_checkout(session_id)
             if state.status == "open":
@@ -130,7 +185,7 @@ class Payments:
 
     def refund(self, payment_intent: str, amount: int, idempotency_key: str) -> RefundState:
         """Refund part or all of a payment. Raises PaymentRefusedError beyond what is left."""
-        found = _call(
+        found = call(
             lambda: self._v1.refunds.create(
                 {"payment_intent": payment_intent, "amount": amount},
                 {"idempotency_key": idempotency_key},
@@ -140,28 +195,15 @@ class Payments:
 
     def fetch_refund(self, refund_id: str) -> RefundState:
         """Return a refund as Stripe has it now."""
-        return refund_state_from(_call(lambda: self._v1.refunds.retrieve(refund_id)))
-
-    def list_refunds(self, payment_intent: str) -> list[RefundState]:
-        """Return every refund of a payment, newest first."""
-        return _call(
-            lambda: [
-                refund_state_from(found)
-                for found in self._v1.refunds.list(
-                    {"payment_intent": payment_intent, "limit": 100}
-                ).auto_paging_iter()
-            ]
-        )
+        return refund_state_from(call(lambda: self._v1.refunds.retrieve(refund_id)))
 
     def fetch_dispute(self, dispute_id: str) -> DisputeState:
         """Return a dispute as Stripe has it now."""
-        found = _call(lambda: self._v1.disputes.retrieve(dispute_id))
-        intent = id_of(found.payment_intent)
-        return DisputeState(found.id, str(found.status), found.amount, found.currency, intent)
+        return dispute_state_from(call(lambda: self._v1.disputes.retrieve(dispute_id)))
 
     def create_account(self, owner_id: str, country: str, idempotency_key: str) -> AccountState:
         """Open a connected account for an owner (a pseudonymous id; Stripe asks the person)."""
-        found = _call(
+        found = call(
             lambda: self._v1.accounts.create(
                 {
                     "type": "express",
@@ -176,13 +218,13 @@ class Payments:
 
     def fetch_account(self, account: str) -> AccountState:
         """Return a connected account as Stripe has it now."""
-        return account_state_from(_call(lambda: self._v1.accounts.retrieve(account)))
+        return account_state_from(call(lambda: self._v1.accounts.retrieve(account)))
 
     def onboarding_link(
         self, account: str, return_url: str, refresh_url: str, idempotency_key: str
     ) -> str:
         """Return the address of Stripe's onboarding page: works once, for some minutes."""
-        link = _call(
+        link = call(
             lambda: self._v1.account_links.create(
                 {
                     "account": account,
@@ -193,13 +235,13 @@ class Payments:
                 {"idempotency_key": idempotency_key},
             )
         )
-        return link.url
+        return str(link.url)
 
     def transfer(
         self, account: str, amount: int, currency: str, group: str, idempotency_key: str
     ) -> TransferState:
         """Send money to a connected account; `group` names the payout period or order."""
-        found = _call(
+        found = call(
             lambda: self._v1.transfers.create(
                 {
                     "destination": account,
@@ -212,38 +254,20 @@ class Payments:
         )
         return transfer_state_from(found)
 
+    def fetch_transfer(self, transfer_id: str) -> TransferState:
+        """Return a transfer as Stripe has it now."""
+        return transfer_state_from(call(lambda: self._v1.transfers.retrieve(transfer_id)))
+
     def reverse_transfer(
         self, transfer_id: str, amount: int, idempotency_key: str
     ) -> TransferState:
         """Take part or all of a transfer back and return the transfer as it is then."""
-        _call(
+        call(
             lambda: self._v1.transfers.reversals.create(
                 transfer_id, {"amount": amount}, {"idempotency_key": idempotency_key}
             )
         )
-        return transfer_state_from(_call(lambda: self._v1.transfers.retrieve(transfer_id)))
-
-    def list_transfers(self, group: str) -> list[TransferState]:
-        """Return every transfer of a group, newest first."""
-        return _call(
-            lambda: [
-                transfer_state_from(found)
-                for found in self._v1.transfers.list(
-                    {"transfer_group": group, "limit": 100}
-                ).auto_paging_iter()
-            ]
-        )
-
-    def list_payments(self, since: datetime) -> list[Payment]:
-        """Return every succeeded charge since a time, newest first, for reconciliation."""
-        stamp = int(since.timestamp())
-        return _call(lambda: list(self._payments(stamp)))
-
-    def _payments(self, stamp: int) -> Iterator[Payment]:
-        page = self._v1.charges.list({"created": {"gte": stamp}, "limit": 100})
-        for charge in page.auto_paging_iter():
-            if charge.status == "succeeded" and charge.captured:
-                yield payment_from(charge)
+        return transfer_state_from(call(lambda: self._v1.transfers.retrieve(transfer_id)))
 
     def parse_webhook(self, raw_body: bytes, signature: str) -> WebhookEvent:
         """Verify a webhook on its raw bytes (300 s tolerance) and return what it is about.
@@ -276,7 +300,9 @@ def _check_keys(api_key: str, secret: str, base_url: str | None, *, allow_live: 
         raise ConfigError("The webhook secret must start with whsec_.")
 
 
-def _client(api_key: str, base_url: str | None, retries: int) -> stripe.StripeClient:
+def _client(
+    api_key: str, base_url: str | None, retries: int, http: stripe.HTTPClient | None
+) -> stripe.StripeClient:
     stripe.enable_telemetry = False  # module-wide in the SDK: no platform details are sent
     addresses: Any = {}
     if base_url is not None:
@@ -287,20 +313,5 @@ def _client(api_key: str, base_url: str | None, retries: int) -> stripe.StripeCl
         base_addresses=addresses,
         stripe_version=API_VERSION,
         max_network_retries=retries,
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        http_client=http or stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
     )
-
-
-def _call(ask: Callable[[], _Answer]) -> _Answer:
-    """Run one Stripe call; turn its errors into ours, Stripe's code kept, its request left out."""
-    try:
-        return ask()
-    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        raise PaymentUnavailableError("Stripe did not answer; the call may be repeated.") from error
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        raise PaymentUnavailableError("Stripe did not accept our key; check it.") from error
-    except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError) as error:
-        code = error.code or type(error).__name__
-        raise PaymentRefusedError(f"Stripe refused ({code}); do not repeat this call.") from error
-    except stripe.StripeError as error:
-        raise PaymentUnavailableError("Stripe failed; the call may be repeated.") from error

@@ -2,15 +2,19 @@
 
 Priced on the public bucket of the scope (its upper end), never on an exact or a matched number,
 so a price says nothing a bucket does not. Opens no data. Published rule, minor units throughout:
-data = for each modality: people of the bucket x the highest price a permitted owner asks x rate;
-rate = 1 when trusted, else 10 x rho between 1/10 and 1; platform = percent of data, rounded up;
-compute = a flat fee. What is left after the fees is split equally among the scope's people.
+data = for each modality: people of the bucket x the modality's weight x the highest price a
+permitted owner asks for this purpose x rate; rate = 1 when trusted, else 10 x rho between 1/10
+and 1; platform = percent of data, rounded up; compute = a flat fee. What is left after the fees is
+split among the scope's people by the same weights. An order is priced in one currency, among the
+owners whose terms ask in it. If people withdrew so that a smaller bucket took part, the same rule
+prices that bucket and the difference goes back.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from compute import (
@@ -32,13 +36,12 @@ from marketplace import catalogue
 from marketplace.catalogue import Request
 from marketplace.config import Fees
 from marketplace.entries import new_id
-from marketplace.errors import ConflictError
+from marketplace.errors import ConflictError, InputError
 from marketplace.services import Services
 from marketplace.tables import Quote
 from marketplace.view import Snapshot
 
 UNDERTAKING = "no-reidentification/1"
-CURRENCY = "gbp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,23 @@ def bucket_top(people: int) -> int:
     return int(text[1:]) - 1 if text.startswith("<") else int(text.rpartition("-")[2])
 
 
-def price(units: Mapping[str, int], people: int, release: Release, fees: Fees) -> Price:
-    """Price one order. units: highest asked price by modality; people: exact, bucketed here."""
+def price(
+    units: Mapping[str, int], people: int, release: Release, fees: Fees, currency: str = "gbp"
+) -> Price:
+    """Price one order. units: highest asked price by modality; people: exact, bucketed here.
+
+    Raises InputError for a currency without a published fee.
+    """
+    flat = fees.compute_fee(currency)
+    if flat is None:
+        offered = ", ".join(fees.currencies)
+        raise InputError(f"orders are priced in {offered}, not in {currency[:8]!r}")
     priced, rate = bucket_top(people), rate_of(release)
     items: list[Mapping[str, Any]] = []
     data = 0
     for modality, unit in units.items():
-        amount = math.ceil(priced * unit * rate)
+        weight = fees.weights.get(modality, 1)
+        amount = math.ceil(priced * weight * unit * rate)
         data += amount
         items.append(
             {
@@ -75,15 +88,32 @@ def price(units: Mapping[str, int], people: int, release: Release, fees: Fees) -
                 "modality": modality,
                 "people": bucket(people),
                 "people_priced": priced,
+                "weight": weight,
                 "unit": unit,
                 "rate": str(rate),
                 "amount": amount,
             }
         )
     platform = -(-data * fees.platform_percent // 100)
-    items.append({"kind": "compute", "amount": fees.compute})
+    items.append({"kind": "compute", "amount": flat})
     items.append({"kind": "platform", "percent": fees.platform_percent, "amount": platform})
-    return Price(tuple(items), data, platform, fees.compute)
+    return Price(tuple(items), data, platform, flat)
+
+
+def repriced(body: Mapping[str, Any], people: int) -> Price:
+    """Price a quote's body for the people who took part: never more than was quoted."""
+    items, data = [dict(item) for item in body["items"]], 0
+    for item in items:
+        if item["kind"] == "data":
+            item["people_priced"] = min(bucket_top(people), item["people_priced"])
+            each = item.get("weight", 1) * item["unit"] * Fraction(item["rate"])
+            item["amount"] = min(item["amount"], math.ceil(item["people_priced"] * each))
+            data += item["amount"]
+    platform = 0
+    for item in items:
+        if item["kind"] == "platform":
+            platform = item["amount"] = -(-data * item["percent"] // 100)
+    return Price(tuple(items), data, platform, body["compute_fee"])
 
 
 def unit_prices(result: ScopeResult, request: Request, claims: Claims, now: int) -> dict[str, int]:
@@ -108,7 +138,7 @@ def dry_run(services: Services, party: str, body: Mapping[str, Any]) -> dict[str
         "people": bucket(len(found.people)),
         "left_out": catalogue.left_out_buckets(found),
         "price": None if cost is None else cost.total,
-        "currency": CURRENCY,
+        "currency": request.currency,
         "items": [] if cost is None else list(cost.items),
         "expected_error": _expected(request, found),
     }
@@ -130,7 +160,8 @@ def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResu
     if not found.people:
         return found, None
     units = unit_prices(found, request, claims, now)
-    return found, price(units, len(found.people), request.release, services.config.fees)
+    fees, currency = services.config.fees, request.currency
+    return found, price(units, len(found.people), request.release, fees, currency)
 
 
 def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +194,7 @@ def _body(request: Request, cost: Price, valid_until: int) -> dict[str, Any]:
     return {
         "v": 1,
         "total": cost.total,
-        "currency": CURRENCY,
+        "currency": request.currency,
         "items": [dict(item) for item in cost.items],
         "owners_total": cost.owners_total,
         "platform_fee": cost.platform_fee,
@@ -176,7 +207,7 @@ def _body(request: Request, cost: Price, valid_until: int) -> dict[str, Any]:
             "code_digest": code_digest(request.query),
             "scope": request.scope.to_dict(),
             "release": request.release.to_dict(),
-            "price": {"amount": cost.total, "currency": CURRENCY},
+            "price": {"amount": cost.total, "currency": request.currency},
             "undertaking": UNDERTAKING,
         },
     }

@@ -1,8 +1,8 @@
 """Money after the answer: owners' shares and the settlement entry.
 
-The split follows the order's scope as compute reported it and the ledger recorded it, one equal
-part a person, never what the data says. The ledger gets totals and the root of salted leaves;
-only the owner learns its amount, with a proof.
+The split follows the order's scope as compute reported it and the ledger recorded it, by published
+weights, never what the data says; a custodian gets the part its people consented to. The ledger
+gets totals and the root of salted leaves; only the owner learns its amount, with a proof.
 """
 
 import hashlib
@@ -13,14 +13,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from ledger import State, canonical, leaf_hash, tree_root
-from marketplace import book, book_store, jobs, order_service, outbox, owners, uploads
+from marketplace import (
+    book,
+    book_store,
+    jobs,
+    order_service,
+    outbox,
+    owners,
+    quotes,
+    refunds,
+    uploads,
+)
 from marketplace.errors import MarketError
 from marketplace.orders import OrderEvent, OrderState
 from marketplace.services import Services
-from marketplace.tables import Job, Order, OutboxRow, Share
+from marketplace.tables import Job, Order, OutboxRow, Payment, Quote, Share
 from marketplace.view import Snapshot
 
 LOG = logging.getLogger(__name__)
@@ -36,25 +47,25 @@ def share_leaf(salt: str, order: str, owner: str, amount: int, currency: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What each owner gets, as rows in leaf order, and the root over their leaves."""
+    """What each owner gets, as rows of `Share` in leaf order, and the root over their leaves."""
 
-    rows: tuple[Share, ...]
+    rows: tuple[Mapping[str, Any], ...]
     root: str
 
 
-def split_shares(order: Order, people: Mapping[str, int], now: int) -> Settlement:
-    """Split the owners' part equally a person; leaves are sorted, so their order says nothing."""
-    amounts = book.split(order.owners_total, sorted(people.items()))
+def split_shares(order: Order, weights: Mapping[str, int], now: int) -> Settlement:
+    """Split the owners' part by weight; leaves are sorted, so their order says nothing."""
+    amounts = book.split(order.owners_total, sorted(weights.items()))
     salted = [(owner, amount, secrets.token_hex(32)) for owner, amount in amounts.items()]
     leaves = sorted(
         (share_leaf(salt, order.id, owner, amount, order.currency), owner, amount, salt)
         for owner, amount, salt in salted
     )
     rows = tuple(
-        Share(
-            order_id=order.id, owner=owner, position=place, amount=amount,
-            currency=order.currency, salt=salt, created_at=now,
-        )
+        {
+            "order_id": order.id, "owner": owner, "position": place, "amount": amount,
+            "currency": order.currency, "salt": salt, "created_at": now,
+        }
         for place, (_leaf, owner, amount, salt) in enumerate(leaves)
     )  # fmt: skip
     root = tree_root(leaf_hash(leaf) for leaf, *_rest in leaves)
@@ -112,17 +123,38 @@ def _settle(
     pending = outbox.decision_pending(session, order_id)
     if order.state != OrderState.RELEASING or order.access is None or pending:
         return False
-    people = owners.people_of(session, state, order, outcome)
+    paid = owners.paid_for(session, state, order, outcome, services.config.fees.weights)
     now = services.clock()
-    shares = split_shares(order, people, now)
-    session.add_all(shares.rows)
-    session.flush()
+    left = _reprice(session, order, paid.people)
+    shares = split_shares(order, paid.weights, now)
+    session.execute(insert(Share), [dict(row) for row in shares.rows])
     book_store.record(session, _transaction(order, shares, now), order_id)
     owners.forget(session, order_id)
     fields = settlement_fields(order, order.access, shares)
-    return order_service.decide(
+    decided = order_service.decide(
         session, services.signer, order, OrderEvent.SETTLE, now=now, fields=fields
     )
+    if left:
+        _give_back(services, session, order, left)
+    return decided
+
+
+def _reprice(session: Session, order: Order, people: int) -> int:
+    """Price the order for the people who took part; return what is left of what was paid."""
+    quote = session.get_one(Quote, order.quote_id)
+    cost = quotes.repriced(quote.body, people)
+    order.owners_total, order.platform_fee = cost.owners_total, cost.platform_fee
+    session.add(order)
+    return order.amount - cost.total
+
+
+def _give_back(services: Services, session: Session, order: Order, net: int) -> None:
+    """Plan the refund of the difference, with its part of the tax, rounded up for the buyer."""
+    payment = session.exec(
+        select(Payment).where(col(Payment.order_id) == order.id, col(Payment.state) == "received")
+    ).one()
+    tax = -(-payment.tax * net // payment.amount)
+    refunds.plan(services, session, payment, net=net, tax=tax, reason=refunds.FEWER)
 
 
 def _published(state: State, order_id: str, outcome: Mapping[str, Any]) -> bool:
@@ -136,7 +168,7 @@ def settlement_fields(order: Order, access: str, shares: Settlement) -> dict[str
     """Return the fields of settlement.made: totals and a root, nobody's amount."""
     return {
         "access": access,
-        "gross": order.amount,
+        "gross": order.platform_fee + order.compute_fee + order.owners_total,
         "platform_fee": order.platform_fee,
         "compute_fee": order.compute_fee,
         "owners_total": order.owners_total,
@@ -150,7 +182,7 @@ def _transaction(order: Order, shares: Settlement, now: int) -> book.Transaction
     return book.order_settled(
         order.id,
         order.currency,
-        {row.owner: row.amount for row in shares.rows},
+        {row["owner"]: row["amount"] for row in shares.rows},
         {
             book.Account.PLATFORM_INCOME: order.platform_fee,
             book.Account.COMPUTE_FEE: order.compute_fee,
@@ -211,7 +243,7 @@ def _settlement_indexes(session: Session, owner: str) -> dict[str, int | None]:
 def trial_balance(services: Services) -> dict[str, dict[str, int]]:
     """Return the book's totals by currency and account, debits positive. Sums are zero."""
     with services.db.read() as session:
-        totals = book.trial_balance(book_store.whole_book(session))
+        totals = book_store.trial_balance(session)
     return {
         currency: {account.value: amount for account, amount in accounts.items()}
         for currency, accounts in totals.items()

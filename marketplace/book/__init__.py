@@ -10,7 +10,7 @@ Rules, in the order they are applied by `post`:
    owner cannot be paid twice.
 
 Pure: no clock, no database, no Stripe. Keeping the transactions is the caller's job; a book is
-rebuilt by posting them again in order.
+rebuilt by posting them again in order (`book_store` keeps them and checks rule 4 by its sums).
 """
 
 from marketplace.book.core import (
@@ -24,6 +24,8 @@ from marketplace.book.core import (
     Slot,
     Transaction,
     balance,
+    check_owed,
+    lowered,
     post,
     rebuild,
     trial_balance,
@@ -33,12 +35,18 @@ from marketplace.book.transactions import (
     dispute_lost,
     dispute_opened,
     dispute_won,
+    loss_recovered,
     order_refunded,
     order_settled,
     payment_received,
     payout_reversed,
     payout_sent,
+    platform_payout,
+    recovered_id,
+    refund_cancelled,
+    refund_returned,
     refund_sent,
+    share_passed_on,
 )
 
 __all__ = [
@@ -52,17 +60,25 @@ __all__ = [
     "Slot",
     "Transaction",
     "balance",
+    "check_owed",
     "dispute_lost",
     "dispute_opened",
     "dispute_won",
+    "loss_recovered",
+    "lowered",
     "order_refunded",
     "order_settled",
     "payment_received",
     "payout_reversed",
     "payout_sent",
+    "platform_payout",
     "post",
     "rebuild",
+    "recovered_id",
+    "refund_cancelled",
+    "refund_returned",
     "refund_sent",
+    "share_passed_on",
     "split",
     "trial_balance",
 ]

@@ -30,11 +30,13 @@ class Account(StrEnum):
     COMPUTE_FEE = "compute_fee"  # (income)
     PROCESSING_FEES = "processing_fees"  # Stripe's own fees (expense)
     DISPUTE_LOSS = "dispute_loss"  # chargebacks lost after settlement (expense)
+    TAX_PAYABLE = "tax_payable"  # tax that came on top of a price, owed to the state (liability)
 
 
 OWED = frozenset({Account.ESCROW, Account.OWNERS_PAYABLE, Account.CHARITY, Account.REFUNDS_PAYABLE})
 CLEARING = frozenset({Account.STRIPE_CLEARING, Account.BANK_CLEARING})
 FEE_ACCOUNTS = frozenset({Account.PLATFORM_INCOME, Account.COMPUTE_FEE})
+CREDIT = OWED | FEE_ACCOUNTS | {Account.TAX_PAYABLE}
 _CURRENCY = re.compile(r"\A[a-z]{3}\Z")
 
 Slot = tuple[Account, str, str]
@@ -109,7 +111,7 @@ class Book:
     def balance(self, account: Account, owner: str = "", *, currency: str) -> int:
         """Return one slot's balance in minor units; an owed amount is positive when we owe it."""
         amount = self._balances[account, owner, currency]
-        return -amount if account in OWED or account in FEE_ACCOUNTS else amount
+        return -amount if account in CREDIT else amount
 
 
 def post(book: Book, transaction: Transaction) -> bool:
@@ -123,23 +125,35 @@ def post(book: Book, transaction: Transaction) -> bool:
         if known.lines != transaction.lines:
             raise BookError(f"Transaction {transaction.id} was posted with other lines.")
         return False
-    moved: Counter[Slot] = Counter()
-    for line in transaction.lines:
-        moved[line.slot] += line.amount
-    _check_owed(book, transaction.id, moved)
-    book._balances.update(moved)
+    check_owed(book._balances, transaction)
+    book._balances.update(_moved(transaction))
     book._posted[transaction.id] = transaction
     return True
 
 
-def _check_owed(book: Book, name: str, moved: Mapping[Slot, int]) -> None:
-    for slot, amount in moved.items():
+def _moved(transaction: Transaction) -> Counter[Slot]:
+    moved: Counter[Slot] = Counter()
+    for line in transaction.lines:
+        moved[line.slot] += line.amount
+    return moved
+
+
+def lowered(transaction: Transaction) -> list[Slot]:
+    """Return the owed slots a transaction takes from: those whose balance must be known first."""
+    moved = _moved(transaction).items()
+    return [slot for slot, amount in moved if slot[0] in OWED and amount > 0]
+
+
+def check_owed(balances: Mapping[Slot, int], transaction: Transaction) -> None:
+    """Refuse to take more than is owed. balances: debits positive. Raises BookError."""
+    moved = _moved(transaction)
+    for slot in lowered(transaction):
         account, owner, currency = slot
-        if account in OWED and amount > 0 and book._balances[slot] + amount > 0:
-            owed = -book._balances[slot]
+        owed = -balances.get(slot, 0)
+        if moved[slot] > owed:
             raise BookError(
-                f"Transaction {name} takes {amount} {currency} from {account} of {owner},"
-                f" which holds {owed}."
+                f"Transaction {transaction.id} takes {moved[slot]} {currency} from {account} of"
+                f" {owner}, which holds {owed}."
             )
 
 

@@ -25,26 +25,37 @@ def payment_received(
     time: datetime,
     payment: str,
     fee: int = 0,
+    tax: int = 0,
     into: Account = Account.STRIPE_CLEARING,
 ) -> Transaction:
-    """Return: an order was paid into escrow; Stripe's own `fee` is our expense, not the order's."""
-    _check_amounts(into, CLEARING, amount, fee)
+    """Return: an order was paid into escrow; Stripe's own `fee` is our expense, not the order's.
+
+    `tax` came on top of `amount` and is owed to the state.
+    """
+    _check_amounts(into, CLEARING, amount + tax, fee)
     lines = [
-        *_line(into, currency, amount - fee),
+        *_line(into, currency, amount + tax - fee),
         *_line(Account.PROCESSING_FEES, currency, fee),
         *_line(Account.ESCROW, currency, -amount, order),
+        *_line(Account.TAX_PAYABLE, currency, -tax),
     ]
     return Transaction(f"payment:{payment}", time, tuple(lines), f"order {order} paid")
 
 
 def order_refunded(
-    order: str, amount: int, currency: str, *, time: datetime, refund: str
-) -> Transaction:
-    """Return: a refund was decided; it leaves escrow and is owed to the buyer until sent."""
-    _check_amounts(Account.ESCROW, OWED, amount)
+    order: str, amount: int, currency: str, *, time: datetime, refund: str, tax: int = 0,
+    lost: int = 0,
+) -> Transaction:  # fmt: skip
+    """Return: a refund was decided; it leaves escrow and is owed to the buyer until sent.
+
+    `tax` goes back on top of `amount`; `lost` of `amount` the order no longer held: our loss.
+    """
+    _check_amounts(Account.ESCROW, OWED, amount, lost)
     lines = [
-        *_line(Account.ESCROW, currency, amount, order),
-        *_line(Account.REFUNDS_PAYABLE, currency, -amount, order),
+        *_line(Account.ESCROW, currency, amount - lost, order),
+        *_line(Account.DISPUTE_LOSS, currency, lost),
+        *_line(Account.TAX_PAYABLE, currency, tax),
+        *_line(Account.REFUNDS_PAYABLE, currency, -amount - tax, order),
     ]
     return Transaction(f"refund:{refund}", time, tuple(lines), f"order {order} refunded")
 
@@ -65,6 +76,72 @@ def refund_sent(
         *_line(out_of, currency, -amount),
     ]
     return Transaction(f"refund_sent:{refund}", time, tuple(lines), f"refund of order {order} sent")
+
+
+def refund_returned(
+    order: str, amount: int, currency: str, *, time: datetime, refund: str
+) -> Transaction:
+    """Return: a refund that was sent came back (a closed card); the buyer is owed it again."""
+    _check_amounts(Account.REFUNDS_PAYABLE, OWED, amount)
+    lines = [
+        *_line(Account.STRIPE_CLEARING, currency, amount),
+        *_line(Account.REFUNDS_PAYABLE, currency, -amount, order),
+    ]
+    return Transaction(f"refund_returned:{refund}", time, tuple(lines), f"refund {refund} returned")
+
+
+def refund_cancelled(
+    order: str, amount: int, currency: str, *, time: datetime, refund: str, tax: int = 0
+) -> Transaction:
+    """Return: a decided refund will not be sent (the buyer's bank took the money back instead)."""
+    _check_amounts(Account.ESCROW, OWED, amount)
+    lines = [
+        *_line(Account.REFUNDS_PAYABLE, currency, amount + tax, order),
+        *_line(Account.ESCROW, currency, -amount, order),
+        *_line(Account.TAX_PAYABLE, currency, -tax),
+    ]
+    return Transaction(f"refund_cancelled:{refund}", time, tuple(lines), f"refund {refund} dropped")
+
+
+def recovered_id(loss: str) -> str:
+    """Return the id of the transaction that covers a loss (a dispute's or a refund's id)."""
+    return f"loss_recovered:{loss}"
+
+
+def loss_recovered(
+    loss: str, order: str, amount: int, currency: str, *, time: datetime
+) -> Transaction:
+    """Return: what an order that ended still held covers a loss booked while it was going on."""
+    _check_amounts(Account.ESCROW, OWED, amount)
+    lines = [
+        *_line(Account.ESCROW, currency, amount, order),
+        *_line(Account.DISPUTE_LOSS, currency, -amount),
+    ]
+    return Transaction(recovered_id(loss), time, tuple(lines), f"loss {loss} recovered")
+
+
+def share_passed_on(
+    owner: str, charity: str, amount: int, currency: str, *, time: datetime, period: str
+) -> Transaction:
+    """Return: what an owner was owed is owed to the charity it chose instead."""
+    _check_amounts(Account.OWNERS_PAYABLE, OWED, amount)
+    lines = [
+        *_line(Account.OWNERS_PAYABLE, currency, amount, owner),
+        *_line(Account.CHARITY, currency, -amount, charity),
+    ]
+    return Transaction(
+        f"passed_on:{period}:{currency}:{owner}", time, tuple(lines), f"passed on in {period}"
+    )
+
+
+def platform_payout(amount: int, currency: str, *, time: datetime, payout: str) -> Transaction:
+    """Return: Stripe paid our own balance out to our bank."""
+    _check_amounts(Account.STRIPE_CLEARING, CLEARING, amount)
+    lines = [
+        *_line(Account.BANK_CLEARING, currency, amount),
+        *_line(Account.STRIPE_CLEARING, currency, -amount),
+    ]
+    return Transaction(f"platform_payout:{payout}", time, tuple(lines), f"payout {payout} to us")
 
 
 def order_settled(

@@ -191,25 +191,30 @@ def verify_share(share: Mapping[str, Any], owner: str, settlement: Mapping[str, 
 
     Raises LedgerChangedError: the marketplace shows an amount the ledger does not commit to.
     """
-    statement = canonical(
-        {
-            "order": share["order"],
-            "owner": owner,
-            "amount": share["amount"],
-            "currency": share["currency"],
-        }
-    )
-    leaf = hmac.new(bytes.fromhex(share["salt"]), statement, hashlib.sha256).digest()
-    proof = [bytes.fromhex(item) for item in share["proof"]]
-    try:
-        verify_inclusion(
-            int(share["index"]),
-            int(settlement["shares"]),
-            leaf_hash(leaf),
-            proof,
-            bytes.fromhex(settlement["share_root"]),
-        )
-    except LedgerError as error:
+    value = {
+        "order": share["order"],
+        "owner": owner,
+        "amount": share["amount"],
+        "currency": share["currency"],
+    }
+    size, root = int(settlement["shares"]), str(settlement["share_root"])
+    if (error := leaf_error(value, share, size, root)) is not None:
         raise LedgerChangedError(
             f"the share shown for order {share['order']} is not the one on the ledger: {error}"
-        ) from None
+        )
+
+
+def leaf_error(
+    value: Mapping[str, Any], proof: Mapping[str, Any], size: int, root: str
+) -> str | None:
+    """Say why a salted value is not a leaf under a root (hex) of `size` leaves, or None.
+
+    proof: {"salt", "index", "proof"} in hex as the API gives them.
+    """
+    leaf = hmac.new(bytes.fromhex(proof["salt"]), canonical(dict(value)), hashlib.sha256).digest()
+    steps = [bytes.fromhex(item) for item in proof["proof"]]
+    try:
+        verify_inclusion(int(proof["index"]), size, leaf_hash(leaf), steps, bytes.fromhex(root))
+    except LedgerError as error:
+        return str(error)
+    return None

@@ -12,7 +12,14 @@ import typer
 
 from compute import ComputeError
 from ledger import LedgerError
-from marketplace.client import cli_audit, cli_owner, cli_researcher, cli_run
+from marketplace.client import (
+    cli_audit,
+    cli_money,
+    cli_operator,
+    cli_owner,
+    cli_researcher,
+    cli_run,
+)
 from marketplace.client.errors import ClientError
 from marketplace.client.terminal import Context, fail
 from marketplace.embedded import SetupError
@@ -27,7 +34,9 @@ app = typer.Typer(
 cli_run.add_to(app)
 cli_owner.add_to(app)
 cli_researcher.add_to(app)
+cli_money.add_to(app)
 cli_audit.add_to(app)
+cli_operator.add_to(app)
 
 
 @app.callback()

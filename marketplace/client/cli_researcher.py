@@ -12,7 +12,7 @@ from marketplace.client.errors import ClientError
 from marketplace.client.researcher import Request, Researcher
 from marketplace.client.reviewer import Reviewer
 from marketplace.client.session import Session
-from marketplace.client.terminal import console, context_of, money, pairs, say, show, table
+from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
 
 order_app = typer.Typer(help="Ask for a price, order, pay, and open the answer.")
 review_app = typer.Typer(help="Check draft answers before they leave (output reviewers).")
@@ -43,6 +43,7 @@ def _request(path: Path) -> Request:
             value["query"],
             parse_scope(value["scope"]),
             parse_release(value["release"]).to_dict(),
+            str(value.get("currency", "gbp")),
         )
     except OSError as error:
         raise ClientError(f"cannot read {path}: {error.strerror}") from None
@@ -113,6 +114,7 @@ def template() -> None:
             "region": "local",
         },
         "release": {"mode": "trusted", "rho": "0"},
+        "currency": "gbp",
     }
     typer.echo(json.dumps(example, indent=2))
 
@@ -137,6 +139,23 @@ def place(context: typer.Context, request: RequestFile) -> None:
         f"Then: omic order wait {order}",
     ]
     show(context_of(context), value, lines)
+
+
+@order_app.command("invoice")
+def invoice(
+    context: typer.Context,
+    order: str,
+    purchase_order: Annotated[str, typer.Option("--po", help="Your purchase order's number.")],
+) -> None:
+    """Pay by bank transfer instead: print the invoice of an order."""
+    made = _researcher(context).invoice(order, purchase_order)
+    lines = [
+        f"Invoice [bold]{made['invoice']}[/] for {money(made['total'], made['currency'])}, "
+        f"due {when(made['due_at'])}; your purchase order {made['purchase_order']}",
+        f"Pay {made['payee']}: {made['bank']}",
+        f"Give {made['invoice']} as the reference. Two operators confirm the transfer.",
+    ]
+    show(context_of(context), made, lines)
 
 
 @order_app.command("show")

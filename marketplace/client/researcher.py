@@ -32,6 +32,11 @@ class Request:
     query: Mapping[str, Any]
     scope: Scope
     release: Mapping[str, str]
+    currency: str = "gbp"
+
+    def asked(self) -> dict[str, Any]:
+        """Return what is asked of the marketplace: the order's own parts, and in what money."""
+        return {**self.to_json(), "currency": self.currency}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -93,12 +98,12 @@ class Researcher:
 
     def dry_run(self, request: Request) -> dict[str, Any]:
         """Return people (a bucket), who was left out and why, price and expected error; free."""
-        answer: dict[str, Any] = self.session.market.post("/dry-run", request.to_json())
+        answer: dict[str, Any] = self.session.market.post("/dry-run", request.asked())
         return answer
 
     def quote(self, request: Request) -> dict[str, Any]:
         """Return an itemised price, valid for a while."""
-        answer: dict[str, Any] = self.session.market.post("/quotes", request.to_json())
+        answer: dict[str, Any] = self.session.market.post("/quotes", request.asked())
         return answer
 
     def order(self, request: Request, quote: Mapping[str, Any]) -> str:
@@ -134,6 +139,12 @@ class Researcher:
     def checkout(self, order: str) -> dict[str, Any]:
         """Return where to pay: {"url", "session_id"}."""
         answer: dict[str, Any] = self.session.market.post(f"/orders/{order}/checkout")
+        return answer
+
+    def invoice(self, order: str, purchase_order: str) -> dict[str, Any]:
+        """Ask to pay an order by bank transfer; return its invoice."""
+        body = {"purchase_order": purchase_order}
+        answer: dict[str, Any] = self.session.market.post(f"/orders/{order}/invoice", body)
         return answer
 
     def status(self, order: str) -> dict[str, Any]:

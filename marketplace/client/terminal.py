@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from marketplace import currencies
 from marketplace.client.home import Home
 
 console = Console()
@@ -69,10 +70,7 @@ def money(amount: int | None, currency: str | None) -> str:
     """Return minor units as people write them, e.g. 1250 gbp -> £12.50."""
     if amount is None or currency is None:
         return ""
-    if currency in ("jpy", "krw"):
-        return f"{amount} {currency.upper()}"
-    sign = {"gbp": "£", "eur": "€", "usd": "$"}.get(currency, f"{currency.upper()} ")
-    return f"{sign}{amount // 100}.{amount % 100:02d}"
+    return currencies.words(amount, currency)
 
 
 def when(time_ms: int) -> str:

@@ -1,17 +1,11 @@
-"""Amounts and currencies as Stripe counts them: integers in the currency's smallest unit.
+"""Amounts and currencies as Stripe accepts them, and its limits. Pure.
 
-Pure. Spec: https://docs.stripe.com/currencies (zero-decimal and three-decimal currencies).
+Spec: https://docs.stripe.com/currencies.
 """
 
+from marketplace.currencies import THREE_DECIMAL, ZERO_DECIMAL, decimal
 from marketplace.devstripe.errors import StripeFault, invalid
 
-ZERO_DECIMAL = frozenset((
-    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
-    "xaf", "xof", "xpf",
-))  # fmt: skip
-THREE_DECIMAL = frozenset((
-    "bhd", "jod", "kwd", "omr", "tnd",
-))  # fmt: skip
 TWO_DECIMAL = frozenset((
     "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd", "bdt",
     "bgn", "bmd", "bnd", "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf", "chf", "cny",
@@ -27,13 +21,6 @@ TWO_DECIMAL = frozenset((
 CURRENCIES = ZERO_DECIMAL | THREE_DECIMAL | TWO_DECIMAL
 MINIMUM = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50, "chf": 50, "cad": 50, "aud": 50}
 MAXIMUM = 99_999_999
-
-
-def digits(currency: str) -> int:
-    """Return the number of decimals of a currency's smallest unit (0, 2 or 3)."""
-    if currency in ZERO_DECIMAL:
-        return 0
-    return 3 if currency in THREE_DECIMAL else 2
 
 
 def check_currency(value: str, param: str = "currency") -> str:
@@ -66,9 +53,6 @@ def check_minimum(value: int, currency: str) -> int:
 
 def show(amount: int, currency: str) -> str:
     """Write an amount for people, exactly: 125050 usd is `1,250.50 USD`."""
-    places = digits(currency)
-    sign, units = ("-" if amount < 0 else ""), abs(amount)
-    if places == 0:
-        return f"{sign}{units:,} {currency.upper()}"
-    whole, part = divmod(units, 10**places)
-    return f"{sign}{whole:,}.{part:0{places}d} {currency.upper()}"
+    sign = "-" if amount < 0 else ""
+    whole, dot, part = decimal(abs(amount), currency).partition(".")
+    return f"{sign}{int(whole):,}{dot}{part} {currency.upper()}"

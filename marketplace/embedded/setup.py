@@ -20,7 +20,10 @@ import tomli_w
 ORIGIN = "localhost/omic-market"
 WITNESSES = ("witness-1", "witness-2", "witness-3")
 EMBEDDED_TICK_MS = 2_000
-PROCESSES = (*WITNESSES, "ledger", "compute", "marketplace", "attester", "auditor")
+OPERATORS = ("operator-1", "operator-2")
+PROCESSES = (
+    *WITNESSES, "ledger", "compute", "marketplace", "attester", "auditor", *OPERATORS
+)  # fmt: skip
 QUORUM = 2
 OWNER_CLAIMS = ("person_verified", "unaffiliated")
 RESEARCHER_CLAIMS = (
@@ -111,12 +114,14 @@ def _make_keys(layout: Layout) -> dict[str, Any]:
             start("marketplace.embedded.attester", "attester"),
         ]
         auditor = start("marketplace.embedded.auditor", "auditor", port=False)
+        people = [start("marketplace.embedded.operator", n, port=False) for n in OPERATORS]
         public: dict[str, Any] = dict(ledger.result())
         for service in services:
             public |= service.result()
         public["witnesses"] = {name: made.result()["vkey"] for name, made in witnesses.items()}
         public["vkey"] = ledger.result()["vkey"]
         public["auditor"] = auditor.result()
+        public["operators"] = [made.result()["sign"] for made in people]
     return public
 
 
@@ -162,7 +167,7 @@ def _write_trust(layout: Layout, public: Mapping[str, Any]) -> None:
     pins = {
         "marketplace": [public["marketplace"]],
         "compute": [public["compute"]],
-        "operator": [public["operator"]],
+        "operator": [public["operator"], *public["operators"]],
         "auditors": [{"name": "local-auditor", **public["auditor"]}],
         "attesters": {c: [public["attester"]] for c in (*OWNER_CLAIMS, *RESEARCHER_CLAIMS)},
     }

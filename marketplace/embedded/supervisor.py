@@ -32,6 +32,7 @@ PRIVATE_ENVIRONMENT = frozenset(
     {
         "OMIC_PASSPHRASE",
         "OMIC_HOME",
+        "OMIC_STRIPE_KEY",
         "OMIC_DATABASE_URL",
         "OMIC_BROKER_URL",
         "OMIC_STORE_URL",
@@ -144,6 +145,14 @@ class Supervisor:
                         f"with --port (eight ports from that number on are used)"
                     ) from None
 
+    def _environment(self, name: str) -> dict[str, str]:
+        """Return a child's environment; real money's key only where it was asked for."""
+        private = set(PRIVATE_ENVIRONMENT)
+        stripe = self.layout.overrides.get("marketplace", {}).get("stripe", {})
+        if name == "marketplace" and stripe.get("live") is True:
+            private.discard("OMIC_STRIPE_KEY")
+        return {k: v for k, v in os.environ.items() if k not in private}
+
     def _child(self, name: str, command: list[str], health_url: str | None) -> Child:
         directory = self.layout.directory(name)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -166,7 +175,7 @@ class Supervisor:
             child.process = subprocess.Popen(
                 child.command,
                 cwd=child.cwd,
-                env={k: v for k, v in os.environ.items() if k not in PRIVATE_ENVIRONMENT},
+                env=self._environment(child.name),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

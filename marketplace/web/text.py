@@ -5,16 +5,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-SIGNS = {"gbp": "£", "eur": "€", "usd": "$"}
+from marketplace import currencies
+
 _STEPS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 def money(amount: int, currency: str) -> str:
     """Format minor units, e.g. £12.50 or 12.50 CHF."""
-    sign = SIGNS.get(currency)
-    text = f"{abs(amount) // 100:,}.{abs(amount) % 100:02d}"
-    minus = "\N{MINUS SIGN}" if amount < 0 else ""
-    return f"{minus}{sign}{text}" if sign else f"{minus}{text} {currency.upper()}"
+    return currencies.words(amount, currency)
 
 
 def when(ms: int) -> Markup:

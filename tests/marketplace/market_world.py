@@ -1,17 +1,14 @@
-"""A whole small market in one process: simulators of the ledger and of the payment provider.
+"""A whole small market in one process, with a simulated ledger and the development Stripe server.
 
 The ledger simulator admits entries by the real fold (`ledger.State`), so an entry the real log
-would refuse is refused here. Both simulators can be told to fail before or after they act, as a
-network cut would.
+would refuse is refused here; payments go through the real SDK (`stripe_world`). Both can be told
+to fail before or after they act, as a network cut would.
 """
 
 import hashlib
-import hmac
 import io
-import json
 import os
 import threading
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from compute import preset, terms_sha256
@@ -42,12 +39,11 @@ from marketplace.app import create_app
 from marketplace.background import Background
 from marketplace.config import Limits, MarketConfig, StripeConfig
 from marketplace.entries import EntrySigner
-from marketplace.errors import PaymentUnavailableError, WebhookRefusedError
 from marketplace.objects import ObjectStore
-from marketplace.payments import Checkout, CheckoutState, RefundState, WebhookEvent
 from marketplace.services import Services
 from marketplace.store import Database
 from marketplace.view import LedgerView
+from tests.marketplace.stripe_world import DevPayments
 
 ORIGIN = "http://localhost:8080"
 START = 1_800_000_000_000
@@ -158,67 +154,6 @@ class SimFollower:
             self.state.apply(record)
 
 
-class SimPayments:
-    """The payment provider in memory: idempotency keys, signed events, refunds never twice."""
-
-    is_live = False
-    secret = b"whsec_test"
-
-    def __init__(self):
-        self.sessions, self.keys, self.refunds = {}, {}, {}
-        self.calls, self.lock = Counter(), threading.Lock()
-        self.fail_after = 0
-
-    def create_checkout(self, order_id, amount, currency, description, idempotency_key):
-        with self.lock:
-            self.calls["checkout"] += 1
-            session = self.keys.setdefault(idempotency_key, f"cs_{len(self.keys)}")
-            self.sessions.setdefault(
-                session, CheckoutState(session, "open", "unpaid", amount, currency, None, order_id)
-            )
-            self._maybe_cut()
-            return Checkout(session, f"http://stripe.test/{session}", None)
-
-    def pay(self, session_id, amount=None):
-        """Pay as a buyer would, and return the event's raw body and signature."""
-        now = self.sessions[session_id]
-        amount = now.amount if amount is None else amount
-        intent = f"pi_{session_id}"
-        self.sessions[session_id] = CheckoutState(
-            session_id, "complete", "paid", amount, now.currency, intent, now.order_id
-        )
-        return self.event("checkout.session.completed", session_id)
-
-    def event(self, kind, object_id, event_id=None):
-        raw = json.dumps({"id": event_id or "evt_" + new_id(), "type": kind, "o": object_id})
-        return raw.encode(), hmac.new(self.secret, raw.encode(), "sha256").hexdigest()
-
-    def fetch_checkout(self, session_id):
-        self.calls["fetch"] += 1
-        return self.sessions[session_id]
-
-    def refund(self, payment_intent, amount, idempotency_key):
-        with self.lock:
-            self.calls["refund"] += 1
-            if idempotency_key not in self.refunds:
-                made = RefundState(f"re_{new_id()}", "succeeded", amount, "gbp", payment_intent)
-                self.refunds[idempotency_key] = made
-            self._maybe_cut()
-            return self.refunds[idempotency_key]
-
-    def parse_webhook(self, raw_body, signature):
-        wanted = hmac.new(self.secret, raw_body, "sha256").hexdigest()
-        if not hmac.compare_digest(wanted, signature):
-            raise WebhookRefusedError("The webhook is forged or too old; nothing was done.")
-        value = json.loads(raw_body)
-        return WebhookEvent(value["id"], value["type"], value["o"], None)
-
-    def _maybe_cut(self):
-        if self.fail_after > 0:
-            self.fail_after -= 1
-            raise PaymentUnavailableError("the cable is cut")
-
-
 class SimSender:
     """Where job ids go."""
 
@@ -259,15 +194,18 @@ class Owner(Party):
 class World:
     """Everything at once; see the helper methods."""
 
-    def __init__(self, path, *, url=None, limits=None):
+    def __init__(self, path, *, url=None, limits=None, stripe=None, **config_changes):
         self.clock = Clock()
+        self.operators = [Party(), Party(), Party()]
         self.market, self.compute, self.attester = (os.urandom(32) for _ in range(3))
         self.auditor = Party()
         self.trust = _trust(self)
         self.ledger = SimLedger(self.trust.pins, self.clock)
         self.follower = SimFollower(self.ledger, self.trust.pins)
-        self.payments, self.sender = SimPayments(), SimSender()
+        self.payments = DevPayments(path / "stripe", lambda: self.clock() / 1000, **(stripe or {}))
+        self.sender = SimSender()
         config = _config(path, url or f"sqlite:///{path / 'market.sqlite'}", limits or Limits())
+        config = replace(config, **config_changes)
         db = Database(config.database_url)
         db.migrate()
         self.services = Services(
@@ -285,6 +223,7 @@ class World:
 
     def close(self):
         self.services.db.close()
+        self.payments.close()
 
     # -- the ledger's clients ----------------------------------------------------------------
 
@@ -469,6 +408,10 @@ class World:
         assert self.webhook(self.payments.pay(self.checkout(researcher, order))).status_code == 200
         self.turn()
 
+    def deliver_events(self):
+        """Send every event the payment provider has to the webhook; return the answers' codes."""
+        return [self.webhook(event).status_code for event in self.payments.events()]
+
     def turn(self, times=3):
         """Follow the ledger and do a round of background work, a few times."""
         for _ in range(times):
@@ -560,10 +503,13 @@ def _trust(world):
     pins = Pins(
         marketplace=(public_key(world.market),),
         compute=(public_key(world.compute),),
+        operator=tuple(one.key for one in world.operators),
         auditors=(Auditor("an auditor", world.auditor.key, os.urandom(32)),),
         attesters=dict.fromkeys(CLAIMS, (public_key(world.attester),)),
     )
     world.auditor.id = fingerprint(world.auditor.key)
+    for operator in world.operators:
+        operator.id = fingerprint(operator.key)
     return TrustPolicy("log.test", "http://ledger.test", ORIGIN, "\n".join([*policy, ""]), pins)
 
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stripe._encode import _api_encode
 
+from marketplace.currencies import digits
 from marketplace.devstripe.errors import StripeFault
-from marketplace.devstripe.money import CURRENCIES, digits, show
+from marketplace.devstripe.money import CURRENCIES, show
 from marketplace.devstripe.params import Params, is_web_url, merged_metadata, parse_form
 
 names = st.text("abcxyz_", min_size=1, max_size=6)

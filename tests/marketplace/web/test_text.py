@@ -10,7 +10,7 @@ from marketplace.web import text
 
 @pytest.mark.parametrize(("amount", "currency", "shown"), [
     (0, "gbp", "£0.00"), (1250, "gbp", "£12.50"), (123456789, "eur", "€1,234,567.89"),
-    (-5, "usd", "−$0.05"), (700, "chf", "7.00 CHF"),
+    (-5, "usd", "−$0.05"), (700, "chf", "7.00 CHF"), (500, "jpy", "¥500"), (1250, "kwd", "1.250 KWD"),
 ])  # fmt: skip
 def test_money(amount, currency, shown):
     assert text.money(amount, currency) == shown
