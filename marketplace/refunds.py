@@ -199,8 +199,8 @@ def sent(services: Services, session: Session, refund_id: str, provider_id: str)
     session.flush()
     bank = book.Account.BANK_CLEARING if payment.provider == BANK else book.Account.STRIPE_CLEARING
     gone = book.refund_sent(
-        order.id, refund.amount, refund.currency, time=book_store.moment(now), refund=refund.id,
-        out_of=bank,
+        order.id, refund.amount, refund.currency, time=book_store.moment(now),
+        refund=f"{refund.id}:{refund.attempts}", out_of=bank,
     )  # fmt: skip
     book_store.record(session, gone, order.id)
     if refund.reason == FEWER:

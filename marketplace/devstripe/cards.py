@@ -61,9 +61,11 @@ CARDS = (
         dispute="product_not_received",
     ),
 )
+# A stablecoin wallet in place of a card; Stripe takes it for prices in US dollars.
+USDC = Card("usdc", "pm_crypto_usdc", "usdc")
 BY_NUMBER = {card.number: card for card in CARDS}
 BY_LAST4 = {card.number[-4:]: card for card in CARDS}
-BY_TOKEN = {card.token: card for card in CARDS} | {
+BY_TOKEN = {card.token: card for card in (*CARDS, USDC)} | {
     "pm_card_chargeDeclined": BY_NUMBER["4000000000000002"],
     "pm_card_chargeDeclinedInsufficientFunds": BY_NUMBER["4000000000009995"],
 }
@@ -84,7 +86,10 @@ def card_by_number(number: str) -> Card:
 
 
 def new_method(unit: Unit, card: Card, metadata: dict[str, str] | None = None) -> Json:
-    """Store a PaymentMethod for a test card and return it."""
+    """Store a PaymentMethod for a test card, or a stablecoin wallet, and return it."""
+    kind: Json = {"type": "crypto", "crypto": {}}
+    if card is not USDC:
+        kind = {"type": "card", "card": card_details(card, unit.now)}
     return unit.put(
         {
             "id": new_id("pm"),
@@ -97,12 +102,11 @@ def new_method(unit: Unit, card: Card, metadata: dict[str, str] | None = None) -
                 "phone": None,
                 "tax_id": None,
             },
-            "card": card_details(card, unit.now),
             "created": unit.now,
             "customer": None,
             "livemode": False,
             "metadata": metadata or {},
-            "type": "card",
+            **kind,
         }
     )
 
@@ -135,6 +139,8 @@ def resolve(unit: Unit, name: str, param: str = "payment_method") -> tuple[Json,
     if name in BY_TOKEN:
         return new_method(unit, BY_TOKEN[name]), BY_TOKEN[name]
     method = unit.get("payment_method", name, param)
+    if method["type"] == "crypto":
+        return method, USDC
     return method, BY_LAST4[method["card"]["last4"]]
 
 

@@ -40,10 +40,12 @@ def new_charge(unit: Unit, intent: Json, method: Json, card: Card) -> Json:
             "paid": ok,
             "payment_intent": intent["id"],
             "payment_method": method["id"],
-            "payment_method_details": {"card": _charged(method["card"], intent), "type": "card"},
+            "payment_method_details": _details(method, intent),
             "receipt_email": intent["receipt_email"],
             "receipt_number": None,
-            "receipt_url": None,
+            "receipt_url": f"{unit.request.get('base', '')}/receipts/{intent['id']}"
+            if ok
+            else None,
             "refunded": False,
             "review": None,
             "shipping": None,
@@ -56,6 +58,22 @@ def new_charge(unit: Unit, intent: Json, method: Json, card: Card) -> Json:
             "transfer_group": intent["transfer_group"],
         }
     )
+
+
+def _receipt(unit: Unit, intent: Json) -> str:
+    return f"{unit.request.get('base', '')}/receipts/{intent['id']}"
+
+
+def _details(method: Json, intent: Json) -> Json:
+    if method["type"] == "card":
+        return {"card": _charged(method["card"], intent), "type": "card"}
+    wallet = {
+        "buyer_address": "0x" + "0" * 40,
+        "network": "base",
+        "token_currency": "usdc",
+        "transaction_hash": "0x" + "0" * 64,
+    }
+    return {"crypto": wallet, "type": "crypto"}
 
 
 def _charged(card: Json, intent: Json) -> Json:

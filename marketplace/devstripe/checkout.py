@@ -25,12 +25,51 @@ def create(unit: Unit, params: Params) -> Json:
         raise invalid("mode", "this development server serves payment mode only.")
     session_id = new_id("cs_test", 58)
     items = _items(params, session_id)
+    methods = _methods(params, items[0]["currency"])
+    taxed = params.sub("automatic_tax").boolean("enabled")
+    for item in items if taxed else ():
+        _add_tax(item, int(unit.setting("tax_percent", 0)))
     total, currency = sum(item["amount_total"] for item in items), items[0]["currency"]
     check_minimum(check_amount(total, currency), currency)
     if (customer := params.text("customer")) is not None:
         unit.get("customer", customer, "customer")
     session = _session(unit, params, session_id, total, currency)
+    session |= {"payment_method_types": methods, **_tax_fields(items, taxed=taxed)}
+    if params.sub("invoice_creation").boolean("enabled"):
+        session["invoice_creation"]["enabled"] = True
+    if params.sub("tax_id_collection").boolean("enabled"):
+        session["tax_id_collection"] = {"enabled": True, "required": "never"}
     return unit.put(session, line_items=items, intent_data=_intent_data(params))
+
+
+def _methods(params: Params, currency: str) -> list[str]:
+    """Return the payment methods of a session; without any named, all that fit the currency."""
+    fitting = ["card", "crypto"] if currency == "usd" else ["card"]
+    named = params.texts("payment_method_types")
+    for method in named:
+        if method not in fitting:
+            raise invalid("payment_method_types", f"{method[:20]} is not available for {currency}.")
+    return named or fitting
+
+
+def _add_tax(item: Json, percent: int) -> None:
+    """Put tax on top of a line, rounded half up (the rate is this server's `tax_percent`)."""
+    item["amount_tax"] = (item["amount_subtotal"] * percent + 50) // 100
+    item["amount_total"] = item["amount_subtotal"] + item["amount_tax"]
+
+
+def _tax_fields(items: list[Json], *, taxed: bool) -> Json:
+    tax = sum(item["amount_tax"] for item in items)
+    fields: Json = {
+        "amount_subtotal": sum(item["amount_subtotal"] for item in items),
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": tax},
+    }
+    if taxed:
+        fields["automatic_tax"] = {
+            "enabled": True, "liability": {"type": "self"}, "provider": "stripe",
+            "status": "complete",
+        }  # fmt: skip
+    return fields
 
 
 def _items(params: Params, session_id: str) -> list[Json]:
@@ -48,6 +87,7 @@ def _item(item: Params, session_id: str) -> Json:
     price = item.sub("price_data")
     price.only(("currency", "unit_amount", "product_data", "tax_behavior"))
     product = price.sub("product_data")
+    product.only(("name", "description", "metadata", "tax_code"))
     currency, quantity = price.currency(), item.integer("quantity")
     if quantity is None or quantity < 1:
         raise missing(item.named("quantity"))
@@ -173,7 +213,6 @@ def _session(unit: Unit, params: Params, session_id: str, total: int, currency: 
         "payment_method_collection": "if_required",
         "payment_method_configuration_details": None,
         "payment_method_options": {},
-        "payment_method_types": params.texts("payment_method_types") or ["card"],
         "payment_status": "unpaid",
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
@@ -228,7 +267,9 @@ def pay(unit: Unit, session_id: str, number: str, email: str | None = None) -> S
     session = get(unit, session_id)
     _require_open(session, "paid")
     try:
-        method = cards.new_method(unit, cards.card_by_number(number))
+        wallet = number == cards.USDC.number and "crypto" in session["payment_method_types"]
+        card = cards.USDC if wallet else cards.card_by_number(number)
+        method = cards.new_method(unit, card)
     except StripeFault as unknown:
         return unknown
     intent = _intent(unit, session)

@@ -102,6 +102,8 @@ def decide(unit: Unit, dispute: Json, outcome: str) -> Json:
             category="dispute_reversal", description=f"Chargeback reversal for {dispute['charge']}",
         )  # fmt: skip
         dispute["balance_transactions"].append(public(entry))
+        charge = unit.get("charge", dispute["charge"])
+        unit.save({**charge, "_dispute_won": True})
         emit(unit, "charge.dispute.funds_reinstated", dispute)
     emit(unit, "charge.dispute.closed", unit.save(dispute))
     return dispute

@@ -62,6 +62,13 @@ def blueprint(server: "DevStripe") -> Blueprint:
             return _session_page(session, str(fault), 402)
         return _leave(session, paid=True)
 
+    @pages.get("/receipts/<intent_id>")
+    def receipt(intent_id: str) -> Response:
+        with server.store.unit(server.clock()) as unit:
+            intent = unit.get("payment_intent", intent_id)
+        total = show(intent["amount_received"], intent["currency"])
+        return _page("message.html", title="Receipt", text=f"{total} received (TEST MONEY).")
+
     @pages.get("/connect/<link_id>")
     def show_link(link_id: str) -> AnyResponse:
         with server.store.unit(server.clock()) as unit:
@@ -88,10 +95,12 @@ def _session_page(session: Json, error: str | None = None, status: int = 200) ->
         (item["description"], item["quantity"], show(item["amount_total"], item["currency"]))
         for item in session["_line_items"]
     ]
+    wallets = (("usdc", "USDC wallet", "pays in a stablecoin"),)
+    choices = CHOICES + (wallets if "crypto" in session["payment_method_types"] else ())
     hosts = [url for url in (session["success_url"], session["cancel_url"]) if url]
     return _page(
         "pay.html", status, hosts=hosts, session=session, total=total, lines=lines,
-        choices=CHOICES, error=error,
+        choices=choices, error=error,
     )  # fmt: skip
 
 

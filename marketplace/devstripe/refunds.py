@@ -50,7 +50,7 @@ def _charge(unit: Unit, params: Params) -> Json:
 def _check_refundable(charge: Json, left: int) -> None:
     if not charge["captured"]:
         raise wrong_state(f"Charge {charge['id']} was not captured.", "charge_not_refundable")
-    if charge["disputed"]:
+    if charge["disputed"] and not charge.get("_dispute_won"):
         raise wrong_state(f"Charge {charge['id']} has been charged back.", "charge_disputed")
     if left == 0:
         raise wrong_state(
@@ -74,14 +74,7 @@ def _refund(
             "charge": charge["id"],
             "created": unit.now,
             "currency": charge["currency"],
-            "destination_details": {
-                "card": {
-                    "reference_status": "pending",
-                    "reference_type": "acquirer_reference_number",
-                    "type": "refund",
-                },
-                "type": "card",
-            },
+            "destination_details": _destination(charge),
             "livemode": False,
             "metadata": metadata,
             "payment_intent": charge["payment_intent"],
@@ -99,3 +92,16 @@ def _refund(
     emit(unit, "charge.refunded", charge, {"amount_refunded": before})
     emit(unit, "refund.created", refund)
     return refund
+
+
+def _destination(charge: Json) -> Json:
+    if charge["payment_method_details"]["type"] == "crypto":
+        return {"crypto": {}, "type": "crypto"}
+    return {
+        "card": {
+            "reference_status": "pending",
+            "reference_type": "acquirer_reference_number",
+            "type": "refund",
+        },
+        "type": "card",
+    }

@@ -138,7 +138,8 @@ _INTENT = (
 _SESSION = (
     "mode", "line_items", "success_url", "cancel_url", "client_reference_id", "customer",
     "customer_email", "metadata", "payment_intent_data", "payment_method_types", "expires_at",
-    "locale", "submit_type", "billing_address_collection", "ui_mode",
+    "locale", "submit_type", "billing_address_collection", "ui_mode", "automatic_tax",
+    "tax_id_collection", "invoice_creation",
 )  # fmt: skip
 _MONEY = ("amount", "currency", "description", "metadata")
 

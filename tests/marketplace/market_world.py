@@ -247,19 +247,19 @@ class World:
         fields["expires_at"] = self.clock() + YEAR
         return self.submit(self.attester, "party.attested", fields, **salt)
 
-    def owner(self, population="CEU", price=200, upload=True):
+    def owner(self, population="CEU", price=200, upload=True, **more):
         """Register an owner with one dataset and a standing consent."""
         owner = self.register(Owner(), "owner")
         self.sign_in(owner)
         if upload:
             self.upload(owner)
-        self.register_dataset(owner)
+        self.register_dataset(owner, custodian=more.pop("custodian", None))
         if upload:
             answer = self.http.post(
                 "/api/v1/datasets", json={"dataset": owner.dataset}, headers=owner.auth
             )
             assert answer.status_code == 200, answer.json
-        self.grant(owner, population, price)
+        self.grant(owner, population, price, **more)
         return owner
 
     def dataset_of_the_same_person(self, owner):
@@ -269,7 +269,7 @@ class World:
         self.register_dataset(owner, participant=person)
         self.grant(owner)
 
-    def register_dataset(self, owner, data=None, participant=None):
+    def register_dataset(self, owner, data=None, participant=None, custodian=None):
         data = owner.file if data is None else data
         self.submit(
             owner.seed,
@@ -280,15 +280,16 @@ class World:
                 "modality": "genotypes", "signing_key": b64(public_key(owner.dataset_seed)),
                 "ciphertext": {"sha256": digest(data), "size": len(data), "header_size": 124},
                 "format": {"build": "GRCh37"}, "region": "local", "controller": None,
-                "custodian": None,
+                "custodian": custodian,
             },
             salt=os.urandom(32),
         )  # fmt: skip
 
-    def grant(self, owner, population="CEU", price=200):
+    def grant(self, owner, population="CEU", price=200, currency="gbp"):
         terms = preset(
-            "everything_at_a_price", valid_from=0, price=price, release_mode="trusted"
-        ).to_dict()
+            "everything_at_a_price", valid_from=0, price=price, release_mode="trusted",
+            currency=currency,
+        ).to_dict()  # fmt: skip
         owner.grant = new_id()
         sealed = os.urandom(64)
         owner.grant_index = self.submit(

@@ -116,6 +116,10 @@ class DevPayments(Payments):
             assert fault is None, fault
         return self.event("checkout.session.completed", session_id)
 
+    def set_tax(self, percent):
+        with self.unit() as unit:
+            unit.set("tax_percent", percent)
+
     def expire(self, session_id):
         with self.unit() as unit:
             dev_checkout.expire(unit, None, session_id)

@@ -122,6 +122,7 @@ def samples(dev):
     dev.dev(f"checkout/{session.id}/pay")
     yield v1.checkout.sessions.retrieve(session.id)
     yield from v1.checkout.sessions.line_items.list(session.id).data
+    yield from taxed_and_by_wallet(dev)
     declined = v1.payment_intents.create({"amount": 900, "currency": "gbp"})
     with pytest.raises(stripe.CardError):
         v1.payment_intents.confirm(declined.id, {"payment_method": "pm_card_chargeDeclined"})
@@ -168,6 +169,37 @@ def samples(dev):
         v1.webhook_endpoints,
     ):
         yield from service.list({"limit": 100}).data
+
+
+def taxed_and_by_wallet(dev):
+    """A session in dollars with tax on top and an invoice, paid from a stablecoin wallet."""
+    price = {"currency": "usd", "unit_amount": 900, "tax_behavior": "exclusive"}
+    price["product_data"] = {"name": "x", "tax_code": "txcd_10000000"}
+    session = dev.v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "line_items": [{"price_data": price, "quantity": 1}],
+            "success_url": "http://x.example",
+            "automatic_tax": {"enabled": True},
+            "tax_id_collection": {"enabled": True},
+            "invoice_creation": {"enabled": True},
+            "payment_method_types": ["card", "crypto"],
+        }
+    )
+    dev.dev(f"checkout/{session.id}/pay", card="usdc")
+    paid = dev.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent"]})
+    assert paid.payment_status == "paid"
+    yield dev.v1.checkout.sessions.retrieve(session.id)
+    yield dev.v1.payment_methods.retrieve(paid.payment_intent.payment_method)
+    dev.v1.refunds.create({"payment_intent": paid.payment_intent.id, "amount": 100})
+
+
+def test_a_stablecoin_pays_dollars_only(fresh):
+    price = {"currency": "gbp", "unit_amount": 900, "product_data": {"name": "x"}}
+    wanted = {"mode": "payment", "line_items": [{"price_data": price, "quantity": 1}],
+              "success_url": "http://x.example", "payment_method_types": ["crypto"]}  # fmt: skip
+    with pytest.raises(stripe.InvalidRequestError, match="not available for gbp"):
+        fresh.v1.checkout.sessions.create(wanted)
 
 
 def test_every_answer_parses_into_the_sdks_types(fresh, names):
