@@ -24,7 +24,7 @@ from ledger.state import State
 from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
 from ledger.verifiers import Verifiers
 
-CHUNK = 1024
+CHUNK = 768
 
 Progress = Callable[[int, int], None]
 """Called with (entries read, entries in all)."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.envelope import Submission, submission_to_json, unb64
 from ledger.errors import FormatError, LedgerError, NotFoundError
+from ledger.frames import Envelope, unpack_envelopes
 from ledger.problems import error_from
 from ledger.tiles import Bundle, Tile, bundle_for_size, decode_bundle
 
@@ -37,15 +38,6 @@ class Appended:
     leaf_bytes: bytes
     time: int
     receipt: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A personal entry as stored; both None once erased."""
-
-    index: int
-    entry: bytes | None = None
-    salt: bytes | None = None
 
 
 class LedgerClient:
@@ -131,8 +123,7 @@ class LedgerClient:
                 body: dict[str, Any] = {"start": part.start, "end": part.stop}
             else:
                 body = {"indexes": list(part)}
-            items = _list(self._post("/envelopes", body), "envelopes")
-            found += [_envelope(item) for item in items]
+            found += unpack_envelopes(self._post_for_bytes("/envelopes", body))
         return found
 
     def grants(self, indexes: Sequence[int]) -> dict[int, bytes]:
@@ -160,8 +151,11 @@ class LedgerClient:
         return self._request("GET", path, None, limit)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
+        return _json(self._post_for_bytes(path, body))
+
+    def _post_for_bytes(self, path: str, body: dict[str, Any]) -> bytes:
         content = json.dumps(body, separators=(",", ":")).encode()
-        return _json(self._request("POST", path, content, MAX_JSON_BYTES))
+        return self._request("POST", path, content, MAX_JSON_BYTES)
 
     def _request(self, method: str, path: str, content: bytes | None, limit: int) -> bytes:
         headers = dict(self._headers)
@@ -202,15 +196,6 @@ def _appended(item: Any) -> Appended:
     if not isinstance(index, int) or not isinstance(time, int) or index < 0:
         raise FormatError("the ledger's answer has an index or time that is no number")
     return Appended(index, leaf, time, None if receipt is None else str(receipt))
-
-
-def _envelope(item: Any) -> Envelope:
-    try:
-        if item.get("erased"):
-            return Envelope(int(item["index"]))
-        return Envelope(int(item["index"]), unb64(item["entry"]), unb64(item["salt"]))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise FormatError("an envelope in the ledger's answer lacks a field") from None
 
 
 def _object(item: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from ledger.access_tree import parse_access_tree, tree_root_of
 from ledger.entry_types import (
     BASIS_KINDS,
     BY_ROLE,
-    COMMON,
     COSIGNED_ROLES,
     PERSONAL,
     REPLACE,
@@ -72,22 +71,38 @@ def validate_payload(entry: Entry) -> Rule:
 
 
 def _check_fields(rule: Rule, payload: Mapping[str, Any]) -> None:
-    count = 0
-    for kinds, required in ((COMMON, True), (rule.fields, True), (rule.optional, False)):
-        for name, kind in kinds.items():
-            try:
-                good = kind.test(payload[name])
-            except KeyError:
-                if required:
-                    raise FormatError(f"{rule.type}: the field {name} is missing") from None
-                continue
-            except TypeError:
-                good = False
-            if not good:
-                raise FormatError(f"{rule.type}: {name} must be {kind.says}")
+    if not _has_required(rule, payload):
+        for name, kind in rule.required:
+            if name not in payload:
+                raise FormatError(f"{rule.type}: the field {name} is missing")
+            _check_field(rule, name, kind, payload[name])
+    count = len(rule.required)
+    for name, kind in rule.optional.items():
+        if name in payload:
+            _check_field(rule, name, kind, payload[name])
             count += 1
     if len(payload) != count:
         raise FormatError(f"{rule.type}: the payload holds a field this version does not have")
+
+
+def _has_required(rule: Rule, payload: Mapping[str, Any]) -> bool:
+    """Tell whether all is well, in one narrow loop; what is wrong is looked for elsewhere."""
+    try:
+        for name, test in rule.tests:
+            if not test(payload[name]):
+                return False
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _check_field(rule: Rule, name: str, kind: k.Kind, value: Any) -> None:
+    try:
+        if kind.test(value):
+            return
+    except TypeError:
+        pass
+    raise FormatError(f"{rule.type}: {name} must be {kind.says}")
 
 
 def _check_basis(rule: Rule, payload: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ version that is not in the table raises UnknownEntry: mirrors and witnesses go o
 decisions stop. A version, once released, never changes: its golden file is in the tests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,15 @@ class Rule:
     stop: str | None = None
     attachments: Mapping[str, str] = field(default_factory=dict)
     erasable: bool = False
+    required: tuple[tuple[str, Kind], ...] = field(init=False, repr=False, compare=False)
+    tests: tuple[tuple[str, Callable[[Any], object]], ...] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        required = tuple({**COMMON, **self.fields}.items())
+        object.__setattr__(self, "required", required)
+        object.__setattr__(self, "tests", tuple((name, kind.test) for name, kind in required))
 
 
 COMMON: dict[str, Kind] = {

@@ -9,9 +9,11 @@ No I/O, no clock, no randomness: salts and times are arguments.
 import binascii
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -24,6 +26,7 @@ COMMITMENT_CONTEXT = b"omic/entry/v1"
 MAX_SUBMISSION_BYTES = 4 << 20
 MAX_INTEGER = 2**53 - 1
 SIGNATURE_PARTS = {"ed25519": 1, "webauthn": 3}
+_KINDS = {name.encode(): (name, parts) for name, parts in SIGNATURE_PARTS.items()}
 _INNER, _OUTER = bytes(i ^ 0x36 for i in range(256)), bytes(i ^ 0x5C for i in range(256))
 _U32 = struct.Struct(">I")
 _LENGTH = _U32.pack
@@ -53,6 +56,7 @@ class Entry:
     signatures: tuple[Signature, ...] = field(repr=False)
     _parsed: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
     _rule: object = field(default=None, init=False, repr=False, compare=False)
+    _bytes: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -117,10 +121,27 @@ def is_canonical(data: bytes, value: Any) -> bool:
 
 def parse_canonical(data: bytes) -> dict[str, Any]:
     """Parse a JSON object that must be in its RFC 8785 form. Raises FormatError."""
+    if (quick := _parse_plain(data)) is not None:
+        return quick
     value = parse_to_compare(data)
     if not is_canonical(data, value):
         raise FormatError("not canonical JSON (RFC 8785)")
     return value
+
+
+def _parse_plain(data: bytes) -> dict[str, Any] | None:
+    """Parse nearly every payload there is at a fifth of the cost; None: let the careful way judge.
+
+    Takes only what orjson writes back byte for byte: ASCII, no float, integers up to 2^53 - 1.
+    """
+    if not data.isascii() or _AFTER_KEY(data) or _AFTER_COMMA(data) or _FIRST_OF_LIST(data):
+        return None
+    try:
+        value = orjson.loads(data)
+        exact = orjson.dumps(value, option=_SORTED | orjson.OPT_STRICT_INTEGER) == data
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value if exact and isinstance(value, dict) else None
 
 
 def parse_to_compare(data: bytes) -> dict[str, Any]:
@@ -192,6 +213,11 @@ _DECODER = json.JSONDecoder(
 )
 _PLAIN = json.JSONDecoder(parse_float=_no_float, parse_int=_exact, parse_constant=_no_float)
 _SURELY_SHALLOW = 400
+# A fraction or an exponent after what a number may follow; inside a text it is a false alarm.
+# Three searches for a fixed first byte take half the time of one for any of the three.
+_AFTER_KEY = re.compile(rb":-?[0-9]+[.eE]").search
+_AFTER_COMMA = re.compile(rb",-?[0-9]+[.eE]").search
+_FIRST_OF_LIST = re.compile(rb"\[-?[0-9]+[.eE]").search
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -208,6 +234,8 @@ def pae(type_: str, version: int, payload_bytes: bytes) -> bytes:
 
 def entry_bytes(entry: Entry) -> bytes:
     """Return the fixed binary layout an entry is committed to: length-prefixed (u32 BE) fields."""
+    if entry._bytes is not None:
+        return entry._bytes
     fields = [entry.payload_type.encode(), entry.payload_bytes]
     for signature in entry.signatures:
         fields += (signature.kind.encode(), signature.public_key, *signature.parts)
@@ -219,37 +247,39 @@ def parse_entry_bytes(data: bytes) -> Entry:
     fields = _fields(data)
     if len(fields) < 2:
         raise FormatError("an entry needs a payload type and a payload")
-    type_, version = parse_payload_type(_ascii(fields[0]))
-    signatures, at = [], 2
-    while at < len(fields):
-        kind = _ascii(fields[at])
-        count = SIGNATURE_PARTS.get(kind)
-        end = at + 2 + (count or 0)
-        if count is None or len(fields) < end:
-            raise FormatError(f"signature kind {kind[:20]!r} is unknown or cut short")
+    type_, version = _payload_type_of(fields[0])
+    signatures, at, count = [], 2, len(fields)
+    while at < count:
+        kind, parts = _KINDS.get(fields[at], (None, 0))
+        end = at + 2 + parts
+        if kind is None or count < end:
+            raise FormatError(f"signature kind {fields[at][:20]!r} is unknown or cut short")
         signatures.append(Signature(kind, fields[at + 1], tuple(fields[at + 2 : end])))
         at = end
-    return Entry(type_, version, fields[1], tuple(signatures))
+    entry = Entry(type_, version, fields[1], tuple(signatures))
+    # It has this one form, so whoever checks its commitment need not write it again.
+    object.__setattr__(entry, "_bytes", data)
+    return entry
 
 
-def _ascii(data: bytes) -> str:
+@lru_cache(256)
+def _payload_type_of(data: bytes) -> tuple[str, int]:
     try:
-        return data.decode("ascii")
+        return parse_payload_type(data.decode("ascii"))
     except UnicodeDecodeError:
         raise FormatError("a name in entry bytes is not ASCII") from None
 
 
 def _fields(data: bytes) -> list[bytes]:
     fields, at, size = [], 0, len(data)
+    number = int.from_bytes
     while at < size:
-        if at + 4 > size:
-            raise FormatError("entry bytes are cut inside a length")
-        (length,) = _U32.unpack_from(data, at)
-        at += 4
-        if at + length > size:
-            raise FormatError("entry bytes are cut inside a field")
-        fields.append(data[at : at + length])
-        at += length
+        start = at + 4
+        at = start + number(data[at:start], "big")
+        if at > size:
+            where = "a length" if start > size else "a field"
+            raise FormatError(f"entry bytes are cut inside {where}")
+        fields.append(data[start:at])
     return fields
 
 

@@ -46,8 +46,8 @@ from ledger.tiles import TILE_WIDTH
 from ledger.trust import TrustPolicy
 from ledger.verifiers import Verifiers
 
-STEP = 8 * TILE_WIDTH
-STEPS_AHEAD = 2
+STEP = 3 * TILE_WIDTH  # small enough that what is under way stays in the cache
+STEPS_AHEAD = 3
 POLL_SECONDS = 0.05
 Progress = Callable[[int, int], None]
 

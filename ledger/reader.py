@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger.envelope import b64
 from ledger.errors import FormatError, NotFoundError, StaleError, StoreError
+from ledger.frames import Envelope
 from ledger.log import Published
 from ledger.merkle import consistency_proof_from_reader, inclusion_proof_from_reader
 from ledger.proof import LogProof, format_proof
@@ -81,15 +82,10 @@ class Reader:
             proofs.append(format_proof(LogProof(index, path, published.note)))
         return proofs
 
-    def envelopes(self, indexes: Sequence[int]) -> list[dict[str, Any]]:
-        """Return envelopes as the contract has them; what is not there is erased."""
+    def envelopes(self, indexes: Sequence[int]) -> list[Envelope]:
+        """Return envelopes in the order asked; what is not there is erased."""
         found = self._store.envelopes(_bounded(indexes))
-        return [
-            {"index": i, "entry": b64(found[i][0]), "salt": b64(found[i][1])}
-            if i in found
-            else {"index": i, "erased": True}
-            for i in indexes
-        ]
+        return [Envelope(i, *found.get(i, ())) for i in indexes]
 
     def grants(self, indexes: Sequence[int]) -> list[dict[str, Any]]:
         """Return sealed grants as the contract has them."""

@@ -19,6 +19,7 @@ from ledger.config import Tokens
 from ledger.entries import sign_entry
 from ledger.envelope import Submission, b64, parse_json, submission_from_json
 from ledger.errors import FormatError, LedgerError
+from ledger.frames import pack_envelopes
 from ledger.log import Log
 from ledger.problems import CONTENT_TYPE, document, problem
 from ledger.reader import Reader, parse_indexes
@@ -157,14 +158,14 @@ def _append_route(app: Flask, log: Log, reader: Reader) -> None:
 
 
 def _guarded_routes(app: Flask, reader: Reader, operator: Operator, guard: Guard) -> None:
-    def envelopes() -> dict[str, Any]:
+    def envelopes() -> Response:
         scope = guard.scope("envelopes", "grants", "auditor")
         indexes = parse_indexes(_body())
         if scope == "auditor" and indexes:
             # On the log first: an access that cannot be recorded does not happen.
             details = {"first": min(indexes), "last": max(indexes), "count": len(indexes)}
             operator.acted("auditor.read-envelopes", details)
-        return {"envelopes": reader.envelopes(indexes)}
+        return _answer(pack_envelopes(reader.envelopes(indexes)), BINARY)
 
     def grants() -> dict[str, Any]:
         guard.scope("grants")

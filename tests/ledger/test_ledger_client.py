@@ -13,6 +13,7 @@ from ledger import errors
 from ledger.client import Appended, LedgerClient, UnavailableError
 from ledger.envelope import b64, submission_from_json
 from ledger.errors import FormatError, LedgerError, NotFoundError, RefusedError
+from ledger.frames import Envelope, pack_envelopes
 from ledger.problems import error_from, problem
 from ledger.tiles import Tile, encode_bundle, parse_tile_path
 from tests.ledger.ledger_world import Keys
@@ -146,8 +147,7 @@ def test_envelopes_are_asked_in_bounded_parts():
         body = json.loads(request.content)
         asked.append(body)
         indexes = body.get("indexes") or range(body["start"], body["end"])
-        items = [{"index": i, "erased": True} for i in indexes]
-        return httpx.Response(200, json={"envelopes": items})
+        return httpx.Response(200, content=pack_envelopes(map(Envelope, indexes)))
 
     got = client(handler).envelopes(range(10, 2510))
     assert [item.index for item in got] == list(range(10, 2510))
