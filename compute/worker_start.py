@@ -46,6 +46,7 @@ from ledger import (
     Follower,
     Grant,
     LedgerClient,
+    Snapshots,
     StaleError,
     State,
     Submission,
@@ -98,7 +99,12 @@ def build_workshop(config: WorkerConfig) -> Workshop:
 
     return Workshop(
         follower=Follower(
-            envelopes, trust, config.directory / "checkpoint.json", personal=True, clock=clock_ms
+            envelopes,
+            trust,
+            config.directory / "checkpoint.json",
+            personal=True,
+            clock=clock_ms,
+            snapshots=Snapshots(config.directory / "fold.snapshot", keys.kek),
         ),
         ledger=LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "grants")),
         market=JobsClient(config.marketplace_url, worker_token, worker),

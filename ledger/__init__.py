@@ -14,6 +14,10 @@ from ledger.access_tree import (
     tree_root_of,
     verify_access,
 )
+from ledger.anchors import (
+    AnchorReport,
+    audit_anchors,
+)
 from ledger.audit import (
     audit_ledger,
 )
@@ -30,6 +34,12 @@ from ledger.client import (
     Envelope,
     LedgerClient,
     UnavailableError,
+)
+from ledger.commands import (
+    open_anchors,
+    run_anchor,
+    run_mirror,
+    run_witness,
 )
 from ledger.entries import (
     PasskeyPolicy,
@@ -149,8 +159,14 @@ from ledger.signatures import (
     verify_ed25519,
     verify_passkey,
 )
+from ledger.snapshot import (
+    Snapshots,
+)
 from ledger.state import (
     State,
+)
+from ledger.tile_directory import (
+    TileDirectory,
 )
 from ledger.trust import (
     CLAIMS,
@@ -167,6 +183,7 @@ __all__ = [
     "PARTY_ROLES",
     "RULES",
     "Access",
+    "AnchorReport",
     "Appended",
     "Attestation",
     "AuditReport",
@@ -207,10 +224,12 @@ __all__ = [
     "Share",
     "Signature",
     "Signer",
+    "Snapshots",
     "StaleError",
     "State",
     "StoreError",
     "Submission",
+    "TileDirectory",
     "TrustPolicy",
     "UnavailableError",
     "UnknownEntry",
@@ -221,6 +240,7 @@ __all__ = [
     "access_proof",
     "access_tag",
     "activity_commitment",
+    "audit_anchors",
     "audit_ledger",
     "b64",
     "canonical",
@@ -244,6 +264,7 @@ __all__ = [
     "make_leaf",
     "make_submission",
     "node_hash",
+    "open_anchors",
     "operators_for",
     "pae",
     "parse_access_tree",
@@ -255,6 +276,9 @@ __all__ = [
     "parse_proof",
     "public_key",
     "rule_for",
+    "run_anchor",
+    "run_mirror",
+    "run_witness",
     "sign_ed25519",
     "sign_entry",
     "submission_for",

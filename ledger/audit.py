@@ -8,7 +8,7 @@ not grow with the log apart from the fold. Knows no clock: `now` is an argument.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ledger import collector
 from ledger.audit_report import MAX_PROBLEMS, PASS, UNDECIDED, AuditReport
@@ -17,10 +17,11 @@ from ledger.envelope import parse_entry_bytes
 from ledger.errors import LedgerError
 from ledger.fold_model import Record, Tables
 from ledger.leaf import Leaf, parse_leaf
-from ledger.merkle import Frontier, leaf_hash
+from ledger.merkle import HASH_SIZE, Frontier, leaf_hash, tree_root
 from ledger.policy import VerifiedCheckpoint, verify_checkpoint
 from ledger.records import RecordCheck
 from ledger.state import State
+from ledger.tiles import TILE_WIDTH, Tile, decode_hash_tile, tile_for_size
 from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
 from ledger.verifiers import Verifiers
 
@@ -35,6 +36,13 @@ class LeafSource(Protocol):
 
     def checkpoint(self) -> str: ...
     def entries(self, start: int, end: int) -> list[bytes]: ...
+
+
+@runtime_checkable
+class TileSource(Protocol):
+    """A log that serves its hash tiles too, as every C2SP log does."""
+
+    def tile(self, tile: Tile) -> bytes: ...
 
 
 class EnvelopeLike(Protocol):
@@ -78,8 +86,31 @@ def audit_ledger(
             walk.chunk(start, end, source.entries(start, end))
             if progress is not None:
                 progress(end, report.size)
-        walk.finish(verified)
+        walk.finish(verified, lambda: _first_altered(source, report.size, report.root))
     return report
+
+
+def _first_altered(source: LeafSource, size: int, root: bytes) -> int | None:
+    """Name the first leaf that is not the one in the signed tree, from the log's own hash tiles.
+
+    None where there are none, or where they do not hash to the signed root either.
+    """
+    if not isinstance(source, TileSource):
+        return None
+    count = -(-size // TILE_WIDTH)
+    try:
+        tiles = [source.tile(tile_for_size(0, at, size)) for at in range(count)]
+        hashes = [one for data in tiles for one in decode_hash_tile(data, len(data) // HASH_SIZE)]
+        if tree_root(hashes) != root:
+            return None
+        for at in range(count):
+            end = min(size, (at + 1) * TILE_WIDTH)
+            for index, data in enumerate(source.entries(at * TILE_WIDTH, end), at * TILE_WIDTH):
+                if leaf_hash(data) != hashes[index]:
+                    return index
+    except LedgerError:
+        return None
+    return None
 
 
 def _checkpoint(
@@ -146,12 +177,14 @@ class _Walk:
             self._report.note(index, reason)
         self._found = []
 
-    def finish(self, verified: VerifiedCheckpoint) -> None:
+    def finish(self, verified: VerifiedCheckpoint, first_altered: Callable[[], int | None]) -> None:
         """Compare the tree with the checkpoint and close the report."""
         self._fold_waiting()
         report, state = self._report, self._state
         if self._frontier.root() != verified.checkpoint.root:
             report.note(None, "the leaves do not hash to the root that the witnesses signed")
+            if (index := first_altered()) is not None:
+                report.note(index, "this leaf is not the one in the tree that the witnesses signed")
         for index in sorted(state.missing)[:MAX_PROBLEMS]:
             report.note(index, "the envelope is missing and no erasure names it")
         report.problem_count += max(0, len(state.missing) - MAX_PROBLEMS)

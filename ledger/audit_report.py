@@ -69,7 +69,8 @@ class AuditReport:
     def words(self) -> str:
         """Say the verdict in plain words."""
         if self.verdict == FAIL:
-            first = self.problems[0]
+            named = [item for item in self.problems if item.index is not None]
+            first = min(named, key=lambda item: item.index or 0, default=self.problems[0])
             where = "the log as a whole" if first.index is None else f"entry {first.index}"
             return f"Do not trust this ledger: {self.problem_count} problems, first {where}: " + (
                 first.reason

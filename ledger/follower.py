@@ -6,6 +6,7 @@ entry folded. It refuses (StaleError) a log that went silent, and is loud (Consi
 one that changed its past. Never writes to the log.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -40,7 +41,9 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+from ledger.policy import verify_checkpoint
 from ledger.records import RecordCheck, verify_record
+from ledger.snapshot import Snapshot, Snapshots
 from ledger.state import State
 from ledger.tiles import TILE_WIDTH
 from ledger.trust import TrustPolicy
@@ -49,6 +52,7 @@ from ledger.verifiers import Verifiers
 STEP = 3 * TILE_WIDTH  # small enough that what is under way stays in the cache
 STEPS_AHEAD = 3
 POLL_SECONDS = 0.05
+logger = logging.getLogger("ledger.follower")
 Progress = Callable[[int, int], None]
 
 
@@ -72,8 +76,9 @@ class Follower:
     """Follows one log. `sync` may be called from several threads; one at a time works.
 
     personal=True needs a client with an envelopes token. path: where the newest verified
-    checkpoint is kept between runs (the fold itself is rebuilt). clock: Unix ms. progress is
-    called with (entries done, entries to do).
+    checkpoint is kept between runs. snapshots: where the fold is kept, to go on from; without it
+    the log is folded from the first entry. clock: Unix ms. progress is called with (entries done,
+    entries to do).
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Follower:
         clock: Callable[[], int] = now_ms,
         *,
         progress: Progress | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.state = State(trust, personal=personal)
         self.checkpoint: FollowedCheckpoint | None = None
@@ -99,6 +105,9 @@ class Follower:
         self._tile_roots: list[bytes] = []
         self._tail: list[bytes] = []
         self._seen = None if path is None else load_checkpoint(path, trust.origin)
+        self._snapshots = snapshots
+        self._resumed: Remembered | None = None
+        self._resume()
 
     def sync(self) -> FollowedCheckpoint:
         """Fetch the newest checkpoint, verify it and everything new below it, and fold that.
@@ -111,8 +120,12 @@ class Follower:
                 new = fetch_checkpoint(self._client, self._trust, self._clock())
                 if self._seen is not None:
                     require_growth(self._client, self._seen, new)
+                if self._resumed is not None:
+                    require_growth(self._client, self._resumed, new)
+                    self._resumed = None
                 self._remember(new)
                 self._catch_up(new)
+                self._keep_snapshot(new)
                 self.checkpoint = new
                 # After a long catch-up the checkpoint may have become too old to answer with.
                 if self._clock() - new.quorum_time <= self._trust.max_checkpoint_age_ms:
@@ -154,6 +167,28 @@ class Follower:
                 f"the log now serves other leaves at {first}..{first + len(leaves) - 1}"
             )
 
+    def _resume(self) -> None:
+        """Go on from a snapshot, if there is one and witnesses cosigned the tree it stands at."""
+        found = self._snapshots and self._snapshots.load(self._trust.pins, self._personal)
+        if not found:
+            return
+        checkpoint = verify_checkpoint(self._trust.policy, found.note.encode()).checkpoint
+        if (found.frontier.size, found.frontier.root()) != (checkpoint.size, checkpoint.root):
+            raise VerificationError("the snapshot of the fold is not of the tree it names")
+        self._resumed = Remembered(checkpoint.size, checkpoint.root, found.note)
+        self.state, self._frontier = found.state, found.frontier
+        self._tile_roots, self._tail = found.tile_roots, found.tail
+
+    def _keep_snapshot(self, new: FollowedCheckpoint) -> None:
+        if self._snapshots is None or not self._snapshots.due(self._frontier.size):
+            return
+        whole = Snapshot(self.state, self._frontier, self._tile_roots, self._tail, new.note)
+        try:
+            self._snapshots.save(whole)
+        except OSError as error:
+            # Only a shortcut is lost.
+            logger.warning("the snapshot was not kept: %s", error.strerror)
+
     def _remember(self, new: FollowedCheckpoint) -> None:
         """Keep what was shown before using it: a later lie about it must be noticed."""
         seen = Remembered(new.size, new.root, new.note)
@@ -189,6 +224,8 @@ class Follower:
     def _finish(self, step: "_Step") -> None:
         require_verified(step.check)
         self._fold(step.records)
+        if self._snapshots is not None and any(r.leaf.erases for r in step.records):
+            self._snapshots.forget()
         self._frontier = step.frontier
         self._keep(step.hashes)
 

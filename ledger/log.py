@@ -33,6 +33,7 @@ from ledger.note import parse_note
 from ledger.publish import Publisher
 from ledger.replay import replay
 from ledger.requests import Request, Requests, Sequenced, fail
+from ledger.snapshot import Snapshot, Snapshots
 from ledger.state import State
 from ledger.store import Batch, Head, Store
 from ledger.verifiers import Verifiers
@@ -64,8 +65,10 @@ class Log:
         new_state: Callable[[], State],
         passkeys: PasskeyPolicy | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._store = store
+        self._snapshots = snapshots
         self._publisher = publisher
         self._new_state = new_state
         self._verifiers = Verifiers(passkeys)
@@ -98,6 +101,7 @@ class Log:
         """
         with collector.paused():
             self._load()
+        self._keep_snapshot()
         self._publisher.check_against_witnesses(self._head, wait_seconds)
         # A crash may have come between an erasure and its scrubbing.
         self._store.scrub()
@@ -117,6 +121,8 @@ class Log:
         self._requests.close()
         for thread in self._threads:
             thread.join()
+        if not self._broken:
+            self._keep_snapshot()
         self._publisher.close()
         self._verifiers.close()
 
@@ -148,16 +154,39 @@ class Log:
 
     def _load(self) -> None:
         head = self._store.head()
-        state = self._new_state()
-        frontier = Frontier()
-        for leaves, records in replay(self._store, head.size):
-            frontier = frontier.extend(leaf_hash(leaf) for leaf in leaves)
-            for record in records:
-                state.apply(record)
+        found = self._snapshot(head.size)
+        state, frontier = self._replay(head.size, found)
+        if frontier.root() != head.root and found is not None:
+            # Of another history: only a shortcut, so the leaves themselves decide.
+            state, frontier = self._replay(head.size, None)
         if frontier.root() != head.root:
             raise StoreError("the stored leaves do not hash to the stored head; restore a backup")
         self._edge = load_edge(head.size, lambda level, at: self._store.tile(level, at) or b"")
         self._head, self._state, self._broken = head, state, False
+
+    def _replay(self, size: int, found: Snapshot | None) -> tuple[State, Frontier]:
+        state = self._new_state() if found is None else found.state
+        frontier = Frontier() if found is None else found.frontier
+        for leaves, records in replay(self._store, size, frontier.size):
+            frontier = frontier.extend(leaf_hash(leaf) for leaf in leaves)
+            for record in records:
+                state.apply(record)
+        return state, frontier
+
+    def _snapshot(self, size: int) -> Snapshot | None:
+        if self._snapshots is None:
+            return None
+        pins = self._new_state().pins
+        found = self._snapshots.load(pins, personal=True)
+        return None if found is None or found.frontier.size > size else found
+
+    def _keep_snapshot(self) -> None:
+        if self._snapshots is None or not self._snapshots.due(self._head.size):
+            return
+        try:
+            self._snapshots.save(Snapshot(self._state, self._head.frontier, [], [], ""))
+        except OSError as error:
+            logger.warning("the snapshot was not kept: %s", error.strerror)
 
     def _sequence_loop(self) -> None:
         while (requests := self._requests.gather()) is not None:
@@ -242,6 +271,8 @@ class Log:
 
     def _clean(self, draft: Draft) -> None:
         """Scrub after an erasure. The entries are durable: a failure is tried again, not told."""
+        if draft.erase() and self._snapshots is not None:
+            self._snapshots.forget()
         if not (self._scrub_due or draft.erase() or draft.drop()):
             return
         try:

@@ -246,9 +246,9 @@ def run(directory: Path) -> None:
         service.close()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "ledger.mirror") -> int:
     """Run the command line; returns the exit code: 2 for an error that needs somebody."""
-    options = _parser().parse_args(argv)
+    options = _parser(prog).parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
@@ -275,8 +275,8 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     return init(options.dir, options.source, options.port, options.trust, options.keeps)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ledger.mirror")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("command", nargs="?", choices=("init", "run", "promote"), default="run")
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--port", type=int)

@@ -11,19 +11,16 @@ from ledger.store import Store
 STEP = 1024
 
 
-def replay(store: Store, size: int) -> Iterator[tuple[list[bytes], list[Record]]]:
-    """Yield leaves and records in steps, up to `size`. Raises StoreError naming a damaged leaf."""
-    for start in range(0, size, STEP):
-        leaves = store.leaves(start, min(start + STEP, size))
-        parsed = [_parse(index, data) for index, data in enumerate(leaves, start)]
-        personal = [i for i, leaf in enumerate(parsed, start) if leaf.commitment is not None]
+def replay(store: Store, size: int, start: int = 0) -> Iterator[tuple[list[bytes], list[Record]]]:
+    """Yield leaves and records in steps. Raises StoreError naming a damaged leaf."""
+    for at in range(start, size, STEP):
+        leaves = store.leaves(at, min(at + STEP, size))
+        parsed = [_parse(index, data) for index, data in enumerate(leaves, at)]
+        personal = [i for i, leaf in enumerate(parsed, at) if leaf.commitment is not None]
         envelopes = store.envelopes(personal)
         yield (
             leaves,
-            [
-                _record(index, leaf, envelopes.get(index))
-                for index, leaf in enumerate(parsed, start)
-            ],
+            [_record(index, leaf, envelopes.get(index)) for index, leaf in enumerate(parsed, at)],
         )
 
 

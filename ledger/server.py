@@ -42,6 +42,7 @@ from ledger.note import (
 )
 from ledger.publish import Publisher
 from ledger.reader import Reader
+from ledger.snapshot import Snapshots
 from ledger.state import State
 from ledger.store_sql import SqlStore
 from ledger.trust import Pins, TrustPolicy
@@ -50,6 +51,7 @@ from ledger.web import Operator, make_app
 LOG_KEY_NAME = "log.key"
 OPERATOR_KEY_NAME = "operator.key"
 DATABASE_NAME = "ledger.db"
+SNAPSHOT_NAME = "fold.snapshot"
 MAX_BODY_BYTES = 8 << 20
 THREADS = 24
 logger = logging.getLogger("ledger.server")
@@ -92,7 +94,8 @@ class Service:
 
     def __init__(self, config: LedgerConfig) -> None:
         trust = None if config.trust_file is None else TrustPolicy.load(config.trust_file)
-        signer = parse_private_key(read_secret(config.directory / LOG_KEY_NAME))
+        secret = read_secret(config.directory / LOG_KEY_NAME)
+        signer = parse_private_key(secret)
         if signer.vkey.name != config.origin:
             raise FormatError(f"the log key is for {signer.vkey.name!r}, not {config.origin!r}")
         _check_trust(trust, signer)
@@ -106,7 +109,9 @@ class Service:
         )
         pins = Pins() if trust is None else trust.pins
         passkeys = None if trust is None else trust.passkeys
-        self.log = Log(self.store, publisher, lambda: State(pins), passkeys)
+        # The log's own key guards it: only who can sign for the log could have written it.
+        snapshots = Snapshots(config.directory / SNAPSHOT_NAME, secret.encode())
+        self.log = Log(self.store, publisher, lambda: State(pins), passkeys, snapshots=snapshots)
         self.reader = Reader(self.store, lambda: self.log.published)
         self.operator = Operator(self.log, _operator_seed(config.directory))
 

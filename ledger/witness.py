@@ -262,9 +262,9 @@ def run(directory: Path) -> None:
     store.close()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "ledger.witness") -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="ledger.witness")
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("command", nargs="?", choices=("init", "run"), default="run")
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--name")

@@ -13,7 +13,7 @@ from apiflask import APIFlask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
-from ledger import Follower, LedgerClient, LedgerError, TrustPolicy
+from ledger import Follower, LedgerClient, LedgerError, Snapshots, TrustPolicy
 from marketplace import challenges
 from marketplace.api.common import PROBLEM, install_errors, install_headers
 from marketplace.api.payouts import earning, operating
@@ -54,7 +54,15 @@ def compose(config: MarketConfig) -> Services:
     db = Database(config.database_url)
     db.migrate()
     client = LedgerClient(config.ledger_url, read_secret(config.ledger_token_file, "ledger token"))
-    follower = Follower(client, trust, config.directory / "follower.json", True, now_ms)
+    challenge_key = challenges.load_key(config.challenge_file)
+    follower = Follower(
+        client,
+        trust,
+        config.directory / "follower.json",
+        True,
+        now_ms,
+        snapshots=Snapshots(config.directory / "fold.snapshot", challenge_key),
+    )
     return Services(
         config=config,
         db=db,
@@ -66,7 +74,7 @@ def compose(config: MarketConfig) -> Services:
         sender=CelerySender(config.broker_url, config.directory, str(config.port)),
         trust=trust,
         worker_token=read_secret(config.worker_token_file, "worker token"),
-        challenge_key=challenges.load_key(config.challenge_file),
+        challenge_key=challenge_key,
         clock=now_ms,
     )
 

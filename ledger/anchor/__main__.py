@@ -21,9 +21,9 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
-from ledger.anchor.audit import audit_anchors
 from ledger.anchor.contract import AnchorContract, deploy
 from ledger.anchor.signing import MemberSignature, sign_checkpoint
+from ledger.anchors import audit_anchors
 from ledger.checkpoint import Checkpoint
 from ledger.client import LedgerClient
 from ledger.config import read_secret
@@ -107,9 +107,9 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     return post(contract, options)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "ledger.anchor") -> int:
     """Run the command line; returns 0, 1 (an audit found something) or 2 (an error)."""
-    options = _parser().parse_args(argv)
+    options = _parser(prog).parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     try:
         answer = _run(options)
@@ -120,8 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if answer.get("ok", True) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ledger.anchor")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("command", choices=("deploy", "sign", "post", "audit"))
     parser.add_argument("--rpc", required=True, help="JSON-RPC address of the chain")
     parser.add_argument("--contract", help="address of the anchor contract")

@@ -6,7 +6,6 @@ Sends sizes, roots and signatures, and nothing else.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +15,7 @@ from web3 import Web3
 from web3.exceptions import Web3Exception
 
 from ledger.anchor.signing import Domain, MemberSignature, origin_hash, signer_of
+from ledger.anchors import Anchored
 from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError
 
@@ -26,16 +26,6 @@ BLOCKS_PER_CALL = 5_000
 
 class AnchorError(LedgerError):
     """The chain refused, or cannot be reached: nothing was anchored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Anchored:
-    """A checkpoint as the chain holds it; block: where its event stands."""
-
-    size: int
-    root: bytes
-    block: int
-    signers: tuple[str, ...]
 
 
 def deploy(web3: Web3, key: str, members: Sequence[str], k: int) -> "AnchorContract":

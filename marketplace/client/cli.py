@@ -14,6 +14,7 @@ from compute import ComputeError
 from ledger import LedgerError
 from marketplace.client import (
     cli_audit,
+    cli_ledger,
     cli_money,
     cli_operator,
     cli_owner,
@@ -37,6 +38,7 @@ cli_researcher.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)
 cli_operator.add_to(app)
+cli_ledger.add_to(app)
 
 
 @app.callback()

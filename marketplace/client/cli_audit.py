@@ -3,19 +3,31 @@
 Exit status 0 when everything verifies, 1 when something does not.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import Progress
 
 from compute import verify_bundle
-from ledger import LedgerClient, TrustPolicy, audit_ledger
+from ledger import (
+    AnchorReport,
+    AuditReport,
+    LedgerClient,
+    TileDirectory,
+    TrustPolicy,
+    audit_anchors,
+    audit_ledger,
+    open_anchors,
+)
 from marketplace.client.auditor import read_bundle
 from marketplace.client.errors import ClientError
 from marketplace.client.statements import now_ms
 from marketplace.client.terminal import context_of, show
 
+_progress_console = Console(stderr=True)
 audit_app = typer.Typer(help="Check ledger and results yourself, trusting nobody.")
 
 TrustOption = Annotated[
@@ -38,33 +50,88 @@ def _trust(context: typer.Context, path: Path | None) -> TrustPolicy:
 def audit_whole_ledger(
     context: typer.Context,
     trust: TrustOption = None,
-    url: Annotated[str | None, typer.Option(help="Another place that serves the log.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A mirror, or another place that serves the log.")
+    ] = None,
+    tiles: Annotated[
+        Path | None, typer.Option(help="A directory with the log's checkpoint and tiles.")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="An auditor's token: also check personal entries.")
     ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write the whole report here, as JSON.")
+    ] = None,
+    rpc: Annotated[
+        str | None, typer.Option("--anchors", help="JSON-RPC address of the consortium's chain.")
+    ] = None,
+    contract: Annotated[str | None, typer.Option(help="The anchor contract on that chain.")] = None,
 ) -> None:
     """Check tree, cosignatures, every signature and transition, stops and totals."""
     options, pinned = context_of(context), _trust(context, trust)
     token = None if token_file is None else _read(token_file).decode().strip()
-    client = LedgerClient(url or pinned.ledger_url, token=token)
-    with Progress(transient=True, disable=options.json_output) as progress:
-        task = progress.add_task("reading the ledger", total=None)
+    source = _source(url, tiles, token, pinned)
+    with Progress(console=_progress_console, transient=True, disable=options.json_output) as bar:
+        task = bar.add_task("reading the ledger", total=None)
         report = audit_ledger(
-            client,
+            source,
             pinned,
-            envelopes=None if token is None else client,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            envelopes=source if token is not None and isinstance(source, LedgerClient) else None,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
             now=now_ms(),
         )
-    lines = [
+    anchors = _anchors(rpc, contract, source, pinned)
+    value = {**report.to_json(), "anchors": None if anchors is None else anchors.to_json()}
+    if report_file is not None:
+        report_file.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    show(options, value, [*_report_lines(report), *_anchor_lines(anchors)])
+    sound = report.verdict == "pass" and (anchors is None or anchors.ok)
+    raise typer.Exit(0 if sound else 1)
+
+
+def _source(
+    url: str | None, tiles: Path | None, token: str | None, trust: TrustPolicy
+) -> LedgerClient | TileDirectory:
+    if tiles is None:
+        return LedgerClient(url or trust.ledger_url, token=token)
+    if url is not None or token is not None:
+        raise ClientError("a directory of tiles holds public leaves only: give --tiles alone")
+    return TileDirectory(tiles)
+
+
+def _anchors(
+    rpc: str | None,
+    contract: str | None,
+    source: LedgerClient | TileDirectory,
+    trust: TrustPolicy,
+) -> AnchorReport | None:
+    if rpc is None and contract is None:
+        return None
+    if rpc is None or contract is None:
+        raise ClientError("give both --anchors URL and --contract ADDRESS")
+    return audit_anchors(source, trust, open_anchors(rpc, contract))
+
+
+def _report_lines(report: AuditReport) -> list[str]:
+    return [
         f"[bold]{report.kind}[/] audit of {report.origin}: {report.size} entries",
         f"  root {report.root.hex()}",
         f"  {report.uses} uses, {report.stops} stops, {report.personal} personal entries",
         *(f"  entry {p.index}: {p.reason}" for p in report.problems[:10]),
         report.words(),
     ]
-    show(options, report.to_json(), lines)
-    raise typer.Exit(0 if report.verdict == "pass" else 1)
+
+
+def _anchor_lines(anchors: AnchorReport | None) -> list[str]:
+    if anchors is None:
+        return []
+    if not anchors.anchors:
+        return ["The chain holds no anchor of this log: nothing could be compared."]
+    bad = [f"  anchor at {size} entries: {reason}" for size, reason in anchors.problems]
+    word = (
+        "Do not trust this ledger: it does not continue its anchors" if bad else "All anchors fit"
+    )
+    return [*bad, f"{word} ({anchors.anchors} on the chain, the newest at {anchors.newest})."]
 
 
 @audit_app.command("result")

@@ -257,3 +257,37 @@ def test_command_line(chain, tmp_path, monkeypatch, capsys):
     assert (code, done["anchored"]) == (0, False)
     code, error = run("post", "--contract", made["contract"])  # no log answers there
     assert code == 2
+
+
+def test_omic_audit_ledger_compares_the_log_with_its_anchors(chain, tmp_path, monkeypatch, capsys):
+    """The whole command: leaves from a directory of tiles, anchors from the chain."""
+    from ledger.tile_directory import TileDirectory
+    from marketplace.client import cli as omic
+    from tests.ledger.ledger_scenes import Scene
+    from tests.ledger.test_tile_directory import write
+
+    scene = Scene()
+    scene.put("grant")
+    directory = write(scene, tmp_path / "copy")
+    hashes = [leaf_hash(leaf) for leaf in scene.leaves]
+    (tmp_path / "trust.json").write_bytes(TRUST.format())
+    monkeypatch.setattr("web3.Web3", lambda provider: chain)
+    monkeypatch.setattr("web3.HTTPProvider", lambda url: None)
+
+    def audit():
+        where = ["--trust", tmp_path / "trust.json", "--tiles", directory]
+        where += ["--anchors", "http://127.0.0.1:1", "--contract", chain.contract.domain.contract]
+        monkeypatch.setattr("sys.argv", ["omic", "--json", "audit", "ledger", *map(str, where)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            omic.main()
+        return ended.value.code, json.loads(capsys.readouterr().out)["anchors"]
+
+    assert audit()[0] == 1  # nothing anchored is nothing shown
+    anchor(chain, 2, hashes=hashes)
+    assert audit() == (0, {**audit()[1], "ok": True, "anchors": 1, "newest": 2})
+    # A log that every witness helped to change: only the chain tells.
+    anchor(chain, 4, hashes=[*hashes[:3], leaf_hash(b"another past")])
+    assert TileDirectory(directory).checkpoint()
+    code, anchors = audit()
+    assert (code, [one["size"] for one in anchors["problems"]]) == (1, [4])

@@ -7,11 +7,20 @@ k of n, and the consistency proof decides. Never changes anything.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ledger.anchor.contract import Anchored
 from ledger.errors import LedgerError
 from ledger.merkle import verify_consistency
 from ledger.policy import verify_checkpoint
 from ledger.trust import TrustPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A checkpoint as the chain holds it; block: where its event stands."""
+
+    size: int
+    root: bytes
+    block: int
+    signers: tuple[str, ...]
 
 
 class Source(Protocol):
