@@ -15,7 +15,7 @@ from ledger.entries import (
     validate_payload,
     verify_signatures,
 )
-from ledger.entry_types import FINAL, Rule
+from ledger.entry_types import Rule
 from ledger.envelope import Submission, entry_bytes
 from ledger.errors import LedgerError, RefusedError
 from ledger.leaf import Leaf, format_leaf
@@ -105,6 +105,7 @@ def leaf_at(prepared: Prepared, time: int) -> Leaf:
         leaf.stops,
         leaf.resumes,
         leaf.erases,
+        leaf.about,
     )
 
 
@@ -124,15 +125,15 @@ class Draft:
     size: int
     time: int
     rows: list[Row] = field(default_factory=list)
-    items: list[tuple[Prepared, Leaf]] = field(default_factory=list)
+    items: list[tuple[Prepared, Leaf, Sequence[int]]] = field(default_factory=list)
     places: dict[bytes, int] = field(default_factory=dict)
 
     @property
     def next_index(self) -> int:
         return self.size + len(self.rows)
 
-    def add(self, prepared: Prepared, leaf: Leaf) -> int:
-        """Give the entry the next place and return it."""
+    def add(self, prepared: Prepared, leaf: Leaf, ended: Sequence[int] = ()) -> int:
+        """Give the entry the next place and return it; ended: where the grants it ends stand."""
         index = self.next_index
         head, tail = prepared.leaf_parts
         data = b'%b,"time":%d,%b' % (head, self.time, tail)
@@ -141,7 +142,7 @@ class Draft:
         salt = prepared.submission.salt
         envelope = None if salt is None else (prepared.entry_bytes, salt)
         self.rows.append(Row(index, data, prepared.identities, envelope, kept))
-        self.items.append((prepared, leaf))
+        self.items.append((prepared, leaf, ended))
         self.places.update(dict.fromkeys(prepared.identities, index))
         return index
 
@@ -154,17 +155,17 @@ class Draft:
 
     def erase(self) -> set[int]:
         """Return the leaves whose envelopes this batch lets disappear."""
-        return {index for _, leaf in self.items for index in leaf.erases}
+        return {index for _, leaf, _ in self.items for index in leaf.erases}
 
     def drop(self) -> set[int]:
-        """Return the leaves whose attachments go: the grants a final stop names."""
-        return {i for one, leaf in self.items if one.rule.stop == FINAL for i in leaf.stops}
+        """Return the leaves whose attachments go: grants that are ended, or sealed anew."""
+        return {index for _, _, ended in self.items for index in ended}
 
     def access_trees(self) -> dict[bytes, bytes]:
         """Return the access trees by root."""
         return {
             one.access_root: one.submission.attachments[ACCESS_TREE]
-            for one, _ in self.items
+            for one, _, _ in self.items
             if one.access_root is not None
         }
 

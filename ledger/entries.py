@@ -26,6 +26,7 @@ from ledger.envelope import (
     Entry,
     Signature,
     Submission,
+    about_tag,
     canonical,
     commitment,
     fingerprint,
@@ -115,9 +116,14 @@ def _check_basis(rule: Rule, payload: Mapping[str, Any]) -> None:
         raise FormatError(f"{rule.type}: basis.mandate must be {k.INDEX.says}")
     if kind == "operator" and "marketplace" not in rule.signer:
         raise FormatError(f"{rule.type}: only a stop by the marketplace has the basis operator")
-    about = payload.get("owner") or payload.get("party")
+    about = party_of(payload)
     if payload["subject"] is not None and about and payload["subject"] != about:
         raise FormatError(f"{rule.type}: subject must be null or the party the entry is about")
+
+
+def party_of(payload: Mapping[str, Any]) -> str:
+    """Return the party a payload is about; "" where it names none."""
+    return str(payload.get("owner") or payload.get("party") or "")
 
 
 def _check_signers(rule: Rule, entry: Entry, payload: Mapping[str, Any]) -> None:
@@ -276,7 +282,8 @@ def make_leaf(entry: Entry, salt: bytes | None, time: int, data: bytes | None = 
     if salt is None:
         raise RefusedError(f"{entry.type}: a personal entry needs a salt of 32 random bytes")
     committed = commitment(salt, entry, data)
-    return Leaf(entry.type, entry.version, time, committed, None, *lists)
+    about = about_tag(party_of(entry.payload), committed)
+    return Leaf(entry.type, entry.version, time, committed, None, *lists, about)
 
 
 def make_submission(

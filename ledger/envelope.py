@@ -23,6 +23,7 @@ from ledger.errors import FormatError
 
 PAYLOAD_TYPE_PREFIX = "application/vnd.omic."
 COMMITMENT_CONTEXT = b"omic/entry/v1"
+ABOUT_CONTEXT = b"omic/about/v1"
 MAX_SUBMISSION_BYTES = 4 << 20
 MAX_INTEGER = 2**53 - 1
 SIGNATURE_PARTS = {"ed25519": 1, "webauthn": 3}
@@ -310,6 +311,17 @@ def commitment(salt: bytes, entry: Entry, data: bytes | None = None) -> bytes:
     block = salt.ljust(64, b"\0")
     inner = hashlib.sha256(block.translate(_INNER) + message).digest()
     return hashlib.sha256(block.translate(_OUTER) + inner).digest()
+
+
+def about_tag(party: str, committed: bytes) -> bytes:
+    """Return the 16 bytes by which a personal leaf says whom it is about to who knows the party.
+
+    SHA-256("omic/about/v1" || party id || commitment), cut. A party's id is 128 random bits that
+    stand in envelopes only, so nobody else can tell, nor that two leaves are about one party; but
+    its owner's client finds every leaf about it, and a follower that nobody can let an entry of
+    somebody else's disappear.
+    """
+    return hashlib.sha256(ABOUT_CONTEXT + party.encode() + committed).digest()[:16]
 
 
 def fingerprint(public_key: bytes) -> str:

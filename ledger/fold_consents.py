@@ -6,9 +6,10 @@ a grant's own time window covers a use is judged where it is used, not here.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ledger.entry_types import PAUSE
+from ledger.entry_types import PAUSE, REPLACE
 from ledger.envelope import canonical_parsed
 from ledger.errors import RefusedError
 from ledger.fold_model import (
@@ -134,9 +135,31 @@ def apply_rekeyed(state: Tables, act: Act) -> None:
         state.journal.put(state.paused_by, old.paused_at, held)
 
 
+def current_grant(state: Tables, index: int) -> Grant | None:
+    """Return the grant given at a leaf, or what it was rekeyed to, unless it has stopped."""
+    grant = state.grant_at.get(index)
+    while grant is not None and grant.stopped_at is not None:
+        grant = state.grant_at.get(grant.stopped_at)  # the leaf of its consent.rekeyed, if any
+    return grant
+
+
+def lineage(state: Tables, index: int) -> list[int]:
+    """Return the leaf a grant was given at, and those it was rekeyed at since."""
+    found = []
+    grant = state.grant_at.get(index)
+    while grant is not None:
+        found.append(grant.index)
+        grant = None if grant.stopped_at is None else state.grant_at.get(grant.stopped_at)
+    return found
+
+
 def stop_in_clear(state: Tables, stop: str | None, index: int, stops: Sequence[int]) -> None:
-    """Let a leaf act on the grants it names, from its clear part alone."""
-    grants = [grant for at in stops if (grant := state.grant_at.get(at)) is not None]
+    """Let a leaf act on the grants it names, from its clear part alone.
+
+    A stop that was signed before its grant was rekeyed stops what it was rekeyed to.
+    """
+    look = state.grant_at.get if stop == REPLACE else partial(current_grant, state)
+    grants = [grant for at in stops if (grant := look(at)) is not None]
     if stop == PAUSE:
         for grant in grants:
             state.touched.append(grant.dataset)
@@ -170,9 +193,11 @@ def _named_grant(state: Tables, act: Act, index: int) -> Grant:
     named = (payload["grant"], payload["dataset"], payload["owner"])
     if named != (grant.id, grant.dataset, grant.owner):
         raise RefusedError(f"{act.rule.type}: leaf {index} is not the grant it names")
-    if grant.stopped_at is not None:
-        raise RefusedError(f"{act.rule.type}: the grant was stopped by leaf {grant.stopped_at}")
-    return grant
+    current = current_grant(state, index)
+    if current is None:
+        last = state.grant_at[lineage(state, index)[-1]]
+        raise RefusedError(f"{act.rule.type}: the grant was stopped by leaf {last.stopped_at}")
+    return current
 
 
 def check_withdrawn(state: Tables, act: Act) -> None:

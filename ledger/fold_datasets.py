@@ -7,10 +7,12 @@ so a removed key or an objection always stays readable.
 from collections.abc import Iterable
 
 from ledger.entry_types import RULES
+from ledger.envelope import about_tag
 from ledger.errors import RefusedError
 from ledger.fold_consents import live_dataset, require_all_stopped, share_value
 from ledger.fold_model import Act, Dataset, Party, Tables, UnknownReference
 from ledger.fold_signers import PERSON_VERIFIED, get_party
+from ledger.leaf import Leaf
 
 ENROLMENT = "party.registered"
 
@@ -72,6 +74,7 @@ def check_erased(state: Tables, act: Act) -> None:
     payload = act.payload
     if any(index >= act.index for index in payload["erases"]):
         raise RefusedError("dataset.erased: erases names a leaf that does not exist yet")
+    _check_about(state, act)
     owner = state.parties.get(payload["owner"])
     if owner is None:
         _check_unknown_owner(state, act)
@@ -80,6 +83,21 @@ def check_erased(state: Tables, act: Act) -> None:
     if dataset is not None:
         _check_known_dataset(state, act, dataset)
     _check_owned(state, act, owner)
+
+
+def _check_about(state: Tables, act: Act) -> None:
+    """Refuse to let a leaf disappear that says it is about somebody else, envelope or not."""
+    for at in act.payload["erases"]:
+        leaf = state.absent.get(at)
+        if leaf is not None and not is_about(leaf, act.payload["owner"]):
+            raise RefusedError(
+                f"dataset.erased: leaf {at} is about somebody else, and its envelope is missing"
+            )
+
+
+def is_about(leaf: Leaf, party: str) -> bool:
+    """Tell whether a personal leaf says it is about this party."""
+    return leaf.commitment is not None and leaf.about == about_tag(party, leaf.commitment)
 
 
 def _check_unknown_owner(state: Tables, act: Act) -> None:
@@ -135,7 +153,7 @@ def apply_erased(state: Tables, act: Act) -> None:
         do.change(dataset, "erased", True)
         state.touched.append(dataset.id)
     do.put(state.erased_datasets, payload["dataset"], payload["owner"])
-    excuse(state, payload["erases"])
+    excuse(state, payload["owner"], payload["erases"])
     owner = state.parties.get(payload["owner"])
     if owner is None:
         return
@@ -144,14 +162,14 @@ def apply_erased(state: Tables, act: Act) -> None:
         do.drop(state.parties, owner.id)
 
 
-def excuse(state: Tables, indexes: Iterable[int]) -> None:
-    """Mark leaves as erased; an erased erasure passes on what it excused itself."""
+def excuse(state: Tables, owner: str, indexes: Iterable[int]) -> None:
+    """Mark leaves of an owner as erased; an erased erasure passes on what it excused itself."""
     waiting = list(indexes)
     while waiting:
         index = waiting.pop()
         leaf = state.absent.get(index)
         rule = None if leaf is None else RULES.get((leaf.type, leaf.version))
-        if leaf is not None and (rule is None or not rule.erasable):
+        if leaf is not None and (rule is None or not rule.erasable or not is_about(leaf, owner)):
             continue
         state.journal.add(state.erased, index)
         if index in state.missing:

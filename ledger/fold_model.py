@@ -39,6 +39,7 @@ class Act:
     rule: Rule
     index: int
     now: int
+    leaf: Leaf
 
     @property
     def actor(self) -> str:

@@ -139,6 +139,9 @@ def apply_recovery(state: Tables, act: Act) -> None:
     effective_at = payload["effective_at"]
     item = Recovery(payload["recovery"], payload["party"], key, effective_at, act.index)
     state.journal.put(state.recoveries, item.id, item)
+    if act.leaf.about is not None:
+        # Its owner's client sees the leaf alone, and can cancel it by that.
+        state.journal.put(state.recoveries, act.leaf.about.hex(), item)
     state.journal.put(state.recovering, key, item)
     state.journal.push(_party_of(state, act).entries, act.index)
 

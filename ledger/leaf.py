@@ -1,8 +1,9 @@
 """The leaf: the only bytes of an entry that stand in the log for ever.
 
-A personal leaf holds type, version, time and a keyed commitment; a public leaf holds the whole
-entry. A leaf that stops something names the leaves it ends in the clear, so that "in force at
-size n" can be checked when every envelope is gone.
+A personal leaf holds type, version, time, a keyed commitment and a tag that tells whom it is about
+to who knows that party (`about_tag`); a public leaf holds the whole entry. A leaf that stops
+something names the leaves it ends in the clear, so that "in force at size n" can be checked when
+every envelope is gone.
 """
 
 import re
@@ -25,7 +26,7 @@ MAX_LEAF_BYTES = 65_535
 INDEX_LISTS = ("stops", "resumes", "erases")
 # Canonical by its form: the leaf nearly every entry has, read without a JSON parser.
 _PLAIN_PERSONAL = re.compile(
-    rb'\{"commitment":"([0-9a-f]{64})","time":(0|[1-9][0-9]{0,14}),"type":"([a-z._]+)",'
+    rb'\{"about":"([0-9a-f]{32})","commitment":"([0-9a-f]{64})","time":(0|[1-9][0-9]{0,14}),"type":"([a-z._]+)",'
     rb'"v":1,"version":(0|[1-9][0-9]{0,8})\}'
 ).fullmatch
 
@@ -34,9 +35,9 @@ _PLAIN_PERSONAL = re.compile(
 class Leaf:
     """One leaf: time is Unix milliseconds when the log sequenced it.
 
-    Exactly one of commitment (personal) and entry (public) is set. stops: indexes of the grants
-    this leaf ends (or, for a pause, suspends); resumes: indexes of the pauses it lifts;
-    erases: indexes of the leaves whose envelopes it lets disappear.
+    Exactly one of commitment (personal, 32 bytes, with about, 16 bytes) and entry (public) is set.
+    stops: indexes of the grants this leaf ends (or, for a pause, suspends); resumes: indexes of
+    the pauses it lifts; erases: indexes of the leaves whose envelopes it lets disappear.
     """
 
     type: str
@@ -47,6 +48,7 @@ class Leaf:
     stops: tuple[int, ...] = ()
     resumes: tuple[int, ...] = ()
     erases: tuple[int, ...] = ()
+    about: bytes | None = None
 
 
 def format_leaf(leaf: Leaf) -> bytes:
@@ -59,8 +61,11 @@ def format_leaf(leaf: Leaf) -> bytes:
     }
     if (leaf.commitment is None) == (leaf.entry is None):
         raise FormatError("a leaf holds either a commitment or an entry")
-    if leaf.commitment is not None:
+    if (leaf.commitment is None) != (leaf.about is None):
+        raise FormatError("a personal leaf, and no other, says by a tag whom it is about")
+    if leaf.commitment is not None and leaf.about is not None:
         value["commitment"] = leaf.commitment.hex()
+        value["about"] = leaf.about.hex()
     if leaf.entry is not None:
         value["entry"] = b64(entry_bytes(leaf.entry))
     for name in INDEX_LISTS:
@@ -77,9 +82,9 @@ def format_leaf(leaf: Leaf) -> bytes:
 def parse_leaf(data: bytes) -> Leaf:
     """Parse a leaf; refuses any byte string that is not the canonical form of what it says."""
     if (plain := _PLAIN_PERSONAL(data)) is not None:
-        committed, time, type_, version = plain.groups()
-        commitment = bytes.fromhex(committed.decode())
-        return Leaf(type_.decode(), int(version), int(time), commitment)
+        about, committed, time, type_, version = plain.groups()
+        commitment, tag = bytes.fromhex(committed.decode()), bytes.fromhex(about.decode())
+        return Leaf(type_.decode(), int(version), int(time), commitment, about=tag)
     value = parse_to_compare(data)
     try:
         if value["v"] != LEAF_VERSION:
@@ -88,7 +93,8 @@ def parse_leaf(data: bytes) -> Leaf:
             type=_text(value["type"]),
             version=_number(value["version"]),
             time=_number(value["time"]),
-            commitment=_commitment(value.get("commitment")),
+            commitment=_hex(value.get("commitment"), "commitment", 32),
+            about=_hex(value.get("about"), "tag", 16),
             entry=parse_entry_bytes(unb64(value["entry"])) if "entry" in value else None,
             **{name: tuple(_number(i) for i in value.get(name, [])) for name in INDEX_LISTS},
         )
@@ -111,13 +117,13 @@ def _number(value: object) -> int:
     return value
 
 
-def _commitment(value: object) -> bytes | None:
+def _hex(value: object, what: str, size: int) -> bytes | None:
     if value is None:
         return None
     try:
         data = bytes.fromhex(_text(value))
     except ValueError:
-        raise FormatError("the commitment in a leaf is not hex") from None
-    if len(data) != 32:
-        raise FormatError("the commitment in a leaf is not 32 bytes")
+        raise FormatError(f"the {what} in a leaf is not hex") from None
+    if len(data) != size:
+        raise FormatError(f"the {what} in a leaf is not {size} bytes")
     return data

@@ -256,7 +256,7 @@ class Log:
         leaf = leaf_at(prepared, draft.time)
         require_known_owner(prepared, self._state)
         self._state.admit(prepared.submission.entry, leaf)
-        return draft.add(prepared, leaf)
+        return draft.add(prepared, leaf, self._state.ended_by(leaf))
 
     def _commit(self, draft: Draft) -> None:
         if not draft.rows:

@@ -6,7 +6,7 @@ unknown type never stops a mirror), and it obeys every erasure that stands in th
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -15,7 +15,7 @@ from ledger.access_tree import format_access_tree, tree_root_of
 from ledger.admission import ACCESS_TREE, identities
 from ledger.checkpoint import parse_checkpoint
 from ledger.client import Envelope, LedgerClient, UnavailableError
-from ledger.entry_types import FINAL, RULES, Rule
+from ledger.entry_types import FINAL, REPLACE, RULES, Rule
 from ledger.envelope import Entry, commitment, entry_bytes, parse_entry_bytes
 from ledger.errors import FormatError, LedgerError, VerificationError
 from ledger.freshness import FollowedCheckpoint, fetch_checkpoint, now_ms, require_growth
@@ -129,8 +129,45 @@ class Mirror:
             tiles,
             dict(tree for item in trees if (tree := self._access_tree(item)) is not None),
             {at for item in items if item.leaf is not None for at in item.leaf.erases},
-            {at for item in items for at in _ended_by(item)},
+            {at for item in items for at in self._ended_by(item, items)},
         )
+
+    def _ended_by(self, item: _Item, items: Sequence[_Item]) -> list[int]:
+        """Return where sealed grants go: those a leaf ends for good, and one that is replaced."""
+        rule = item.rule
+        if item.leaf is None or self._keeps is not Keeps.GRANTS:
+            return []
+        if rule is not None and rule.stop not in (FINAL, REPLACE):
+            return []
+        ended = list(item.leaf.stops)
+        if rule is None or rule.stop == FINAL:  # an unknown kind of stop is a final one
+            held = self._store.attachments(ended, SEALED_GRANT).keys()
+            held |= {one.index for one in items}
+            # Not here any more: it was replaced, and what replaced it goes.
+            for at in [at for at in ended if at not in held]:
+                ended += self._replaced_by(at, items)
+        return ended
+
+    def _replaced_by(self, index: int, items: Sequence[_Item]) -> list[int]:
+        """Return the later leaves of a grant, looked for in the log: a stop seldom names old ones.
+
+        A leaf that replaces says in the clear what it replaces.
+        """
+        found, wanted = [], index
+        for at, leaf in self._leaves_after(index, items):
+            rule = RULES.get((leaf.type, leaf.version))
+            if wanted in leaf.stops and rule is not None and rule.stop == REPLACE:
+                found.append(at)
+                wanted = at
+        return found
+
+    def _leaves_after(self, index: int, items: Sequence[_Item]) -> Iterator[tuple[int, Leaf]]:
+        for start in range(index + 1, self._head.size, STEP):
+            end = min(start + STEP, self._head.size)
+            for at, data in enumerate(self._store.leaves(start, end), start):
+                if (leaf := _read(at, data).leaf) is not None:
+                    yield at, leaf
+        yield from ((one.index, one.leaf) for one in items if one.leaf is not None)
 
     def _require_in_tree(self, grown: Frontier, new: FollowedCheckpoint) -> None:
         if grown.size < new.size:
@@ -216,10 +253,3 @@ def _names(item: _Item) -> tuple[bytes, ...]:
         return identities(item.leaf, data, item.entry.payload["id"])
     except (LedgerError, KeyError, TypeError, ValueError):
         return (item.leaf.commitment or sha256(data).digest(),)
-
-
-def _ended_by(item: _Item) -> tuple[int, ...]:
-    """Return the grants a leaf ends for good; an unknown kind of stop is a final one."""
-    if item.leaf is None or (item.rule is not None and item.rule.stop != FINAL):
-        return ()
-    return item.leaf.stops

@@ -12,9 +12,9 @@ from ledger import fold_datasets as datasets
 from ledger import fold_operators as operators
 from ledger import fold_orders as orders
 from ledger import fold_parties as parties
-from ledger.entries import clear_lists, is_personal, validate_payload
-from ledger.entry_types import FINAL, PAUSE, PUBLIC, RULES, UnknownEntry, rule_for
-from ledger.envelope import Entry
+from ledger.entries import clear_lists, is_personal, party_of, validate_payload
+from ledger.entry_types import FINAL, PAUSE, PUBLIC, REPLACE, RULES, UnknownEntry, rule_for
+from ledger.envelope import Entry, about_tag
 from ledger.errors import ConsistencyError, FormatError, RefusedError
 from ledger.fold_model import Act, Grant, Record, Tables, UnknownReference
 from ledger.fold_orders import Step, always
@@ -158,6 +158,15 @@ class State(Tables):
         self._note(RefusedError(reason))
         self._advance(record.leaf)
 
+    def ended_by(self, leaf: Leaf) -> list[int]:
+        """Return the leaves of the grants this leaf ends or replaces, through their rekeyings."""
+        rule = RULES.get((leaf.type, leaf.version))
+        if not leaf.stops or rule is None or rule.stop == PAUSE:
+            return []
+        if rule.stop == REPLACE:
+            return list(leaf.stops)
+        return [one for at in leaf.stops for one in consents.lineage(self, at)]
+
     def savepoint(self) -> int:
         """Start recording changes; end with `release` or `rollback`. Savepoints may nest."""
         return self.journal.savepoint()
@@ -252,10 +261,7 @@ class State(Tables):
 
     def _current(self, index: int) -> Grant | None:
         """Return the grant given at a leaf, or what it was rekeyed to, unless it has stopped."""
-        grant = self.grant_at.get(index)
-        while grant is not None and grant.stopped_at is not None:
-            grant = self.grant_at.get(grant.stopped_at)  # the leaf of its consent.rekeyed, if any
-        return grant
+        return consents.current_grant(self, index)
 
     def _checked(self, entry: Entry, leaf: Leaf) -> Act:
         act = self._signed(entry, leaf)
@@ -272,7 +278,9 @@ class State(Tables):
             raise RefusedError(f"{rule.type}: a personal entry stands in the clear, or the reverse")
         if (leaf.stops, leaf.resumes, leaf.erases) != clear_lists(rule, payload):
             raise RefusedError(f"{rule.type}: the leaf's index lists are not the entry's")
-        act = Act(entry, payload, rule, self.size, max(self.time, leaf.time))
+        if leaf.about is not None and leaf.about != _tag_of(leaf, payload):
+            raise RefusedError(f"{rule.type}: the leaf says it is about somebody else")
+        act = Act(entry, payload, rule, self.size, max(self.time, leaf.time), leaf)
         if rule.type not in _UNIQUE_BY_NAME and payload["id"] in self.ids:
             raise RefusedError(f"{rule.type}: an entry with this id exists already")
         require_signer(self, act)
@@ -329,3 +337,7 @@ class State(Tables):
             return
         self.journal.put(self.absent, self.size, leaf)
         self.journal.add(self.missing, self.size)
+
+
+def _tag_of(leaf: Leaf, payload: dict[str, Any]) -> bytes:
+    return about_tag(party_of(payload), leaf.commitment or b"")

@@ -232,7 +232,10 @@ def test_an_erased_entry_passes_and_is_counted():
 
 def test_an_unknown_version_is_undecided_not_wrong():
     scene = story()
-    leaves = [*scene.leaves, format_leaf(Leaf("consent.granted", 2, scene.now, b"c" * 32))]
+    leaves = [
+        *scene.leaves,
+        format_leaf(Leaf("consent.granted", 2, scene.now, b"c" * 32, about=b"a" * 16)),
+    ]
     for full in (True, False):
         report = audit(Source(scene, leaves), full)
         assert (report.verdict, report.ok, report.problems) == ("undecided", False, [])
@@ -243,7 +246,9 @@ def test_a_stop_of_a_leaf_to_come_is_noted():
     scene = story()
     leaves = [
         *scene.leaves,
-        format_leaf(Leaf("consent.withdrawn", 1, scene.now, b"c" * 32, None, (99,))),
+        format_leaf(
+            Leaf("consent.withdrawn", 1, scene.now, b"c" * 32, None, (99,), about=b"a" * 16)
+        ),
     ]
     assert audit(Source(scene, leaves), full=False).first_bad == len(leaves) - 1
 

@@ -12,14 +12,16 @@ from tests.ledger.test_envelope import ENTRIES
 
 INDEXES = st.lists(st.integers(0, 2**40), max_size=4).map(tuple)
 LEAVES = st.builds(
-    lambda type_, version, time, body, lists: Leaf(type_, version, time, *body, *lists),
+    lambda type_, version, time, body, lists: Leaf(
+        type_, version, time, *body, *lists, None if body[0] is None else body[0][:16]
+    ),
     st.from_regex(r"[a-z]{1,8}\.[a-z_]{1,12}", fullmatch=True),
     st.integers(0, 9),
     st.integers(0, 2**43),
     st.tuples(st.binary(min_size=32, max_size=32), st.none()) | st.tuples(st.none(), ENTRIES),
     st.tuples(INDEXES, INDEXES, INDEXES),
 )
-PERSONAL = Leaf("consent.withdrawn", 1, 5, b"c" * 32, None, (3,))
+PERSONAL = Leaf("consent.withdrawn", 1, 5, b"c" * 32, None, (3,), about=b"a" * 16)
 
 
 @given(LEAVES)
@@ -36,6 +38,8 @@ def _changed(**changes):
     "changes",
     [
         {"commitment": "63" * 31},
+        {"about": "61" * 15},
+        {"about": None},
         {"commitment": "zz" * 32},
         {"commitment": ("63" * 32).replace("6", " 6", 1)},
         {"commitment": 7},
@@ -73,7 +77,7 @@ def test_reordered_keys_and_spaces_are_refused():
 
 def test_a_leaf_fits_in_an_entry_bundle():
     with pytest.raises(FormatError, match="65"):
-        format_leaf(Leaf("a.b", 1, 0, b"c" * 32, None, tuple(range(20_000))))
+        format_leaf(Leaf("a.b", 1, 0, b"c" * 32, None, tuple(range(20_000)), about=b"a" * 16))
 
 
 def test_a_leaf_holds_a_commitment_or_an_entry():
