@@ -69,6 +69,7 @@ from ledger.envelope import (
     Entry,
     Signature,
     Submission,
+    about_tag,
     b64,
     canonical,
     commitment,
@@ -116,6 +117,7 @@ from ledger.fold_operators import (
     BANK,
     operators_for,
 )
+from ledger.fold_parties import RECOVERY_WAIT_MS
 from ledger.follower import Follower
 from ledger.kinds import (
     PARTY_ROLES,
@@ -181,6 +183,7 @@ __all__ = [
     "CLAIMS",
     "EMPTY_ROOT",
     "PARTY_ROLES",
+    "RECOVERY_WAIT_MS",
     "RULES",
     "Access",
     "AnchorReport",
@@ -236,6 +239,7 @@ __all__ = [
     "UnknownReference",
     "VerificationError",
     "VerifiedCheckpoint",
+    "about_tag",
     "access_index",
     "access_proof",
     "access_tag",

@@ -13,6 +13,7 @@ from typing import Any
 from ledger import (
     LedgerError,
     State,
+    about_tag,
     access_index,
     activity_commitment,
     canonical,
@@ -53,7 +54,12 @@ def activity(session: Session) -> list[Use]:
     Raises LedgerChangedError where an access tree does not have the root the ledger shows.
     """
     state = session.view.sync()
-    refuse_foreign_ends(session, state.size)
+    foreign_entries(session, state.size)
+    return uses_in(session, state)
+
+
+def uses_in(session: Session, state: State) -> list[Use]:
+    """Return the uses of this home's data in a state just synced, as `activity` does."""
     keys = _activity_keys(session)
     shares = _shares(session, state)
     return [
@@ -63,26 +69,59 @@ def activity(session: Session) -> list[Use]:
     ]
 
 
-def refuse_foreign_ends(session: Session, size: int) -> list[int]:
-    """Look through the public leaves for one that ends an entry of ours and is not ours.
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A ledger entry about this party that was not made in this home. time: Unix ms."""
 
-    Stops and erasures act in the clear, so a rogue log could end or forget somebody's consent; only
-    its owner can tell, and does. Returns the leaves that stop a consent of ours without our
-    signature (the marketplace may, marked as such). Raises LedgerChangedError for an erasure.
+    index: int
+    type: str
+    time: int
+
+    def words(self) -> str:
+        """Say what it is, and what to do if it should not be there."""
+        said = f"Ledger entry {self.index}, not made here: {_MEANING.get(self.type, self.type)}"
+        if self.type == "recovery.requested":
+            return f"{said}. If it was not you: `omic account cancel {self.index}`"
+        return said
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_MEANING = {
+    "recovery.requested": "somebody asked to take over your account; it can act after seven days",
+    "party.key_added": "a key was added to your account",
+    "party.key_removed": "a key was removed from your account",
+    "party.key_rotated": "a key of your account was replaced",
+    "mandate.given": "somebody may act for you",
+    "consent.withdrawn": "a consent of yours was ended",
+    "consent.paused": "a consent of yours was paused",
+}
+_EXPECTED = ("party.attested", "payout.sent")
+
+
+def foreign_entries(session: Session, size: int) -> list[Foreign]:
+    """Look through the public leaves for what others wrote about us; attesters and payouts may.
+
+    Stops and erasures act in the clear, so a rogue log could end or forget somebody's consent, and
+    a leaf says whom it is about to who knows the party: whoever signs, only we can tell that it
+    was not us. Raises LedgerChangedError for an erasure of ours that we did not sign.
     """
     ours = {int(document["index"]) for document in session.home.documents("entries")}
-    stopped = []
+    party, found = session.home.party, []
     for record in session.view.follower.records(0, size):
+        leaf = record.leaf
         if record.index in ours:
             continue
-        if ours.intersection(record.leaf.erases):
+        if ours.intersection(leaf.erases):
             raise LedgerChangedError(
                 f"ledger entry {record.index} erases entries of yours and you did not sign it: "
                 "keep your home directory (it holds the proof) and tell the auditors"
             )
-        if ours.intersection(record.leaf.stops):
-            stopped.append(record.index)
-    return stopped
+        about = leaf.commitment is not None and leaf.about == about_tag(party, leaf.commitment)
+        if ours.intersection(leaf.stops) or (about and leaf.type not in _EXPECTED):
+            found.append(Foreign(record.index, leaf.type, leaf.time))
+    return found
 
 
 def _activity_keys(session: Session) -> dict[str, tuple[bytes, str]]:

@@ -13,6 +13,7 @@ import typer
 from compute import ComputeError
 from ledger import LedgerError
 from marketplace.client import (
+    cli_account,
     cli_audit,
     cli_ledger,
     cli_money,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 cli_run.add_to(app)
 cli_owner.add_to(app)
+cli_account.add_to(app)
 cli_researcher.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)

@@ -10,14 +10,25 @@ import typer
 from compute import Terms, describe, parse_terms, preset
 from compute.ingest import IngestError, Modality
 from ledger import LedgerError
-from marketplace.client.activity import activity
+from marketplace.client.activity import foreign_entries, uses_in
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
 from marketplace.client.owner import MODALITIES, Owner, Prepared
 from marketplace.client.receipts import check_all
+from marketplace.client.renewal import renew
 from marketplace.client.session import Session
 from marketplace.client.statements import append, new_id, now_ms
-from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
+from marketplace.client.terminal import (
+    console,
+    context_of,
+    money,
+    pairs,
+    say,
+    show,
+    table,
+    warn,
+    when,
+)
 
 consent_app = typer.Typer(help="Give consent, take it back, and see what is given.")
 DEFAULT_TRUST = "http://localhost:8080/trust.json"
@@ -59,7 +70,7 @@ def keygen(
     options = context_of(context)
     home = options.open_home()
     try:
-        home.create_from(_trust_bytes(trust), role, new_id())
+        home.create_from(trust_bytes(trust), role, new_id())
     except LedgerError as error:
         raise ClientError(f"{trust} is not a trust file: {error}") from None
     show(
@@ -73,7 +84,7 @@ def keygen(
     )
 
 
-def _trust_bytes(where: str) -> bytes:
+def trust_bytes(where: str) -> bytes:
     if not where.startswith(("http://", "https://")):
         try:
             return Path(where).read_bytes()
@@ -292,7 +303,10 @@ def show_activity(context: typer.Context) -> None:
     """Show who used your data, for what, when, and your share; each checked on the ledger."""
     options = context_of(context)
     session = Session.open(options.open_home())
-    uses = activity(session)
+    state = session.view.sync()
+    warnings = foreign_entries(session, state.size)
+    uses = uses_in(session, state)
+    renew(session)
     session.keep_receipts()
     checked = check_all(session.home)
     if options.json_output:
@@ -303,6 +317,8 @@ def show_activity(context: typer.Context) -> None:
          money(u.share, u.currency), f"entry {u.index}")
         for u in uses
     ]  # fmt: skip
+    for one in warnings:
+        warn(f"{one.words()} ({when(one.time)})")
     columns = ("when", "who", "purpose", "project", "outcome", "your share", "proof")
     console.print(table("Uses of your data", columns, rows))
     say(f"Checked: {len(uses)} uses and {checked} receipts. The ledger agrees with all of them.")
@@ -323,14 +339,19 @@ def erase(
 
 
 def receipts(context: typer.Context) -> None:
-    """Fetch missing receipts and verify all of them offline."""
+    """Fetch missing receipts and verify all offline; renew consents whose compute key ages."""
     options = context_of(context)
     session = Session.open(options.open_home())
+    session.view.sync()
+    renewed = renew(session)
     fetched, checked = session.keep_receipts(), check_all(session.home)
     show(
         options,
-        {"fetched": fetched, "verified": checked},
-        [f"{fetched} new receipts; all {checked} verify."],
+        {"fetched": fetched, "verified": checked, "renewed": renewed},
+        [
+            *(f"Consent {one} is sealed to compute's newest key." for one in renewed),
+            f"{fetched} new receipts; all {checked} verify.",
+        ],
     )
 
 

@@ -91,6 +91,10 @@ class KeyStore:
         """Delete a key; what it alone could open or sign is gone."""
         self._path(name).unlink(missing_ok=True)
 
+    def rename(self, name: str, to: str) -> None:
+        """Put a key in another one's place, in one step; the other one is gone."""
+        self._path(name).replace(self._path(to))
+
     def _path(self, name: str) -> Path:
         return self.directory / f"{name}.pem"
 

@@ -42,6 +42,11 @@ def fail(message: str) -> None:
     _errors.print(f"[bold red]omic:[/] {_escaped(message)}", soft_wrap=True, highlight=False)
 
 
+def warn(message: str) -> None:
+    """Say on standard error what somebody must look at."""
+    _errors.print(f"[bold yellow]look:[/] {_escaped(message)}", soft_wrap=True, highlight=False)
+
+
 def say(text: str) -> None:
     """Print one line of text; rich markup is ours, never the data's."""
     console.print(text, soft_wrap=True, highlight=False)
