@@ -47,7 +47,7 @@ class WitnessConfig:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Bearer tokens by scope; the auditor's reads envelopes too, each access on the log."""
+    """Bearer tokens by scope; auditor: the first auditor's, valid as `ledger.auditors` says."""
 
     envelopes: str
     grants: str
@@ -95,6 +95,14 @@ def write_toml(path: Path, value: Mapping[str, Any]) -> None:
         for table in item if _is_tables(item) else ():
             lines += ["", f"[[{key}]]", *(f"{k} = {_toml(v)}" for k, v in table.items())]
     write_secret(path, "\n".join(lines) + "\n")
+
+
+def rewrite_toml(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a private TOML file in one step."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    write_toml(fresh, value)
+    fresh.replace(path)
 
 
 def write_secret(path: Path, text: str) -> None:

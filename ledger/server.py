@@ -2,6 +2,7 @@
 
     python -m ledger.server init --dir D --port P --origin O [--witness URL ...]
     python -m ledger.server --dir D
+    python -m ledger.server auditor --dir D --name WHO [--days N]
 
 init creates the log key, the operator key and the tokens, and prints the public parts as one
 JSON line. The server never holds anybody else's key.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger import collector
+from ledger.auditors import DEFAULT_DAYS, Auditors, give_access
 from ledger.config import (
     CONFIG_NAME,
     DEFAULT_TRUST_FILE,
@@ -76,8 +78,9 @@ def init(directory: Path, origin: str, port: int, witnesses: Sequence[str]) -> d
 
 def write_setup(directory: Path, origin: str, port: int, witnesses: Sequence[str] = ()) -> None:
     """Write fresh tokens and the configuration of a log, without its keys. Raises LedgerError."""
-    names = ("envelopes", "grants", "auditor")
-    write_toml(directory / TOKENS_NAME, {name: secrets.token_urlsafe(32) for name in names})
+    tokens = {name: secrets.token_urlsafe(32) for name in ("envelopes", "grants")}
+    tokens["auditor"] = give_access(directory, "first")
+    write_toml(directory / TOKENS_NAME, tokens)
     config: dict[str, Any] = {
         "port": port,
         "origin": origin,
@@ -100,6 +103,7 @@ class Service:
             raise FormatError(f"the log key is for {signer.vkey.name!r}, not {config.origin!r}")
         _check_trust(trust, signer)
         self.tokens = load_tokens(config.directory)
+        self.auditors = Auditors(config.directory)
         self.store = SqlStore(config.database_url)
         publisher = Publisher(
             self.store,
@@ -117,7 +121,7 @@ class Service:
 
     def app(self) -> Any:
         """Return the WSGI application."""
-        return make_app(self.log, self.reader, self.operator, self.tokens)
+        return make_app(self.log, self.reader, self.operator, self.tokens, self.auditors)
 
     def close(self) -> None:
         """Finish what is waiting and let go of the store."""
@@ -185,10 +189,12 @@ def run(directory: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 for an error that needs somebody."""
     parser = argparse.ArgumentParser(prog="ledger.server")
-    parser.add_argument("command", nargs="?", choices=("init", "run"), default="run")
+    parser.add_argument("command", nargs="?", choices=("init", "run", "auditor"), default="run")
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--port", type=int)
     parser.add_argument("--origin")
+    parser.add_argument("--name", help="of an auditor to give access to, or to end it (--days 0)")
+    parser.add_argument("--days", type=int, default=DEFAULT_DAYS)
     parser.add_argument("--witness", action="append", default=[], help="address of a witness")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
@@ -197,6 +203,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             run(options.dir)
+            return 0
+        if options.command == "auditor":
+            token = give_access(options.dir, options.name or "", options.days)
+            answer = {"auditor": options.name, "days": options.days, "token": token}
+            sys.stdout.write(json.dumps(answer) + "\n")
             return 0
         if options.port is None or options.origin is None:
             parser.error("init needs --port and --origin")

@@ -15,6 +15,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ledger.admission import EntryError
+from ledger.auditors import Auditors
 from ledger.config import Tokens
 from ledger.entries import sign_entry
 from ledger.envelope import Submission, b64, parse_json, submission_from_json
@@ -37,8 +38,8 @@ BINARY = "application/octet-stream"
 class TokenError(LedgerError):
     """The request's token does not allow it: status 401 (none) or 403 (another scope)."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__("send a token of the right scope as Authorization: Bearer")
+    def __init__(self, status: int, said: str = "") -> None:
+        super().__init__(said or "send a token of the right scope as Authorization: Bearer")
         self.status = status
 
 
@@ -63,33 +64,53 @@ class Operator:
 class Guard:
     """Compares bearer tokens in constant time; returns the scope that matched."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, auditors: Auditors) -> None:
+        self._auditors = auditors
         self._tokens = {
             "envelopes": tokens.envelopes.encode(),
             "grants": tokens.grants.encode(),
-            "auditor": tokens.auditor.encode(),
         }
+
+    def auditor(self) -> str | None:
+        """Return the auditor whose token the request has; None if it is nobody's.
+
+        Raises TokenError when that auditor's access has ended.
+        """
+        found = self._auditors.find(_bearer())
+        if found is not None and self._auditors.has_ended(found):
+            raise TokenError(
+                403, f"the access of auditor {found.name} has ended; ask the operator for more time"
+            )
+        return None if found is None else found.name
 
     def scope(self, *allowed: str) -> str:
         """Return which of the allowed scopes the request's token has. Raises TokenError."""
-        header = request.headers.get("Authorization", "")
-        given = header.removeprefix("Bearer ").strip().encode()
-        if not given or not header.startswith("Bearer "):
-            raise TokenError(401)
+        given = _bearer()
         matches = [
             name for name, token in self._tokens.items() if hmac.compare_digest(given, token)
         ]
         for name in matches:
             if name in allowed:
                 return name
-        raise TokenError(403 if matches else 401)
+        known = bool(matches) or self._auditors.find(given) is not None
+        raise TokenError(403 if known else 401)
 
 
-def make_app(log: Log, reader: Reader, operator: Operator, tokens: Tokens) -> Flask:
+def _bearer() -> bytes:
+    header = request.headers.get("Authorization", "")
+    given = header.removeprefix("Bearer ").strip().encode()
+    if not given or not header.startswith("Bearer "):
+        raise TokenError(401)
+    return given
+
+
+def make_app(
+    log: Log, reader: Reader, operator: Operator, tokens: Tokens, auditors: Auditors
+) -> Flask:
     """Build the application on a log that was started."""
     app = make_public_app(reader)
     _append_route(app, log, reader)
-    _guarded_routes(app, reader, operator, Guard(tokens))
+    _guarded_routes(app, reader, operator, Guard(tokens, auditors))
     return app
 
 
@@ -159,11 +180,14 @@ def _append_route(app: Flask, log: Log, reader: Reader) -> None:
 
 def _guarded_routes(app: Flask, reader: Reader, operator: Operator, guard: Guard) -> None:
     def envelopes() -> Response:
-        scope = guard.scope("envelopes", "grants", "auditor")
+        auditor = guard.auditor()
+        if auditor is None:
+            guard.scope("envelopes", "grants")
         indexes = parse_indexes(_body())
-        if scope == "auditor" and indexes:
+        if auditor is not None and indexes:
             # On the log first: an access that cannot be recorded does not happen.
-            details = {"first": min(indexes), "last": max(indexes), "count": len(indexes)}
+            details: dict[str, Any] = {"first": min(indexes), "last": max(indexes)}
+            details |= {"count": len(indexes), "auditor": auditor}
             operator.acted("auditor.read-envelopes", details)
         return _answer(pack_envelopes(reader.envelopes(indexes)), BINARY)
 

@@ -20,7 +20,7 @@ from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.policy import verify_checkpoint
 from ledger.proof import verify_proof
 from ledger.tiles import Tile, decode_bundle, hash_tile_of_bundle
-from tests.ledger.ledger_world import ORIGIN, Owner, World, eventually, memory_kib
+from tests.ledger.ledger_world import ORIGIN, Owner, World, eventually, memory_kib, now_ms
 
 
 @pytest.fixture
@@ -162,10 +162,38 @@ def test_an_auditors_reading_is_on_the_log_first(running):
     leaf = parse_leaf(running.log.store.leaves(1, 2)[0])
     assert leaf.type == "operator.acted"
     assert leaf.entry.payload["action"] == "auditor.read-envelopes"
-    assert leaf.entry.payload["details"] == {"first": 0, "last": 0, "count": 1}
+    details = {"first": 0, "last": 0, "count": 1, "auditor": "first"}
+    assert leaf.entry.payload["details"] == details
     assert leaf.entry.signatures[0].public_key == unb64(running.public["operator"])
     running.client(running.tokens.envelopes).envelopes([0])
     assert running.log.log.head.size == 2  # the services' own reading is not
+
+
+def test_an_auditors_access_has_a_name_and_an_end(running, capsys):
+    running.client().append([Owner(running.keys).register()], wait=True)
+    give = ["auditor", "--dir", str(running.ledger_dir), "--name", "ann-audits"]
+    assert server.main([*give, "--days", "2"]) == 0
+    token = json.loads(capsys.readouterr().out)["token"]
+    auditor = running.client(token)
+    assert auditor.envelopes([0])[0].entry  # given without a restart
+    leaf = parse_leaf(running.log.store.leaves(1, 2)[0])
+    assert leaf.entry.payload["details"]["auditor"] == "ann-audits"
+    assert token not in (running.ledger_dir / "auditors.toml").read_text()
+    with pytest.raises(LedgerError):
+        auditor.grants([0])  # never sealed grants
+    size = running.log.log.head.size
+    running.log.auditors._clock = lambda: now_ms() + 2 * 24 * 3600 * 1000
+    with pytest.raises(LedgerError, match="ann-audits has ended"):
+        auditor.envelopes([0])
+    assert running.log.log.head.size == size
+    running.log.auditors._clock = now_ms
+    assert auditor.envelopes([0])[0].entry  # the control: it was the date
+    assert server.main([*give, "--days", "0"]) == 0  # ended at once
+    with pytest.raises(LedgerError):
+        auditor.envelopes([0])
+    assert running.client(running.tokens.auditor).envelopes([0])[0].entry
+    assert server.main(["auditor", "--dir", str(running.ledger_dir), "--name", "no name"]) == 2
+    assert server.main([*give, "--days", "999"]) == 2
 
 
 def test_no_record_no_reading(running):
@@ -228,7 +256,9 @@ def test_init_prints_public_parts_only_and_keeps_secrets_private(tmp_path, capsy
     public = json.loads(capsys.readouterr().out)
     assert public.keys() == {"origin", "log", "vkey", "operator", "url", "port"}
     files = {path.name: path for path in (tmp_path / "l").iterdir()}
-    assert files.keys() == {"log.key", "operator.key", "tokens.toml", "config.toml"}
+    assert files.keys() == {
+        "log.key", "operator.key", "tokens.toml", "config.toml", "auditors.toml"
+    }  # fmt: skip
     for path in files.values():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     tokens = tomllib.loads(files["tokens.toml"].read_text())
