@@ -1,11 +1,12 @@
 """The ledger's programs, for a command line that may reach the ledger through its face only.
 
-Each is loaded when it is called: a witness needs no database server, and nothing but the anchor
-needs web3 (extra `evm`).
+Each is loaded by name when it is called: whoever imports the face pulls in no web server, no
+database and no web3 (extra `evm`), and depends on none.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ledger.errors import LedgerError
 
@@ -17,25 +18,17 @@ NO_WEB3 = "anchoring needs web3: pip install 'omic-market[evm]'"
 
 def run_witness(argv: Sequence[str]) -> int:
     """Run `omic witness ...`; returns the exit code."""
-    from ledger import witness
-
-    return witness.main(argv, "omic witness")
+    return _run("ledger.witness", argv, "omic witness")
 
 
 def run_mirror(argv: Sequence[str]) -> int:
     """Run `omic mirror ...`; returns the exit code."""
-    from ledger import mirror
-
-    return mirror.main(argv, "omic mirror")
+    return _run("ledger.mirror", argv, "omic mirror")
 
 
 def run_anchor(argv: Sequence[str]) -> int:
     """Run `omic anchor ...`; returns the exit code. Raises LedgerError without web3."""
-    try:
-        from ledger.anchor import __main__ as anchor
-    except ModuleNotFoundError:
-        raise LedgerError(NO_WEB3) from None
-    return anchor.main(argv, "omic anchor")
+    return _run("ledger.anchor.__main__", argv, "omic anchor")
 
 
 def open_anchors(rpc: str, contract: str) -> "Anchors":
@@ -43,15 +36,25 @@ def open_anchors(rpc: str, contract: str) -> "Anchors":
 
     Raises LedgerError when web3 is not installed or the chain does not answer.
     """
+    web3, ours = _load("web3"), _load("ledger.anchor.contract")
     try:
-        from web3 import HTTPProvider, Web3
-
-        from ledger.anchor.contract import AnchorContract
-    except ModuleNotFoundError:
-        raise LedgerError(NO_WEB3) from None
-    try:
-        return AnchorContract(Web3(HTTPProvider(rpc)), contract)
+        anchors: Anchors = ours.AnchorContract(web3.Web3(web3.HTTPProvider(rpc)), contract)
     except (OSError, ValueError) as error:
         raise LedgerError(
             f"cannot reach contract {contract} at {rpc} ({type(error).__name__}: {error})"
         ) from None
+    return anchors
+
+
+def _run(module: str, argv: Sequence[str], prog: str) -> int:
+    code: int = _load(module).main(argv, prog)
+    return code
+
+
+def _load(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in ("web3", "eth_account"):
+            raise
+        raise LedgerError(NO_WEB3) from None

@@ -141,8 +141,7 @@ class Mirror:
             return []
         ended = list(item.leaf.stops)
         if rule is None or rule.stop == FINAL:  # an unknown kind of stop is a final one
-            held = self._store.attachments(ended, SEALED_GRANT).keys()
-            held |= {one.index for one in items}
+            held = {*self._store.attachments(ended, SEALED_GRANT), *(one.index for one in items)}
             # Not here any more: it was replaced, and what replaced it goes.
             for at in [at for at in ended if at not in held]:
                 ended += self._replaced_by(at, items)

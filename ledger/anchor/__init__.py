@@ -5,9 +5,9 @@ to the contract, which only moves forward. `audit_anchors` compares a log with w
 Spec of the signature: EIP-712; of the contract: checkpoint_anchor.vy beside this file.
 """
 
-from ledger.anchor.contract import AnchorContract, Anchored, AnchorError, deploy
+from ledger.anchor.contract import AnchorContract, AnchorError, deploy
 from ledger.anchor.signing import Domain, MemberSignature, sign_checkpoint, signer_of
-from ledger.anchors import AnchorReport, audit_anchors
+from ledger.anchors import Anchored, AnchorReport, audit_anchors
 
 __all__ = [
     "AnchorContract",
