@@ -1,8 +1,7 @@
-"""plink2 itself beside the families: logistic with Firth fallback, score, r2, KING, on real files."""
+"""plink2 itself beside the families: logistic with Firth fallback, score, KING, on real files."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from importlib.resources import files
 
@@ -88,26 +87,6 @@ def bed(tmp_path_factory):
         data = files("marketplace.client.demo_data").joinpath(f"Geuvadis.{suffix}").read_bytes()
         (folder / f"g.{suffix}").write_bytes(data)
     return folder
-
-
-def test_linkage(plink2, bed):
-    region = (1_580_000, 1_640_000)
-    go("plink1.9" if shutil.which("plink1.9") else plink2, bed, "--bfile", "g", "--chr", "1",
-       "--from-bp", str(region[0]), "--to-bp", str(region[1]), *(
-           ("--r2", "--ld-window-r2", "0", "--ld-window", "9999") if shutil.which("plink1.9")
-           else ("--freq",)))  # fmt: skip
-    if not (bed / "o.ld").exists():
-        pytest.skip("this plink2 has no --r2; plink 1.9 is not installed")
-    lines = [line.split() for line in (bed / "o.ld").read_text().splitlines()]
-    known = {(r[2], r[5]): float(r[6]) for r in lines[1:]}
-    answer = run(ask("linkage", variants={"region": f"1:{region[0]}-{region[1]}"}), cohort())
-    found = 0
-    for row in answer.rows():
-        a, b = ("snp_1_" + row[k].split("-")[1] for k in ("variant_a", "variant_b"))
-        if (a, b) in known and row["r2"] is not None:
-            assert row["r2"] == pytest.approx(known[a, b], abs=1e-5)
-            found += 1
-    assert found > 10
 
 
 def test_king(plink2, bed):
