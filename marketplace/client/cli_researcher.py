@@ -92,7 +92,7 @@ def join(
 def queries(context: typer.Context) -> None:
     """List the query families, how each may be released, and its sizes."""
     options = context_of(context)
-    families = [
+    families: list[dict[str, Any]] = [
         {
             "family": name,
             "version": family.version,
