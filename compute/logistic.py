@@ -19,6 +19,8 @@ Bool: TypeAlias = npt.NDArray[np.bool_]
 
 STEPS: Final = 25
 FIRTH_STEPS: Final = 200
+LONGEST: Final = 5.0  # a step of Firth's fit, as logistf's
+HALVINGS: Final = 20
 TIGHT: Final = 1e-9
 # A coefficient this large on dosages of 0 to 2 means that cases and controls separate.
 SEPARATED: Final = 15.0
@@ -139,23 +141,36 @@ def _maximum(design: Float64, y: Float64) -> tuple[float, float] | None:
 
 
 def _penalised(design: Float64, y: Float64) -> tuple[float, float] | None:
-    """Return Firth's beta and SE of the last column."""
+    """Return Firth's beta and SE of the last column; steps are halved until likelihood grows."""
     beta = np.zeros(design.shape[1])
+    reached = _penalised_likelihood(design, y, beta)
     for _ in range(FIRTH_STEPS):
         mu = _chance(design @ beta)
         w = mu * (1 - mu)
-        information = design.T @ (design * w[:, None])
-        try:
-            inverse = np.linalg.inv(information)
-        except np.linalg.LinAlgError:
-            return None
+        inverse = np.linalg.inv(design.T @ (design * w[:, None]))
         leverage = w * np.einsum("ij,jk,ik->i", design, inverse, design)
-        step = inverse @ (design.T @ (y - mu + leverage * (0.5 - mu)))
-        longest = float(np.abs(step).max())
-        beta = beta + step * min(1.0, 5.0 / longest if longest > 0 else 1.0)
-        if longest < TIGHT * max(1.0, float(np.abs(beta).max())):
+        # The penalty's own curvature: without it a singleton's steps swing from side to side.
+        curved = design.T @ (design * (w * (1 + leverage))[:, None])
+        step = np.linalg.solve(curved, design.T @ (y - mu + leverage * (0.5 - mu)))
+        step *= min(1.0, LONGEST / max(float(np.abs(step).max()), LONGEST))
+        for _ in range(HALVINGS):
+            grown = _penalised_likelihood(design, y, beta + step)
+            if grown >= reached - _FLAT * abs(reached):
+                break
+            step = step / 2
+        beta, reached = beta + step, grown
+        if np.abs(step).max() < TIGHT * max(1.0, float(np.abs(beta).max())):
             return _last(design, beta)
     return None
+
+
+def _penalised_likelihood(design: Float64, y: Float64, beta: Float64) -> float:
+    eta = design @ beta
+    mu = _chance(eta)
+    sign, size = np.linalg.slogdet(design.T @ (design * (mu * (1 - mu))[:, None]))
+    if sign <= 0:
+        return -np.inf
+    return float(y @ eta - np.logaddexp(0, eta).sum() + 0.5 * size)
 
 
 def _last(design: Float64, beta: Float64) -> tuple[float, float] | None:

@@ -57,6 +57,9 @@ def answer_bytes(answer: Any) -> bytes:
 
 
 def _finite(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int:
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -4,6 +4,7 @@ Importing it starts nothing and pulls in no server or database; those are reache
 `python -m ledger.server` and `python -m ledger.witness`.
 """
 
+from ledger import lean_http as lean_http
 from ledger.access_tree import (
     access_index,
     access_proof,

@@ -15,6 +15,8 @@ from typing import Any
 from ledger.errors import FormatError, LedgerError
 
 CONFIG_NAME = "config.toml"
+LOG_KEY_NAME = "log.key"
+OPERATOR_KEY_NAME = "operator.key"
 TOKENS_NAME = "tokens.toml"
 DEFAULT_TRUST_FILE = "../trust/trust.json"
 DATABASE_VARIABLE = "OMIC_DATABASE_URL"

@@ -30,6 +30,8 @@ from ledger.config import (
     CONFIG_NAME,
     DATABASE_VARIABLE,
     DEFAULT_TRUST_FILE,
+    LOG_KEY_NAME,
+    OPERATOR_KEY_NAME,
     absolute_url,
     read_config,
     read_key,
@@ -161,10 +163,10 @@ def promote(
     """
     config = load_mirror(directory)
     trust = TrustPolicy.load(config.trust_file)
-    signer = parse_private_key(read_secret(keys / server.LOG_KEY_NAME))
+    signer = parse_private_key(read_secret(keys / LOG_KEY_NAME))
     if signer.vkey not in [log.vkey for log in trust.policy.logs]:
-        raise FormatError(f"{keys / server.LOG_KEY_NAME} is not the key of the log {trust.origin}")
-    names = (server.LOG_KEY_NAME, server.OPERATOR_KEY_NAME)
+        raise FormatError(f"{keys / LOG_KEY_NAME} is not the key of the log {trust.origin}")
+    names = (LOG_KEY_NAME, OPERATOR_KEY_NAME)
     secrets = {name: read_secret(keys / name) for name in names}
     database = _sqlite_path(config.database_url)
     _require_silence(config.source)

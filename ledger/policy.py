@@ -8,6 +8,7 @@ checkpoint is recent enough is for the caller, from `quorum_time`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.errors import FormatError, LedgerError, PolicyError, VerificationError
@@ -114,6 +115,7 @@ def format_policy(policy: Policy) -> bytes:
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
+@lru_cache(maxsize=256)  # pure, and the receipts of one batch all rest on one checkpoint
 def verify_checkpoint(policy: Policy, note_bytes: bytes) -> VerifiedCheckpoint:
     """Check a signed checkpoint: a listed log signed it and the quorum cosigned it.
 

@@ -1,4 +1,4 @@
-"""The ledger process: its command line, and putting store, log and web face together.
+"""The ledger process: its command line.
 
     python -m ledger.server init --dir D --port P --origin O [--witness URL ...]
     python -m ledger.server --dir D
@@ -19,41 +19,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ledger import collector
-from ledger.auditors import DEFAULT_DAYS, Auditors, give_access
+from ledger.auditors import DEFAULT_DAYS, give_access
 from ledger.config import (
     CONFIG_NAME,
     DEFAULT_TRUST_FILE,
+    LOG_KEY_NAME,
+    OPERATOR_KEY_NAME,
     TOKENS_NAME,
-    LedgerConfig,
     load_ledger,
-    load_tokens,
-    read_secret,
     write_secret,
     write_toml,
 )
 from ledger.entries import public_key
 from ledger.envelope import b64
-from ledger.errors import FormatError, LedgerError
-from ledger.log import Log
+from ledger.errors import LedgerError
 from ledger.note import (
     Ed25519Signer,
     format_private_key,
     format_vkey,
-    parse_private_key,
 )
-from ledger.publish import Publisher
-from ledger.reader import Reader
-from ledger.snapshot import Snapshots
-from ledger.state import State
-from ledger.store_sql import SqlStore
-from ledger.trust import Pins, TrustPolicy
-from ledger.web import Operator, make_app
 
-LOG_KEY_NAME = "log.key"
-OPERATOR_KEY_NAME = "operator.key"
 DATABASE_NAME = "ledger.db"
-SNAPSHOT_NAME = "fold.snapshot"
 MAX_BODY_BYTES = 8 << 20
 THREADS = 24
 logger = logging.getLogger("ledger.server")
@@ -92,67 +78,13 @@ def write_setup(directory: Path, origin: str, port: int, witnesses: Sequence[str
     write_toml(directory / CONFIG_NAME, config)
 
 
-class Service:
-    """One running ledger: store, log, reader and the operator's hand."""
-
-    def __init__(self, config: LedgerConfig) -> None:
-        trust = None if config.trust_file is None else TrustPolicy.load(config.trust_file)
-        secret = read_secret(config.directory / LOG_KEY_NAME)
-        signer = parse_private_key(secret)
-        if signer.vkey.name != config.origin:
-            raise FormatError(f"the log key is for {signer.vkey.name!r}, not {config.origin!r}")
-        _check_trust(trust, signer)
-        self.tokens = load_tokens(config.directory)
-        self.auditors = Auditors(config.directory)
-        self.store = SqlStore(config.database_url)
-        publisher = Publisher(
-            self.store,
-            signer,
-            config.witnesses or _witness_urls(trust),
-            None if trust is None else trust.policy,
-        )
-        pins = Pins() if trust is None else trust.pins
-        passkeys = None if trust is None else trust.passkeys
-        # The log's own key guards it: only who can sign for the log could have written it.
-        snapshots = Snapshots(config.directory / SNAPSHOT_NAME, secret.encode())
-        self.log = Log(self.store, publisher, lambda: State(pins), passkeys, snapshots=snapshots)
-        self.reader = Reader(self.store, lambda: self.log.published)
-        self.operator = Operator(self.log, _operator_seed(config.directory))
-
-    def app(self) -> Any:
-        """Return the WSGI application."""
-        return make_app(self.log, self.reader, self.operator, self.tokens, self.auditors)
-
-    def close(self) -> None:
-        """Finish what is waiting and let go of the store."""
-        self.log.stop()
-        self.store.close()
-
-
-def _check_trust(trust: TrustPolicy | None, signer: Ed25519Signer) -> None:
-    if trust is not None and signer.vkey not in [log.vkey for log in trust.policy.logs]:
-        raise FormatError(
-            "the trust file names another log key: nobody would accept what this log signs. "
-            "Correct trust.json or start from the right directory"
-        )
-
-
-def _witness_urls(trust: TrustPolicy | None) -> tuple[str, ...]:
-    if trust is None:
-        return ()
-    return tuple(witness.url for witness in trust.policy.witnesses if witness.url)
-
-
-def _operator_seed(directory: Path) -> bytes:
-    try:
-        return bytes.fromhex(read_secret(directory / OPERATOR_KEY_NAME))
-    except ValueError:
-        raise FormatError(f"{OPERATOR_KEY_NAME} is damaged; restore it from a backup") from None
-
-
 def run(directory: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises LedgerError if the log must not serve."""
+    # Loaded here and not above: `init` only makes keys and should not wait for the database.
     from waitress.server import create_server
+
+    from ledger import collector
+    from ledger.service import Service
 
     config = load_ledger(directory)
     service = Service(config)

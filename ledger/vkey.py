@@ -18,6 +18,7 @@ COSIGNATURE_MLDSA44 = 0x06
 
 _PUBLIC_KEY_SIZES = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_MLDSA44: 1312}
 _KEY_ID_HEX = re.compile(r"[0-9a-f]{8}")
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 _SIGNATURE_PREFIX = "\u2014 "
 
@@ -145,7 +146,7 @@ def decode_text(data: bytes, what: str, limit: int) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise FormatError(f"{what} is not UTF-8") from None
-    if any(c < " " and c != "\n" for c in text):
+    if _CONTROL.search(text):
         raise FormatError(f"{what} contains a control character")
     return text
 

@@ -69,8 +69,17 @@ def open_session(
             "the ledger does not bind this signing key to this party; register the party first, "
             "or sign in with a key that is still in force"
         )
-    _spend_challenge(services, party, challenge, expires)
-    return _open(services, party, role, fingerprint(key))
+    used = Challenge(
+        secret_sha256=_digest(challenge), party=party, kind=CHALLENGE, expires_at=expires
+    )
+    try:
+        with services.db.write() as session:
+            _forget_old(session, services.clock())
+            # The row's key is what makes a challenge work once.
+            session.add(used)
+            return _open(services, session, party, role, fingerprint(key))
+    except IntegrityError:
+        raise UnauthenticatedError(SPENT) from None
 
 
 def _challenge_end(services: Services, party: str, challenge: str) -> int:
@@ -78,19 +87,6 @@ def _challenge_end(services: Services, party: str, challenge: str) -> int:
     if expires is None or expires <= services.clock():
         raise UnauthenticatedError(SPENT)
     return expires
-
-
-def _spend_challenge(services: Services, party: str, challenge: str, expires: int) -> None:
-    """Record a challenge as used; the row's key is what makes that happen once."""
-    row = Challenge(
-        secret_sha256=_digest(challenge), party=party, kind=CHALLENGE, expires_at=expires
-    )
-    try:
-        with services.db.write() as session:
-            _forget_old(session, services.clock())
-            session.add(row)
-    except IntegrityError:
-        raise UnauthenticatedError(SPENT) from None
 
 
 def _verified(services: Services, challenge: str, public_key: str, signature: str) -> bytes:
@@ -134,19 +130,19 @@ def _is_pinned(services: Services, role: str, party: str, key: str) -> bool:
     return party == key and services.trust.pins.is_service(role, key)
 
 
-def _open(services: Services, party: str, role: str, key: str) -> Opened:
+def _open(services: Services, session: Session, party: str, role: str, key: str) -> Opened:
     token, now = secrets.token_urlsafe(32), services.clock()
     expires = now + services.config.limits.session_ms
-    with services.db.write() as session:
-        account = session.get(Account, party) or Account(party=party, role=role, created_at=now)
-        account.role = role
-        session.add(account)
-        session.flush()
-        session.add(
-            LoginSession(
-                token_sha256=_digest(token), party=party, role=role, key=key, expires_at=expires
-            )
+    account = session.get(Account, party) or Account(party=party, role=role, created_at=now)
+    account.role = role
+    session.add(account)
+    session.flush()
+    session.add(
+        LoginSession(
+            token_sha256=_digest(token), party=party, role=role, key=key, expires_at=expires
         )
+    )
+    session.flush()
     return Opened(token, expires)
 
 
@@ -195,7 +191,8 @@ def redeem_link(services: Services, secret: str) -> Opened:
     role = _role(services, services.view.snapshot(), found.party, found.key)
     if role is None:
         raise UnauthenticatedError("the key behind this link is no longer in force")
-    return _open(services, found.party, role, found.key)
+    with services.db.write() as session:
+        return _open(services, session, found.party, role, found.key)
 
 
 def _spend_link(services: Services, secret: str) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -44,7 +45,10 @@ LOG = logging.getLogger(__name__)
 LEADER = "background"
 LEASE_MS = 10_000
 TICK_SECONDS = 0.25
-SYNC_SECONDS = 0.5
+# Rounds that follow each other at once would only find what one round finds.
+REST_SECONDS = 0.02
+# The ledger is looked at often while it grows and seldom while it does not.
+SYNC_SECONDS = (0.05, 0.5)
 SLOW_SYNC_SECONDS = 2.0
 SLOW_EVERY_MS = 15_000
 STOP_SECONDS = 10.0
@@ -81,6 +85,12 @@ def resign(db: Database, holder: str) -> None:
         session.execute(update(Leader).where(col(Leader.holder) == holder).values(until=0))
 
 
+def _any(db: Database, query: Any) -> bool:
+    """Tell whether there is anything to do before taking the write lock for it."""
+    with db.read() as session:
+        return session.exec(query.limit(1)).first() is not None
+
+
 @dataclass(slots=True)
 class Background:
     """The threads; `start` and `stop` them. `run_once` is one round, for tests."""
@@ -90,7 +100,8 @@ class Background:
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _slow_at: int = 0
-    _erased_size: int = -1
+    _renew_at: int = 0
+    _erased: dict[str, str] = field(default_factory=dict)
     _period: str = ""
 
     def start(self) -> None:
@@ -104,25 +115,42 @@ class Background:
         """Stop the threads after the step they are in, and give the lease back."""
         self._stop.set()
         self.services.nudge.set()
+        self.services.news.set()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._step("resign", lambda: resign(self.services.db, self.holder))
 
     def _follow(self) -> None:
+        soon, seldom = SYNC_SECONDS
+        pause, size = soon, -1
         while not self._stop.is_set():
             fresh = self._step("follow", self.services.view.refresh)
-            self._stop.wait(SYNC_SECONDS if fresh else SLOW_SYNC_SECONDS)
+            known = self.services.view.known()
+            grown = known is not None and known.size != size
+            size = known.size if known is not None else size
+            pause = soon if grown else min(2 * pause, seldom)
+            if grown:
+                self.services.nudge.set()
+            if self.services.news.wait(pause if fresh else SLOW_SYNC_SECONDS):
+                self.services.news.clear()
+                pause = soon
 
     def _lead(self) -> None:
         while not self._stop.is_set():
             self._step("lead", self._round)
+            self._stop.wait(REST_SECONDS)
             self.services.nudge.wait(TICK_SECONDS)
             self.services.nudge.clear()
 
     def _round(self) -> None:
-        if lead(self.services.db, self.holder, self.services.clock()):
-            self.run_once()
+        now = self.services.clock()
+        # Renewed when half of it is over: a lease is a write, and rounds are many.
+        if now >= self._renew_at:
+            if not lead(self.services.db, self.holder, now):
+                return
+            self._renew_at = now + LEASE_MS // 2
+        self.run_once()
 
     def run_once(self) -> None:
         """Do one round of everything that is due; each step fails alone."""
@@ -148,16 +176,21 @@ class Background:
     def publish(self) -> int:
         """Send the outbox, and act on what the ledger took."""
         now = self.services.clock()
-        return outbox.publish(
+        taken = outbox.publish(
             self.services.db,
             self.services.ledger,
             lambda session, row: order_service.posted(session, row, self.services.clock()),
             now,
         )
+        if taken:
+            self.services.news.set()
+        return taken
 
     def sweep_jobs(self) -> None:
         """Send due jobs to the workers; fail the orders of jobs that used up their attempts."""
         services = self.services
+        if not _any(services.db, jobs.due(services.clock())):
+            return
         with services.db.write() as session:
             swept = jobs.sweep(session, services.clock(), services.config.limits)
             for job_id in swept.exhausted:
@@ -166,13 +199,18 @@ class Background:
             services.sender.send(job_id)
 
     def _expire(self) -> None:
+        now = self.services.clock()
+        if not _any(self.services.db, order_service.past_deadline(now)):
+            return
         with self.services.db.write() as session:
-            order_service.expire_due(session, self.services.signer, self.services.clock())
+            order_service.expire_due(session, self.services.signer, now)
 
     def _erase(self, known: Snapshot) -> None:
-        if known.size != self._erased_size:
-            uploads.erase_gone(self.services, known.state)
-            self._erased_size = known.size
+        erased = dict(known.state.erased_datasets)
+        fresh = dict(erased.items() - self._erased.items())
+        if fresh:
+            uploads.erase_gone(self.services, fresh)
+            self._erased = erased
 
     def _slow(self) -> None:
         now = self.services.clock()

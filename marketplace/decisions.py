@@ -167,19 +167,25 @@ def votes_of(snapshot: Snapshot, order: Order) -> dict[str, str]:
 
 def ingest_due(services: Services, snapshot: Snapshot) -> bool:
     """Create one ingest job when grants appeared and then none for a moment; tell whether."""
-    newest = index_of(snapshot.state).newest
     now = services.clock()
-    with services.db.write() as session:
-        query = select(Job).where(col(Job.kind) == jobs.INGEST)
-        known = session.exec(query.order_by(col(Job.created_at).desc()).limit(20)).all()
-        open_one = any(job.state in jobs.OPEN for job in known)
-        covered = max((job.covers for job in known), default=-1)
-        if open_one or newest <= covered:
+    if now - newest_time(snapshot) < services.config.limits.ingest_quiet_ms:
+        return False
+    newest = index_of(snapshot.state).newest
+    with services.db.read() as session:
+        if not _ingest_wanted(session, newest):
             return False
-        if now - newest_time(snapshot) < services.config.limits.ingest_quiet_ms:
+    with services.db.write() as session:
+        if not _ingest_wanted(session, newest):
             return False
         jobs.create(session, new_id(), jobs.INGEST, now, covers=newest)
         return True
+
+
+def _ingest_wanted(session: Session, newest: int) -> bool:
+    query = select(Job).where(col(Job.kind) == jobs.INGEST)
+    known = session.exec(query.order_by(col(Job.created_at).desc()).limit(20)).all()
+    open_one = any(job.state in jobs.OPEN for job in known)
+    return not open_one and newest > max((job.covers for job in known), default=-1)
 
 
 def newest_time(snapshot: Snapshot) -> int:

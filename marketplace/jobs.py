@@ -125,11 +125,15 @@ class Swept:
     exhausted: list[str]
 
 
+def due(now: int) -> Any:
+    """Return the query for jobs to send, for the first time or again."""
+    return select(Job).where(col(Job.state).in_(OPEN), col(Job.due_at) <= now)
+
+
 def sweep(session: Session, now: int, limits: Limits) -> Swept:
     """Queue jobs whose lease ran out and mark every due job as sent at `now`."""
     swept = Swept([], [])
-    query = select(Job).where(col(Job.state).in_(OPEN), col(Job.due_at) <= now)
-    for job in session.exec(query.with_for_update()).all():
+    for job in session.exec(due(now).with_for_update()).all():
         if job.attempts >= limits.attempts:
             job.state = CANCELLED
             swept.exhausted.append(job.id)

@@ -25,6 +25,7 @@ from marketplace.orders import CANCELLABLE, OVER, OrderEvent, OrderState, step
 from marketplace.tables import Order, OrderEventRow, OutboxRow, Payment, Quote
 
 LOG = logging.getLogger(__name__)
+EXPIRING = (OrderState.AWAITING_PAYMENT, OrderState.NEEDS_OWNERS)
 
 ENTRY_OF: Mapping[OrderEvent, str] = {
     OrderEvent.PAY: "payment.received",
@@ -213,14 +214,17 @@ def cancel(session: Session, signer: EntrySigner, order: Order, now: int) -> Non
     decide(session, signer, order, OrderEvent.CANCEL, now=now, reason="by_researcher")
 
 
+def past_deadline(now: int) -> Any:
+    """Return the query for ids of orders that wait for somebody longer than they may."""
+    return select(Order.id).where(col(Order.state).in_(EXPIRING), col(Order.deadline) <= now)
+
+
 def expire_due(session: Session, signer: EntrySigner, now: int) -> int:
     """Expire orders past their deadline; return how many decisions were made."""
-    states = (OrderState.AWAITING_PAYMENT.value, OrderState.NEEDS_OWNERS.value)
-    query = select(Order.id).where(col(Order.state).in_(states), col(Order.deadline) <= now)
     made = 0
-    for order_id in session.exec(query).all():
+    for order_id in session.exec(past_deadline(now)).all():
         order = locked_order(session, order_id)
-        if order.state not in states or _paid(session, order):
+        if order.state not in EXPIRING or _paid(session, order):
             continue
         reason = "not_paid" if order.state == OrderState.AWAITING_PAYMENT else "no_consent"
         made += decide(session, signer, order, OrderEvent.EXPIRE, now=now, reason=reason)

@@ -21,6 +21,7 @@ class Services:
     """Every adapter of the server; clock gives Unix milliseconds.
 
     `nudge` wakes the background work: set it after writing something it should act on.
+    `news` wakes the follower: set it when the ledger took an entry that somebody waits to see.
     """
 
     config: MarketConfig
@@ -36,4 +37,5 @@ class Services:
     challenge_key: bytes
     clock: Callable[[], int]
     nudge: threading.Event = field(default_factory=threading.Event)
+    news: threading.Event = field(default_factory=threading.Event)
     share_trees: ShareTrees = field(default_factory=ShareTrees)

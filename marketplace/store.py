@@ -7,19 +7,21 @@ services lock the row they decide on, and unique constraints do the rest.
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session
 
 from marketplace.errors import ConfigError, UnavailableError
+
+if TYPE_CHECKING:
+    from alembic.config import Config as AlembicConfig
 
 LOG = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -35,6 +37,8 @@ class Database:
         self.engine = _engine(self.url)
         # An engine that shares the pool but begins with the write lock held (SQLite).
         self._writer = self.engine.execution_options(begin_immediate=True)
+        # SQLite's own waiting sleeps and polls; threads of one process can simply queue.
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     @property
     def is_sqlite(self) -> bool:
@@ -43,7 +47,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a session that commits when the block ends well and rolls back otherwise."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turn,
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
@@ -58,7 +66,8 @@ class Database:
             with self._writer.begin() as connection:
                 if not self.is_sqlite:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-                command.upgrade(alembic_config(connection), "head")
+                if not _is_newest(connection):
+                    _upgrade(connection)
         except SQLAlchemyError as error:
             raise UnavailableError(
                 f"the database cannot be brought up to date ({type(error).__name__}); "
@@ -84,9 +93,25 @@ def normal_url(url: str) -> str:
     return url
 
 
-def alembic_config(connection: Any = None) -> AlembicConfig:
+def _is_newest(connection: Connection) -> bool:
+    """Tell whether the schema is the newest one, without loading alembic to find out."""
+    newest = max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py"))
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    command.upgrade(alembic_config(connection), "head")
+
+
+def alembic_config(connection: Any = None) -> "AlembicConfig":
     """Return alembic's configuration without a file, on an open connection."""
-    config = AlembicConfig()
+    from alembic.config import Config
+
+    config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     return config

@@ -5,12 +5,12 @@ SHA-256 and size, and is deleted if that never happens. The owner's key alone op
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from sqlmodel import Session, col, delete, func, select
 
-from ledger import Dataset, State
+from ledger import Dataset
 from marketplace.config import Limits
 from marketplace.entries import new_id
 from marketplace.errors import (
@@ -36,15 +36,15 @@ def object_key() -> str:
     return f"{name[:2]}/{name}"
 
 
-def stage(services: Services, owner: str, dataset: str, body: IO[bytes], sha256: str) -> Stored:
-    """Store an upload that does not count yet; a newer one replaces it.
+def stage(
+    services: Services, owner: str, dataset: str, body: IO[bytes], sha256: str
+) -> tuple[Stored, str]:
+    """Store an upload; a newer one replaces it. Returns it with its state.
 
+    It is active at once where the ledger is known to register this very file, else staged.
     Raises TooLargeError, TamperedError, ConflictError, ForbiddenError.
     """
-    _may_upload(services, owner, dataset)
-    with services.db.read() as session:
-        room = staging_room(session, services.config.limits, owner, dataset)
-    key = _announce(services)
+    key, room = _reserve(services, owner, dataset)
     stored = _put(services, key, body, sha256, room)
     with services.db.write() as session:
         # Looked at again: other uploads of this owner may have ended meanwhile. What does not fit
@@ -60,7 +60,17 @@ def stage(services: Services, owner: str, dataset: str, body: IO[bytes], sha256:
         row = row or Upload(dataset=dataset, owner=owner, object_key=key, created_at=0)
         row.object_key, row.created_at = key, services.clock()
         session.add(row)
-    return stored
+        session.flush()
+        registered = services.view.snapshot().state.datasets.get(dataset)
+        if registered is None or not _is_that_file(registered, owner, stored):
+            return stored, STAGED
+        _activate(services, session, owner, dataset, registered)
+    return stored, ACTIVE
+
+
+def _is_that_file(registered: Dataset, owner: str, stored: Stored | StoredObject) -> bool:
+    want = (registered.owner, registered.ciphertext_sha256, registered.size)
+    return (owner, stored.sha256, stored.size) == want
 
 
 def _put(services: Services, key: str, body: IO[bytes], sha256: str, room: int) -> Stored:
@@ -103,11 +113,18 @@ def _no_room(limits: Limits) -> str:
     )
 
 
-def _may_upload(services: Services, owner: str, dataset: str) -> None:
-    with services.db.read() as session:
-        if session.get(DatasetFile, dataset) is not None:
-            raise ConflictError("this dataset is registered already; take a new dataset id")
-        staged = session.get(Upload, dataset)
+def _reserve(services: Services, owner: str, dataset: str) -> tuple[str, int]:
+    """Announce an upload's object; return its key and how many bytes it may have."""
+    with services.db.write() as session:
+        _may_upload(session, owner, dataset)
+        room = staging_room(session, services.config.limits, owner, dataset)
+        return _announce(session, services.clock()), room
+
+
+def _may_upload(session: Session, owner: str, dataset: str) -> None:
+    if session.get(DatasetFile, dataset) is not None:
+        raise ConflictError("this dataset is registered already; take a new dataset id")
+    staged = session.get(Upload, dataset)
     if staged is not None and staged.owner != owner:
         raise ForbiddenError("another owner staged a dataset of this id; take a new id")
 
@@ -115,16 +132,15 @@ def _may_upload(services: Services, owner: str, dataset: str) -> None:
 def put_announced(services: Services, body: IO[bytes], sha256: str) -> Stored:
     """Store a worker's object, written down before its bytes. Raises as `ObjectStore.put`."""
     limit = services.config.limits.object_bytes
-    return services.objects.put(_announce(services), body, limit=limit, sha256=sha256)
+    with services.db.write() as session:
+        key = _announce(session, services.clock())
+    return services.objects.put(key, body, limit=limit, sha256=sha256)
 
 
-def _announce(services: Services) -> str:
+def _announce(session: Session, now: int) -> str:
     """Write the object's key down before its bytes, so that a crash leaves nothing unswept."""
     key = object_key()
-    with services.db.write() as session:
-        session.add(
-            StoredObject(key=key, sha256="", size=0, state=STAGED, created_at=services.clock())
-        )
+    session.add(StoredObject(key=key, sha256="", size=0, state=STAGED, created_at=now))
     return key
 
 
@@ -171,8 +187,7 @@ def _activate(
     if upload is None or upload.owner != owner:
         raise NotFoundError(f"nothing is staged for this dataset; PUT /uploads/{dataset} first")
     stored = session.get(StoredObject, upload.object_key)
-    want = (registered.ciphertext_sha256, registered.size)
-    if stored is None or (stored.sha256, stored.size) != want:
+    if stored is None or not _is_that_file(registered, owner, stored):
         raise TamperedError(
             "the uploaded file is not the one the ledger registers (SHA-256 or length differ); "
             "upload the registered file again"
@@ -305,24 +320,32 @@ def _delete_doomed(services: Services) -> int:
     return len(keys)
 
 
-def erase_gone(services: Services, state: State) -> int:
+def erase_gone(services: Services, erased: Mapping[str, str]) -> int:
     """Delete the ciphertext of datasets the ledger says are erased; return how many.
 
-    Judged by who erased them: after a restart the fold no longer knows an erased dataset, since
-    its envelope is gone, and an erasure somebody else signed must not delete an owner's file.
+    erased: who erased each dataset. Judged by that: after a restart the fold no longer knows an
+    erased dataset, since its envelope is gone, and an erasure somebody else signed must not delete
+    an owner's file.
     """
-    erased = 0
-    with services.db.write() as session:
-        query = select(DatasetFile).where(col(DatasetFile.state) == ACTIVE)
-        for row in session.exec(query).all():
-            if state.erased_datasets.get(row.dataset) != row.owner:
-                continue
-            if row.object_key is not None:
-                _doom(session, row.object_key)
-            row.state, row.object_key = "erased", None
-            session.exec(delete(DatasetReport).where(col(DatasetReport.dataset) == row.dataset))
-            session.add(row)
-            erased += 1
-    if erased:
+    names = sorted(erased)
+    gone = 0
+    for start in range(0, len(names), SWEEP_BATCH):
+        with services.db.write() as session:
+            gone += _erase(session, names[start : start + SWEEP_BATCH], erased)
+    if gone:
         _delete_doomed(services)
-    return erased
+    return gone
+
+
+def _erase(session: Session, names: Sequence[str], erased: Mapping[str, str]) -> int:
+    query = select(DatasetFile).where(
+        col(DatasetFile.dataset).in_(names), col(DatasetFile.state) == ACTIVE
+    )
+    files = [row for row in session.exec(query).all() if erased[row.dataset] == row.owner]
+    for row in files:
+        if row.object_key is not None:
+            _doom(session, row.object_key)
+        row.state, row.object_key = "erased", None
+        session.exec(delete(DatasetReport).where(col(DatasetReport.dataset) == row.dataset))
+        session.add(row)
+    return len(files)

@@ -17,7 +17,15 @@ from compute.queries.catalogue import (
     start,
 )
 from compute.queries.data import CohortData, Frame, PersonData, VariantTable, align
-from compute.queries.family import Answer, Family, Needs, Partial, ReleaseMode, Sensitivity
+from compute.queries.family import (
+    Answer,
+    Family,
+    Needs,
+    Partial,
+    ReleaseMode,
+    Sensitivity,
+    source_digest,
+)
 from compute.queries.private import PrivateForm, Shape, Told
 
 __all__ = [
@@ -48,5 +56,6 @@ __all__ = [
     "query_value",
     "reduce",
     "run",
+    "source_digest",
     "start",
 ]

@@ -8,6 +8,7 @@ Source: Battelino et al. 2019, consensus on time in range (70-180 mg/dL).
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from pydantic import Field, model_validator
 
 from compute.queries.clinical_counts import clinical_needs
 from compute.queries.data import Frame, PersonData
+from compute.queries.distribution import Decimal
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, ReleaseMode, Sensitivity
 from compute.queries.params import Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
@@ -23,22 +25,20 @@ from compute.queries.traits import Curie, Label, readings
 FAMILY: Final = "time_in_range"
 METRICS: Final = ("in_range", "below", "above", "mean", "cv", "readings")
 
-Bound = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-
 
 class TimeInRangeParams(Strict):
-    """Which readings, the range (both ends included), and how many a person needs."""
+    """Which readings, the range as decimal text (both ends in it), how many a person needs."""
 
     code: Curie
     unit: Label
-    low: Bound
-    high: Bound
+    low: Decimal
+    high: Decimal
     min_readings: Annotated[int, Field(ge=2, le=1_000_000)] = 24
     by: Literal["population", "sex"] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.low >= self.high:
+        if Fraction(self.low) >= Fraction(self.high):
             raise ValueError("low must be below high")
         return self
 
@@ -79,7 +79,7 @@ class TimeInRange(Defaults):
             values = np.array(readings(person.clinical, params.code, params.unit))
             if len(values) < params.min_readings:
                 return "too_few_readings" if len(values) else "no_readings"
-            below, above = values < params.low, values > params.high
+            below, above = values < float(params.low), values > float(params.high)
             mean = float(values.mean())
             return {
                 "in_range": float((~below & ~above).mean()),

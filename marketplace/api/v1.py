@@ -85,18 +85,17 @@ def link() -> Any:
 
 @api.put("/uploads/<dataset>")
 @api.output(models.UploadOut)
-@api.doc(security="session", summary="Stage a dataset's ciphertext")
+@api.doc(security="session", summary="Send a dataset's ciphertext")
 def upload(dataset: str) -> Any:
-    """Send a whole Crypt4GH file with its SHA-256 in X-Content-SHA256."""
+    """Send a whole Crypt4GH file with its SHA-256 in X-Content-SHA256.
+
+    The state is "active" where the ledger registers this very file already, else "staged".
+    """
     who, now = principal("owner"), services()
     body = body_stream(now.config.limits.upload_bytes)
-    stored = uploads.stage(now, who.party, checked_id(dataset, "dataset"), body, body_digest())
-    return {
-        "dataset": dataset,
-        "sha256": stored.sha256,
-        "size": stored.size,
-        "state": uploads.STAGED,
-    }
+    name = checked_id(dataset, "dataset")
+    stored, state = uploads.stage(now, who.party, name, body, body_digest())
+    return {"dataset": dataset, "sha256": stored.sha256, "size": stored.size, "state": state}
 
 
 @api.post("/datasets")
@@ -106,7 +105,6 @@ def upload(dataset: str) -> Any:
 def activate(json_data: models.DatasetIn) -> Any:
     """Activate a staged upload that the ledger registers."""
     row = uploads.activate(services(), principal("owner").party, json_data.dataset)
-    nudge()
     return {"dataset": row.dataset, "state": row.state}
 
 

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from compute import parse_purpose, parse_release, parse_scope
-from compute.queries import catalogue
+from compute.queries import catalogue, source_digest
+from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
 from marketplace.client.errors import ClientError
+from marketplace.client.examples import example
 from marketplace.client.researcher import Request, Researcher
 from marketplace.client.reviewer import Reviewer
 from marketplace.client.session import Session
@@ -88,35 +90,76 @@ def join(
 
 
 def queries(context: typer.Context) -> None:
-    """List the query families and what each needs."""
+    """List the query families, how each may be released, and its sizes."""
     options = context_of(context)
-    families = [
-        {"family": name, "version": family.version, "about": family.title}
+    families: list[dict[str, Any]] = [
+        {
+            "family": name,
+            "version": family.version,
+            "about": family.title,
+            "release": sorted(family.modes),
+            "limits": family.limits,
+            "sensitivity": family.sensitivity.statement,
+            "code_digest": source_digest(family.modules),
+        }
         for name, family in sorted(catalogue().items())
     ]
-    rows = [(f["family"], f["version"], f["about"]) for f in families]
     if options.json_output:
         typer.echo(json.dumps(families, indent=2))
         return
-    console.print(table("Queries you can buy", ("family", "version", "about"), rows))
+    rows = [(f["family"], f["about"], ", ".join(f["release"]), f["limits"]) for f in families]
+    console.print(table("Queries you can buy", ("family", "about", "release", "limits"), rows))
+    say("Start from an example: omic order template --family NAME > request.json")
 
 
 @order_app.command("template")
-def template() -> None:
-    """Print an example request to start from."""
-    example = {
-        "purpose": {"primary": "HMB", "commercial": False, "project": "Expression and ancestry"},
-        "query": {"family": "genotype_counts", "params": {"variants": {"panel": "all"}}},
-        "scope": {
-            "modalities": ["genotypes", "participant"],
-            "build": "GRCh37",
-            "facets": {"population": ["CEU"]},
-            "region": "local",
-        },
-        "release": {"mode": "trusted", "rho": "0"},
-        "currency": "gbp",
-    }
-    typer.echo(json.dumps(example, indent=2))
+def template(
+    family: Annotated[
+        str, typer.Option(help="A query family; `omic queries` lists them.")
+    ] = "genotype_counts",
+) -> None:
+    """Print an example request of a family to start from."""
+    if family not in catalogue():
+        known = ", ".join(sorted(catalogue()))
+        raise ClientError(f"{family!r} is no query family; there are {known}")
+    typer.echo(json.dumps(example(family), indent=2))
+
+
+@order_app.command("table")
+def answer_table(
+    context: typer.Context,
+    result_file: Annotated[Path, typer.Argument(help="What `omic order result` wrote.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", help="table, tsv, gwas-ssf, gwas (lambda, QQ, Manhattan)."),
+    ] = "table",
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw a figure to this .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """Show an answer as a table, GWAS-SSF, or a figure."""
+    try:
+        document = json.loads(result_file.read_bytes())
+    except (OSError, ValueError):
+        raise ClientError(f"cannot read {result_file} as a result") from None
+    columns = columns_of(document)
+    family = str(document["answer"].get("family", "answer"))
+    if form == "tsv":
+        typer.echo(tsv(columns), nl=False)
+    elif form == "gwas-ssf":
+        typer.echo(gwas_ssf(columns), nl=False)
+    elif form == "gwas" or context_of(context).json_output:
+        told = gwas_figures(columns) if form == "gwas" else columns
+        typer.echo(json.dumps(told, indent=2))
+    elif form == "table":
+        console.print(table(family, tuple(columns), rows_of(columns)))
+        for line in pairs(document["answer"].get("facts", {})):
+            say(line)
+    else:
+        raise ClientError(f"--format is table, tsv, gwas-ssf or gwas, not {form!r}")
+    if plot is not None:
+        draw(columns, family, plot)
+        say(f"Drawn: {plot}")
 
 
 def dry_run(context: typer.Context, request: RequestFile) -> None:

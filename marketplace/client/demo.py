@@ -100,15 +100,15 @@ def _story(run: Run) -> None:
         team = demo_team.Team(run.layout)
     orders: list[demo_team.Done] = []
     useless: bool | None = None
+    few, many = demo_orders.private_requests()
+    asks = [*demo_orders.requests(), *([few] if run.people >= PRIVATE_PEOPLE else [])]
     with run.stage("orders", "5. The researcher rehearses, pays test money and gets answers"):
-        for request in demo_orders.requests():
-            orders.append(team.buy(request, say))
+        placed = [team.place(ask, say) for ask in asks]
+        for one in placed:
+            orders.append(team.finish(one, say))
     if run.people >= PRIVATE_PEOPLE:
-        with run.stage("private", "   ... and one with noise, which bounds what anybody can learn"):
-            few, many = demo_orders.private_requests()
-            done = team.buy(few, say)
-            demo_team.show_private(done, say)
-            orders.append(done)
+        with run.stage("private", "   ... one of them with noise: it bounds what anybody learns"):
+            demo_team.show_private(orders[-1], say)
             useless = team.refused_as_useless(many, say)
     with run.stage("owners_view", "6. What three owners see"):
         views = [demo_owners.owner_view(owner, say) for owner in demo_owners.examples(owners)]

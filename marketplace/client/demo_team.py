@@ -25,6 +25,15 @@ WAIT_SECONDS = 120.0
 REVIEWING = frozenset({"releasing"})
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One order that is paid and running. price: as shown."""
+
+    ask: Ask
+    order: str
+    price: str
+
+
 @dataclass
 class Done:
     """One order that ran to its end."""
@@ -65,21 +74,31 @@ class Team:
             joining.join(_claims("Output Checking Service", output_reviewer=True), "reviewer")
 
     def buy(self, ask: Ask, say: Say) -> Done:
-        """Dry run, quote, order, pay, have it reviewed, wait, open and keep the answer."""
+        """Place one order and bring it to its end."""
+        return self.finish(self.place(ask, say), say)
+
+    def place(self, ask: Ask, say: Say) -> Placed:
+        """Dry run, quote, order and pay; the order then runs by itself."""
         say(f"   [bold]{ask.title}[/]")
         rehearsal = self.researcher.dry_run(ask.request)
         quote = self.researcher.quote(ask.request)
         price = money(quote["total"], quote["currency"])
-        say(f"     dry run: {rehearsal['people']} people; price {price}")
+        say(f"     dry run: {rehearsal['people']} people; price {price}; ordered and paid")
         order = self.researcher.order(ask.request, quote)
         pay_test_money(self.researcher.checkout(order))
+        return Placed(ask, order, price)
+
+    def finish(self, placed: Placed, say: Say) -> Done:
+        """Have an order reviewed, wait for its end, and open and keep the answer."""
+        ask, order = placed.ask, placed.order
+        say(f"   [bold]{ask.title}[/]")
         if ask.request.release["mode"] == "trusted":
             self._review(order, say)
         status = self.researcher.wait(order, timeout=WAIT_SECONDS)
         done = Done(ask.title, order, ask.request, status, None)
         if status["state"] == "settled":
             done.answer = self.researcher.answer(order)
-        say(f"     {status['state']}: paid {price}, split among everyone in scope")
+        say(f"     {status['state']}: {placed.price} split among everyone in scope")
         return done
 
     def refused_as_useless(self, ask: Ask, say: Say) -> bool:

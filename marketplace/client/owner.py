@@ -148,8 +148,9 @@ class Owner:
     def _upload(self, prepared: Sequence[Prepared]) -> None:
         market = self.session.market
         for item in prepared:
-            market.upload(item.dataset, item.ciphertext)
-            market.post("/datasets", {"dataset": item.dataset})
+            # Staged where the marketplace has not read our registration yet: it waits for that.
+            if market.upload(item.dataset, item.ciphertext)["state"] != "active":
+                market.post("/datasets", {"dataset": item.dataset})
 
     # -- offer and grant
 

@@ -84,8 +84,7 @@ class Supervisor:
             self._check_ports()
             first_start(self.layout)
             self.children = [self._child(*spec) for spec in _programs(self.layout)]
-            for group in (WITNESSES, ("ledger", "stripe", "attester", "marketplace", "compute")):
-                self._start_group(group)
+            self._start_all()
         except BaseException:
             self.stop()
             raise
@@ -158,13 +157,14 @@ class Supervisor:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Child(name, command, directory, health_url)
 
-    def _start_group(self, names: tuple[str, ...]) -> None:
-        group = [child for child in self.children if child.name in names]
-        for child in group:
+    def _start_all(self) -> None:
+        """Start every child at once; each waits by itself for those it needs."""
+        for child in self.children:
             self._spawn(child)
-        for child in group:
-            self._await_health(child)
-            self.report(child.name)
+        with httpx.Client(timeout=2.0) as http:
+            for child in self.children:
+                self._await_health(child, http)
+                self.report(child.name)
 
     def _spawn(self, child: Child) -> None:
         logs = self.layout.root / "logs"
@@ -184,12 +184,12 @@ class Supervisor:
             )
         child.started, child.restart_at = time.monotonic(), None
 
-    def _await_health(self, child: Child) -> None:
+    def _await_health(self, child: Child, http: httpx.Client) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if child.process is None or child.process.poll() is not None:
                 raise SetupError(f"{child.name} stopped while starting:\n{self._tail(child)}")
-            if child.health_url is None or _answers(child.health_url):
+            if child.health_url is None or _answers(http, child.health_url):
                 return
             time.sleep(0.05)
         raise SetupError(
@@ -262,9 +262,9 @@ def _stripe_command(layout: Layout) -> list[str]:
     ]
 
 
-def _answers(url: str) -> bool:
+def _answers(http: httpx.Client, url: str) -> bool:
     with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+        return http.get(url).status_code == httpx.codes.OK
     return False
 
 

@@ -21,6 +21,7 @@ from ledger.client import LedgerClient
 from ledger.config import load_ledger, load_tokens, load_witness
 from ledger.entries import make_entry, public_key, sign_ed25519, sign_entry, submission_for
 from ledger.envelope import Submission, b64, canonical
+from ledger.service import Service
 from ledger.trust import Pins, TrustPolicy
 
 ORIGIN = "ledger.test/log"
@@ -228,18 +229,18 @@ class World:
         self.stack.callback(stop)
         return stop
 
-    def service(self, directory: Path | None = None) -> server.Service:
+    def service(self, directory: Path | None = None) -> Service:
         """Open (not start) the log of a directory in this process."""
-        return server.Service(load_ledger(directory or self.ledger_dir, {}))
+        return Service(load_ledger(directory or self.ledger_dir, {}))
 
-    def start(self, service: server.Service | None = None) -> server.Service:
+    def start(self, service: Service | None = None) -> Service:
         """Start witnesses' log in this process, without HTTP."""
         service = service or self.service()
         service.log.start(5)
         self.stack.callback(service.close)
         return service
 
-    def serve(self, service: server.Service, port: int | None = None) -> str:
+    def serve(self, service: Service, port: int | None = None) -> str:
         """Put HTTP in front of a started log; returns its address."""
         http = create_server(
             service.app(), host="127.0.0.1", port=port or self.port, threads=server.THREADS

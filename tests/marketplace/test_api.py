@@ -170,6 +170,18 @@ def test_a_dataset_counts_only_when_the_ledger_registers_the_same_file(world):
     problem(world.http.get(path, headers=world.worker_auth), 404, "no ciphertext")
 
 
+def test_a_file_the_ledger_registers_already_counts_as_soon_as_it_is_there(world):
+    owner = world.sign_in(world.register(Owner(), "owner"))
+    world.register_dataset(owner)
+    world.services.view.refresh()
+    assert world.upload(owner, data=os.urandom(500)).json["state"] == "staged"
+    path = f"/worker/v1/datasets/{owner.dataset}/file"
+    problem(world.http.get(path, headers=world.worker_auth), 404, "no ciphertext")
+    assert world.upload(owner).json["state"] == "active"
+    assert world.http.get(path, headers=world.worker_auth).data == owner.file
+    problem(world.upload(owner), 409, "registered already")
+
+
 def test_a_dataset_of_somebody_else_cannot_be_activated_or_overwritten(world):
     owner, thief = world.owner(), world.sign_in(world.register(Owner(), "owner"))
     thief.dataset = owner.dataset

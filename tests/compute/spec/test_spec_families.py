@@ -299,7 +299,7 @@ def test_clinical_crosstab(cohort, by):
 
 
 def test_time_in_range(cohort):
-    params = {"code": w.GLUCOSE, "unit": w.UNIT, "low": 70.0, "high": 180.0}
+    params = {"code": w.GLUCOSE, "unit": w.UNIT, "low": "70", "high": "180"}
     answer = run(w.ask("time_in_range", params, build=None), cohort)
     own = [[m.value for m in p.clinical.measurements if m.unit == w.UNIT] for p in cohort.people]
     enough = [values for values in own if len(values) >= 24]
@@ -397,7 +397,7 @@ QUERIES = {
     "feature_differential": {**FEATURES, "groups": TERM},
     "clinical_counts": {"terms": ["HP:0000002"]},
     "clinical_crosstab": {"first": TERM, "second": {"kind": "term", "term": "HP:0000003"}},
-    "time_in_range": {"code": w.GLUCOSE, "unit": w.UNIT, "low": 70.0, "high": 180.0},
+    "time_in_range": {"code": w.GLUCOSE, "unit": w.UNIT, "low": "70", "high": "180"},
     "linkage": {"variants": {"region": "1:1000-1060"}},
     "ancestry_projection": {"loadings": "c" * 64},
     "cohort_quality": PANEL,

@@ -1,0 +1,153 @@
+"""Other programs' answers: RAREMETALWORKER, limix, plink2's scores; the difference explained."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from compute.ingest import CONTIGS
+from compute.queries import CohortData, Frame, PersonData, VariantTable, parse_query, run
+from compute.queries.polygenic_score import PolygenicScore
+from compute.queries.scorefile import parse_scorefile
+from tests.compute.cohort import cohort
+
+DATA = Path(__file__).parents[2] / "data"
+CODES = {"0/0": 0, "0/1": 1, "1/0": 1, "1/1": 2, "./.": -1}
+
+
+def text(path):
+    data = (DATA / path).read_bytes()
+    return (gzip.decompress(data) if path.endswith(".gz") else data).decode()
+
+
+def rows(path):
+    lines = [line for line in text(path).splitlines() if not line.startswith("##")]
+    body = [line.lstrip("#") for at, line in enumerate(lines) if at == 0 or line[:1] != "#"]
+    return list(csv.DictReader(io.StringIO("\n".join(body)), delimiter="\t"))
+
+
+@cache
+def genotypes(path):
+    """(table, sample names, dosage (people, variants)) of a small multi-sample VCF."""
+    keys, calls, samples = [], [], []
+    for line in text(path).splitlines():
+        if line.startswith("#CHROM"):
+            samples = line.split("\t")[9:]
+        if line.startswith("#"):
+            continue
+        fields = line.split("\t")
+        keys.append((CONTIGS.index(fields[0]), int(fields[1]), fields[3], fields[4]))
+        calls.append([CODES[cell[:3].replace("|", "/")] for cell in fields[9:]])
+    return VariantTable.of("GRCh37", keys), samples, np.array(calls, np.int8).T
+
+
+def ask(family, **params):
+    return parse_query({"v": 1, "family": family, "build": "GRCh37", "params": params})
+
+
+@cache
+def chr21():
+    table, samples, dosage = genotypes("assoc/chr21.test.vcf.gz")
+    traits = {row["iid"]: row for row in rows("assoc/chr21.test.tab.gz")}
+    people = []
+    for name, own in zip(samples, dosage, strict=True):
+        told = {
+            k: float(traits[name][k]) for k in ("rand_qt", "rand_binary") if traits[name][k] != "NA"
+        }
+        people.append(PersonData(name, own, None, {"sex": traits[name]["sex"]}, told))
+    return CohortData(Frame(table), tuple(people))
+
+
+PANEL = {"variants": {"panel": "all"}}
+
+
+def test_linear_association_equals_plink2_and_raremetalworker():
+    trait = {"kind": "covariate", "name": "rand_qt"}
+    mine = run(ask("linear_association", **PANEL, trait=trait), chr21()).rows()
+    plink2, metal = rows("assoc/chr21.test.rand_qt.glm.linear"), rows(
+        "assoc/chr21.test.RAND_QT.singlevar.score.txt")  # fmt: skip
+    assert len(mine) == len(plink2) == len(metal) == 111
+    for row, peer, other in zip(mine, plink2, metal, strict=True):
+        assert row["pos"] == int(peer["POS"]) and peer["A1"] in (row["ref"], row["alt"])
+        sign = 1 if peer["A1"] == row["a1"] else -1  # plink2's A1 is the minor allele
+        row |= {"beta": sign * row["beta"], "t": sign * row["t"]}
+        for name, column in (("beta", "BETA"), ("se", "SE"), ("t", "T_STAT"), ("p", "P")):
+            assert row[name] == pytest.approx(float(peer[column]), rel=5e-6), (row, column)
+        assert row["ac"] == int(other["INFORMATIVE_ALT_AC"])
+        assert sign * row["beta"] == pytest.approx(float(other["ALT_EFFSIZE"]), rel=6e-6)
+        # RAREMETALWORKER's is the score test, whose residual variance is that of the null model
+        # over n: z^2 = n t^2 / (t^2 + n - 2), against the normal and not Student's t.
+        t2, n = row["t"] ** 2, row["n"]
+        assert stats.chi2.sf(n * t2 / (t2 + n - 2), 1) == pytest.approx(
+            float(other["PVALUE"]), rel=2e-5
+        )
+
+
+def test_logistic_score_test_is_cochran_armitage_without_covariates():
+    """z^2 = n r^2: the score test without covariates is n times a squared correlation."""
+    trait = {"kind": "covariate", "name": "rand_binary"}
+    people = chr21()
+    answer = run(ask("logistic_association", **PANEL, trait=trait), people)
+    used = [p for p in people.people if "rand_binary" in p.covariates]
+    y = np.array([p.covariates["rand_binary"] for p in used])
+    for at, row in enumerate(answer.rows()):
+        r = np.corrcoef([p.dosage[at] for p in used], y)[0, 1]
+        assert row["n"] == len(used) and row["z"] ** 2 == pytest.approx(len(used) * r * r, rel=1e-9)
+
+
+def test_limix_cis_eqtls_agree_where_a_mixed_model_can_agree():
+    """limix_qtl's own answers for the same 90 people, variants with a MAF of at least 5 %.
+
+    limix fits a mixed model with the kinship of chromosome 1 as a random effect, whose covariance is
+    not among these files; ours has fixed effects only. Effects agree in sign and rank, and counts
+    and call rates exactly; SE and p are another model's.
+    """
+    known = rows("known_answers/Limix_cis_CEU_eQTLs.three_genes.txt.gz")
+    for gene in sorted({row["feature_id"] for row in known}):
+        answer = run(ask("cis_association", **PANEL, gene=gene), cohort("CEU"))
+        mine = {row["pos"]: row for row in answer.rows()}
+        effects = []
+        for row in (row for row in known if row["feature_id"] == gene):
+            own = mine[int(row["position"])]
+            af = own["ac"] / own["an"]
+            assert own["n"] == round(90 * float(row["call_rate"]))
+            assert min(af, 1 - af) == pytest.approx(float(row["maf"]), rel=1e-9)
+            sign = 1 if row["assessed_allele"] == own["alt"] else -1
+            effects.append((sign * own["beta"], float(row["beta"]), float(row["p_value"])))
+        ours, theirs, p = np.array(effects).T
+        assert stats.spearmanr(ours, theirs).statistic > 0.85
+        assert (np.sign(ours) == np.sign(theirs))[p < 1e-3].all()
+
+
+@cache
+def cineca():
+    table, samples, dosage = genotypes("pgs/cineca_synthetic_subset.vcf.gz")
+    score = parse_scorefile(text("pgs/PGS001229_22.txt").encode())
+    people = tuple(PersonData(n, d) for n, d in zip(samples, dosage, strict=True))
+    return CohortData(Frame(table, references={"a" * 64: score}), people)
+
+
+def test_polygenic_scores_of_every_person_equal_plink2s():
+    known = rows("pgs/cineca_PGS001229_22.sscore.gz")
+    people = cineca()
+    # plink2 ran with no-mean-imputation; test_plink2_families.py has its default beside ours.
+    query = ask("polygenic_score", score="a" * 64, palindromic="as_written", missing="nothing")
+    family = PolygenicScore()
+    partial = family.start(query.params, people.frame)
+    for person in people.people:
+        partial.add(person)
+    scores = np.array(partial.values["all"]["score"])
+    expected = np.array([float(row["SCORE1_SUM"]) for row in known])
+    assert [row["IID"] for row in known] == [p.participant for p in people.people]
+    assert scores == pytest.approx(expected, rel=5e-6, abs=5e-7)
+    answer = family.reduce(partial)
+    assert (answer.facts["matched"], answer.facts["rows"]) == (829, 835)
+    row = next(row for row in answer.rows() if row["metric"] == "score")
+    assert (row["n"], row["mean"]) == (2504, pytest.approx(expected.mean(), rel=1e-6))
