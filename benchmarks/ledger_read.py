@@ -6,7 +6,7 @@ import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,12 +14,22 @@ from time import perf_counter
 
 from benchmarks.harness import Figure, percentile
 from benchmarks.ledger_append import _signed, _verify2, through_log
-from benchmarks.workload import START, TERMS, TERMS_SHA256, Signers, compute_key, ident, submissions
+from benchmarks.workload import (
+    START,
+    TERMS,
+    TERMS_SHA256,
+    Signers,
+    compute_key,
+    ident,
+    notes,
+    submissions,
+)
 from ledger import (
     Entry,
     Follower,
     Record,
     State,
+    Submission,
     audit_ledger,
     b64,
     canonical,
@@ -35,8 +45,9 @@ from ledger import (
 from ledger.envelope import Signature
 from ledger.growth import grow_tiles
 from ledger.log import Published
-from ledger.merkle import leaf_hash, verify_inclusion
+from ledger.merkle import Frontier, leaf_hash, verify_inclusion
 from ledger.reader import Reader
+from ledger.snapshot import Snapshot, Snapshots
 from ledger.store import Batch, Head
 from ledger.store_sql import SqlStore
 from tests.ledger.ledger_world import World, eventually, memory_kib, now_ms
@@ -59,11 +70,16 @@ def proofs(place: Path, quick: bool) -> list[Figure]:
         times.append(perf_counter() - start)
         verify_inclusion(index, size, leaf_hash(b"%d" % index), proof, head.root)
     path = place / "tiles.db"
+    before = memory_kib("self")
+    for _ in range(300):
+        reader.inclusion(draw.randrange(size), size)
+    grown = (memory_kib("self") - before) / 1024
     store.close()
     middle, slow = statistics.median(times) * 1000, percentile(times, 0.99) * 1000
     return [
         Figure(f"inclusion proof at {size:,}, median", middle, "ms", 2.0, at_least=False),
         Figure(f"inclusion proof at {size:,}, p99", slow, "ms", 2.0, at_least=False),
+        Figure(f"memory that 300 more proofs at {size:,} take", grown, "MiB", 1, at_least=False),
         Figure("bytes of tiles an entry", path.stat().st_size / size, "B", at_least=False),
     ]
 
@@ -116,6 +132,32 @@ def fold(place: Path, quick: bool) -> list[Figure]:
             at_least=False,
             note="whole process",
         ),
+    ]
+
+
+def resume(place: Path, quick: bool) -> list[Figure]:
+    """Keep a fold and go on from it: what a restart costs instead of folding from the start."""
+    count = 60_000 if quick else 300_000
+    state = State(Signers().pins())
+    first = compute_key().entry
+    state.apply(Record(0, make_leaf(first, None, START), first))
+    for leaf, entry, salt in _raw(count):
+        state.apply(Record(state.size, parse_leaf(leaf), parse_entry_bytes(entry), salt))
+    snapshots = Snapshots(place / "fold", b"k" * 32)
+    start = perf_counter()
+    snapshots.save(Snapshot(state, Frontier(), [], [], ""))
+    saved = perf_counter() - start
+    start = perf_counter()
+    found = snapshots.load(Signers().pins(), personal=True)
+    loaded = perf_counter() - start
+    if found is None or len(found.state.live_grants()) != len(state.live_grants()):
+        raise RuntimeError("the fold did not come back")
+    size, note = (place / "fold").stat().st_size, f"measured over {count:,}"
+    million = 1e6 / count
+    return [
+        Figure("keep a fold of 1,000,000", saved * million, "s", at_least=False, note=note),
+        Figure("resume a fold of 1,000,000", loaded * million, "s", at_least=False, note=note),
+        Figure("bytes of a kept fold an entry", size / count, "B", at_least=False),
     ]
 
 
@@ -177,8 +219,25 @@ def bench_world(place: Path) -> World:
 def follow(place: Path, quick: bool) -> list[Figure]:
     """Follow and audit a log with all its envelopes, over HTTP from another process."""
     count = 6_001 if quick else 60_001
+    figures = _follow(place, submissions(count), (("with envelopes", True), ("public part", False)))
+    days = OWNERS_PLANNED * 3 / figures[0].value / 86_400
+    return [
+        *figures,
+        Figure("days to rebuild 65 million owners", days, "d", at_least=False, note="extrapolated"),
+    ]
+
+
+def follow_public(place: Path, quick: bool) -> list[Figure]:
+    """The same on a log of public entries, each with one signature, which anybody can follow."""
+    count = 6_000 if quick else 60_000
+    return _follow(place, list(notes(count)), (("public entries", False),))
+
+
+def _follow(
+    place: Path, entries: list[Submission], kinds: Sequence[tuple[str, bool]]
+) -> list[Figure]:
+    count = len(entries)
     world = bench_world(place)
-    entries = submissions(count)
     signed = [one for entry in entries for one in _signed(entry)]
     start = perf_counter()
     _verify2(signed)
@@ -194,7 +253,7 @@ def follow(place: Path, quick: bool) -> list[Figure]:
         world.wait_healthy()
         client = world.client(world.tokens.envelopes)
         eventually(lambda: client.checkpoint().startswith(f"{world.trust.origin}\n{count}\n"))
-        for name, personal in (("with envelopes", True), ("public leaves", False)):
+        for name, personal in kinds:
             follower = Follower(client, world.trust, personal=personal)
             start = perf_counter()
             follower.sync()
@@ -212,10 +271,6 @@ def follow(place: Path, quick: bool) -> list[Figure]:
             figures.append(_read_figure(f"audit, {name}", value, 15_000, limit))
     finally:
         world.close()
-    days = OWNERS_PLANNED * 3 / figures[0].value / 86_400
-    figures.append(
-        Figure("days to rebuild 65 million owners", days, "d", at_least=False, note="extrapolated")
-    )
     return figures
 
 
