@@ -161,7 +161,7 @@ class Owner:
 class World:
     """A ledger directory, three witness directories and the trust file that binds them."""
 
-    def __init__(self, path: Path, witnesses: int = 3) -> None:
+    def __init__(self, path: Path, witnesses: int = 3, mldsa: bool = False) -> None:
         self.path = path
         self.keys = Keys()
         self.stack = ExitStack()
@@ -171,7 +171,7 @@ class World:
         self.public = server.init(self.ledger_dir, ORIGIN, self.port, [])
         self.witness_ports = [free_port() for _ in self.witness_dirs]
         self.witness_public = [
-            witness.init(directory, f"w{i}", port, [self.public["log"]], mldsa=False)
+            witness.init(directory, f"w{i}", port, [self.public["log"]], mldsa=mldsa)
             for i, (directory, port) in enumerate(
                 zip(self.witness_dirs, self.witness_ports, strict=True)
             )

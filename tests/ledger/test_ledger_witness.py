@@ -153,6 +153,31 @@ def test_mldsa_too(tmp_path):
     assert len(verify_note(note, keys)) == 2
 
 
+def test_a_quorum_of_mldsa_cosignatures_alone(tmp_path):
+    """Three witnesses that are trusted by their post-quantum keys only, over a real log."""
+    from dataclasses import replace
+
+    from ledger.follower import Follower
+    from tests.ledger.ledger_world import World
+
+    world = World(tmp_path, mldsa=True)
+    try:
+        policy = world.trust.witness_policy
+        for one in world.witness_public:
+            policy = policy.replace(str(one["witness"]), str(one["witness_mldsa44"]))
+        world.trust = replace(world.trust, witness_policy=policy)
+        world.trust_path.write_bytes(world.trust.format())
+        world.start_witnesses()
+        service = world.start()
+        world.serve(service)
+        world.wait_healthy()
+        (place,) = world.client().append([world.keys.note()], wait=True)
+        assert place.receipt
+        assert Follower(world.client(), world.trust).sync().size == 1
+    finally:
+        world.close()
+
+
 def test_init_never_overwrites_a_key_and_keeps_it_private(tmp_path):
     witness.init(tmp_path / "w", "w1", 1, [], mldsa=False)
     assert (tmp_path / "w" / witness.KEY_NAME).stat().st_mode & 0o077 == 0
