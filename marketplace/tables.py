@@ -110,6 +110,25 @@ class DatasetReport(Table, table=True):
     at: int = _big()
 
 
+class SharedFile(Table, table=True):
+    """A dataset shared with one professional: a header for their key, or a part cut and encrypted.
+
+    header: base64, for a whole dataset; object_key: a part's own file. token_sha256: of the secret
+    in the link. fetched_at: Unix ms of the last download.
+    """
+
+    __tablename__: ClassVar[str] = "shared_files"
+    share: str = Field(primary_key=True)
+    owner: str = Field(index=True)
+    dataset: str = Field(index=True)
+    token_sha256: str
+    header: str | None = None
+    object_key: str | None = Field(default=None, foreign_key="objects.key")
+    fetches: int = 0
+    fetched_at: int | None = _big(default=None)
+    created_at: int = _big()
+
+
 class Quote(Table, table=True):
     """A price offered; body is what `sha256` covers, permitted counts stay out of it."""
 

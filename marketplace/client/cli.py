@@ -18,7 +18,9 @@ from marketplace.client import (
     cli_operator,
     cli_owner,
     cli_researcher,
+    cli_rights,
     cli_run,
+    cli_sharing,
 )
 from marketplace.client.errors import ClientError
 from marketplace.client.terminal import Context, fail
@@ -33,6 +35,8 @@ app = typer.Typer(
 )
 cli_run.add_to(app)
 cli_owner.add_to(app)
+cli_sharing.add_to(app)
+cli_rights.add_to(app)
 cli_researcher.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)
