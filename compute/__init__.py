@@ -46,6 +46,7 @@ from compute.result import (
     make_opening,
     result_commitment,
 )
+from compute.risk import Risk, error_picture, risk_of, risk_picture, risk_words
 from compute.scope import Scope, bucket, parse_scope
 from compute.terms import (
     NEVER,
@@ -110,6 +111,7 @@ __all__ = [
     "Release",
     "Report",
     "ResultDocument",
+    "Risk",
     "Scope",
     "ScopeResult",
     "Terms",
@@ -127,6 +129,7 @@ __all__ = [
     "current_ontology",
     "describe",
     "duo_term",
+    "error_picture",
     "expected_error",
     "from_duo_json",
     "from_fhir",
@@ -156,6 +159,9 @@ __all__ = [
     "resolve_scope",
     "result_commitment",
     "rule_allows",
+    "risk_of",
+    "risk_picture",
+    "risk_words",
     "tell_people",
     "terms_sha256",
     "to_duo_json",

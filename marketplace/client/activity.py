@@ -44,6 +44,7 @@ class Use:
     share: int | None
     currency: str | None
     proof: str
+    rho: str = "0"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -126,6 +127,7 @@ def _use(
         share=None if share is None else int(share["amount"]),
         currency=None if share is None else str(share["currency"]),
         proof=f"tag among {len(tags)} in the access tree {payload['cohort_root'][:16]}…",
+        rho=str((payload["release"] or {}).get("rho") or "0"),
     )
 
 

@@ -14,6 +14,7 @@ from compute import ComputeError
 from ledger import LedgerError
 from marketplace.client import (
     cli_audit,
+    cli_budget,
     cli_money,
     cli_operator,
     cli_owner,
@@ -37,6 +38,7 @@ cli_run.add_to(app)
 cli_owner.add_to(app)
 cli_sharing.add_to(app)
 cli_rights.add_to(app)
+cli_budget.add_to(app)
 cli_researcher.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)
