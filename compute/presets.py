@@ -20,8 +20,8 @@ TRUSTED_WARNING = (
     "after two people have reviewed them. Exact figures can show that you took part, to somebody "
     "who already has your genome: measured with as many variants as people, such a one was right "
     f"in {TRUSTED_RIGHT_OF_100} of 100 cases (50 of 100 is guessing), and with many more in "
-    "nearly all. What holds them back is a promise and a review, not mathematics. Choose private release "
-    "to be protected from that."
+    "nearly all. What holds them back is a promise and a review, not mathematics. Choose private "
+    "release to be protected from that."
 )
 _NPUNCU = "DUO:0000018"
 

@@ -18,7 +18,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from sqlmodel import col, select
 
-from compute import ComputeError
+from compute import ComputeError, error_picture
 from marketplace import catalogue, money, order_service, quotes, reports, uploads
 from marketplace.api.common import send_object
 from marketplace.errors import InputError, NotFoundError
@@ -29,6 +29,7 @@ from marketplace.web.dry_run_form import FAMILIES, Form, empty_form, read_form, 
 from marketplace.web.log_view import pretty
 from marketplace.web.order_view import order_page
 from marketplace.web.ports import pages
+from marketplace.web.text import drawn
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
 DEFAULT_REGION = "local"
@@ -155,8 +156,10 @@ def _form_page(form: Form, **more: Any) -> str:
     published = pages().memo.get(("catalogue", state.size), lambda: catalogue.overview(state, {}))[
         "facets"
     ]
+    expected = more.get("answer", {}).get("expected_error", {})
+    plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
     return render_template(
-        "web/dry_run.html", form=form, families=FAMILIES, published=published, **more
+        "web/dry_run.html", form=form, families=FAMILIES, published=published, plot=plot, **more
     )
 
 
