@@ -37,7 +37,7 @@ from compute.ontology import (
     load_ontology,
     use_ontology,
 )
-from compute.presets import PRESETS, TRUSTED_WARNING, describe, preset
+from compute.presets import PRESETS, TRUSTED_WARNING, describe, plain_words, preset
 from compute.prices import rate_of
 from compute.result import (
     ResultDocument,
@@ -149,6 +149,7 @@ __all__ = [
     "parse_scope",
     "parse_terms",
     "parse_value",
+    "plain_words",
     "preset",
     "price_class",
     "price_of",

@@ -5,11 +5,11 @@ A preset is only a first value of `Terms`; the owner may change every part of it
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
-from compute.ontology import current_ontology
+from compute.ontology import TEST_SUBSET, current_ontology
 from compute.risk import TRUSTED_RIGHT_OF_100, risk_words
 from compute.terms import NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
@@ -24,6 +24,7 @@ TRUSTED_WARNING = (
     "release to be protected from that."
 )
 _NPUNCU = "DUO:0000018"
+OFFERED_BUDGETS = ("1/100", "1/50", "1/20", "1/10", "1/5", "1/2")
 
 
 def preset(
@@ -97,6 +98,17 @@ def describe(terms: Terms) -> list[str]:
     lines.extend(_prices(terms))
     lines.extend(_limits(terms))
     return lines
+
+
+def plain_words() -> dict[str, Any]:
+    """Return what `describe` is made of, for pages that say the same without a server's word."""
+    return {
+        "duo": {code: term.plain for code, term in DUO_TERMS.items()},
+        "diseases": TEST_SUBSET.labels(),
+        "price_classes": list(PRICE_CLASSES),
+        "trusted_warning": TRUSTED_WARNING,
+        "risk": {rho: risk_words(Fraction(rho)) for rho in OFFERED_BUDGETS},
+    }
 
 
 def _permission(code: str, terms: Terms) -> str:

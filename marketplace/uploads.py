@@ -23,7 +23,14 @@ from marketplace.errors import (
 )
 from marketplace.objects import Stored
 from marketplace.services import Services
-from marketplace.tables import DatasetFile, DatasetReport, JobObject, StoredObject, Upload
+from marketplace.tables import (
+    DatasetFile,
+    DatasetReport,
+    JobObject,
+    StoredObject,
+    Upload,
+    UploadPart,
+)
 
 LOG = logging.getLogger(__name__)
 STAGED, ACTIVE, DOOMED = "staged", "active", "doomed"
@@ -116,12 +123,12 @@ def _no_room(limits: Limits) -> str:
 def _reserve(services: Services, owner: str, dataset: str) -> tuple[str, int]:
     """Announce an upload's object; return its key and how many bytes it may have."""
     with services.db.write() as session:
-        _may_upload(session, owner, dataset)
+        may_upload(session, owner, dataset)
         room = staging_room(session, services.config.limits, owner, dataset)
-        return _announce(session, services.clock()), room
+        return announce(session, services.clock()), room
 
 
-def _may_upload(session: Session, owner: str, dataset: str) -> None:
+def may_upload(session: Session, owner: str, dataset: str) -> None:
     if session.get(DatasetFile, dataset) is not None:
         raise ConflictError("this dataset is registered already; take a new dataset id")
     staged = session.get(Upload, dataset)
@@ -133,11 +140,11 @@ def put_announced(services: Services, body: IO[bytes], sha256: str) -> Stored:
     """Store a worker's object, written down before its bytes. Raises as `ObjectStore.put`."""
     limit = services.config.limits.object_bytes
     with services.db.write() as session:
-        key = _announce(session, services.clock())
+        key = announce(session, services.clock())
     return services.objects.put(key, body, limit=limit, sha256=sha256)
 
 
-def _announce(session: Session, now: int) -> str:
+def announce(session: Session, now: int) -> str:
     """Write the object's key down before its bytes, so that a crash leaves nothing unswept."""
     key = object_key()
     session.add(StoredObject(key=key, sha256="", size=0, state=STAGED, created_at=now))
@@ -296,8 +303,15 @@ def sweep(services: Services) -> int:
         for upload in session.exec(select(Upload).where(col(Upload.created_at) < before)).all():
             doom(session, upload.object_key)
             session.delete(upload)
+        for part in session.exec(
+            select(UploadPart).where(col(UploadPart.created_at) < before)
+        ).all():
+            doom(session, part.object_key)
+            session.delete(part)
         # Bytes announced or delivered whose transaction never came.
-        used = select(JobObject.object_key).union(select(Upload.object_key))
+        used = select(JobObject.object_key).union(
+            select(Upload.object_key), select(UploadPart.object_key)
+        )
         lost = select(StoredObject).where(
             col(StoredObject.state) == STAGED,
             col(StoredObject.created_at) < before,

@@ -15,6 +15,7 @@ from ledger import LedgerError
 from marketplace.client import (
     cli_audit,
     cli_budget,
+    cli_identity,
     cli_money,
     cli_operator,
     cli_owner,
@@ -43,6 +44,7 @@ cli_researcher.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)
 cli_operator.add_to(app)
+cli_identity.add_to(app)
 
 
 @app.callback()

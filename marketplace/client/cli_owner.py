@@ -62,7 +62,7 @@ def keygen(
     options = context_of(context)
     home = options.open_home()
     try:
-        home.create_from(_trust_bytes(trust), role, new_id())
+        home.create_from(trust_bytes(trust), role, new_id())
     except LedgerError as error:
         raise ClientError(f"{trust} is not a trust file: {error}") from None
     show(
@@ -76,7 +76,8 @@ def keygen(
     )
 
 
-def _trust_bytes(where: str) -> bytes:
+def trust_bytes(where: str) -> bytes:
+    """Return a trust file's bytes, from a path or a URL. Raises ClientError."""
     if not where.startswith(("http://", "https://")):
         try:
             return Path(where).read_bytes()

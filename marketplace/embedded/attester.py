@@ -62,6 +62,12 @@ def create_app(key: SigningKey, ledger: LedgerClient) -> Flask:
         (done,) = ledger.append([submission_for(entry, secrets.token_bytes(32))])
         return jsonify({"index": done.index})
 
+    @app.after_request
+    def for_browsers(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+        return response
+
     @app.errorhandler(LedgerError)
     def refused(error: LedgerError) -> tuple[Response, int]:
         problem = {"type": "about:blank", "title": "Not attested", "status": 400}

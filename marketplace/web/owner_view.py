@@ -27,6 +27,7 @@ class ConsentCard:
     modality: str
     state: Word
     live: bool
+    paused: bool
     facets: tuple[tuple[str, str], ...]
     terms: tuple[str, ...]
     per_order: bool
@@ -178,6 +179,7 @@ def _consent(state: State, grant: Grant) -> ConsentCard:
         modality_words(dataset.modality) if dataset else "Erased dataset",
         word,
         state.in_force(grant),
+        word is PAUSED,
         tuple(sorted((str(k), str(v)) for k, v in grant.facets.items())),
         terms_words(grant),
         grant.order is not None,
