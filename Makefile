@@ -14,7 +14,8 @@ demo: $(STAMP)
 	$(BIN)/omic demo --dir $(DEMO_DIR) --json $(DEMO_DIR)/demo.json
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

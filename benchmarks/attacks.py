@@ -4,7 +4,8 @@ The attacker knows the population's frequencies, the victim's genome and every p
 what the release gate lets out: the same answers that utility is measured on. `private=False` is
 the positive control, the same attack with the defence off: it must succeed, or the attack is not
 worth its name. Victims and cohorts are drawn here (seeded); the gate's noise never is.
-Independent variants unless a panel of haplotypes is given, which keeps its linkage.
+`membership` draws independent variants, `membership_real` real or simulated haplotypes with their
+linkage. sampler: OpenDP's, but for tests that must not fail by chance.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from compute.noise import add_noise
-from compute.private import FormNoise
+from compute.private import FormNoise, Sampler
 from compute.queries import Answer, parse_query
 from compute.release import CohortFacts, release_gate
 from compute.suppress import SMALL
@@ -81,7 +82,9 @@ def ceiling(rho: Fraction = LIFETIME) -> float:
 class Gate:
     """The release gate over allele counts: what a buyer of one order is given."""
 
-    def __init__(self, people: int, variants: int, *, private: bool) -> None:
+    def __init__(
+        self, people: int, variants: int, *, private: bool, sampler: Sampler = add_noise
+    ) -> None:
         names = [f"1-{1000 + at}-A-G" for at in range(variants)]
         value = {"v": 1, "family": "genotype_counts", "build": "GRCh37"}
         self._query = parse_query({**value, "params": {"variants": names}})
@@ -92,7 +95,7 @@ class Gate:
             "ref": np.full(variants, "A", object),
             "alt": np.full(variants, "G", object),
         }
-        self._people, self._private = people, private
+        self._people, self._private, self._sampler = people, private, sampler
         self._facts = CohortFacts(people, 0, people)
 
     def ask(self, alt: Ints, an: Ints, rho: Fraction) -> tuple[Floats, Floats, float]:
@@ -102,9 +105,8 @@ class Gate:
         answer = Answer(
             "genotype_counts", 1, {**self._place, "ac": alt, "an": an}, {"all": self._people}
         )
-        told = release_gate(
-            answer, self._facts, mode="private", rho=rho, noise=FormNoise(self._query)
-        ).answer
+        noise = FormNoise(self._query, self._sampler)
+        told = release_gate(answer, self._facts, mode="private", rho=rho, noise=noise).answer
         columns = told["columns"]
         return (
             np.array(columns["ac"], float),
@@ -150,13 +152,14 @@ def membership(
     rho: Fraction = LIFETIME,
     missing: float = 0.0,
     seed: int = 1,
+    sampler: Sampler = add_noise,
 ) -> Measured:
     """Tell members from strangers by the likelihood ratio, spending rho over some orders.
 
     Orders are averaged: many buyers who share what they learn are one attacker.
     """
     rng = np.random.default_rng(seed)
-    gate = Gate(people, variants, private=private)
+    gate = Gate(people, variants, private=private, sampler=sampler)
     scores: dict[bool, list[float]] = {True: [], False: []}
     errors: list[Floats] = []
     answered: list[float] = []
@@ -189,6 +192,86 @@ def membership(
         tpr_at_1=tpr(inside, outside, 0.01),
         more={"orders": orders, "missing": missing} if orders > 1 or missing else {},
     )
+
+
+def membership_real(
+    kind: str,
+    copies: npt.NDArray[np.int8],
+    people: int,
+    variants: int,
+    *,
+    trials: int,
+    private: bool = True,
+    rho: Fraction = LIFETIME,
+    seed: int = 8,
+    sampler: Sampler = add_noise,
+) -> Measured:
+    """The attack on real or simulated people, linkage and population structure included.
+
+    copies: everybody there is (people x variants). Each trial draws a cohort and a victim in it or
+    not. The attacker knows the frequencies of all the others and how variants go together (linkage,
+    ancestry), and takes the likelihood ratio of sums with that covariance. kind "random": common
+    variants; "rarest": the victim's own, rarest first, so a beacon's best order (yes and no are
+    read off the counts, so no beacon tells more).
+    """
+    rng = np.random.default_rng(seed)
+    gate = Gate(people, variants, private=private, sampler=sampler)
+    totals = copies.sum(axis=0, dtype=np.int64)
+    covariance = np.cov(copies.T.astype(np.float32))
+    covariance += 0.02 * np.diag(np.diag(covariance))
+    an = np.full(variants, 2 * people, np.int64)
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    errors: list[Floats] = []
+    answered: list[float] = []
+    for trial in range(2 * trials):
+        member = trial % 2 == 0
+        drawn = rng.choice(len(copies), people + 1, replace=False)
+        victim, cohort = int(drawn[0]), drawn[:people] if member else drawn[1:]
+        chosen = _chosen(kind, rng, copies[victim], totals, len(copies), variants)
+        alt = copies[np.ix_(cohort, chosen)].sum(axis=0, dtype=np.int64)
+        known = totals[chosen] - alt - (0 if member else copies[victim, chosen])
+        least = 1 / (4 * len(copies))
+        p = np.clip(known / (2 * (len(copies) - people - 1)), least, 1 - least)
+        counts, af, sd = gate.ask(alt, an, rho)
+        spread = people * covariance[np.ix_(chosen, chosen)] + (sd**2 + 1e-6) * np.eye(variants)
+        own = np.linalg.solve(spread, copies[victim, chosen] - 2 * p)
+        surplus = counts - an * p - (copies[victim, chosen] - 2 * p) / 2
+        scores[member].append(float(own @ surplus))
+        errors.append(af - alt / an)
+        answered.append(float(np.isfinite(af).mean()))
+    inside, outside = np.array(scores[True]), np.array(scores[False])
+    area = auc(inside, outside)
+    return Measured(
+        attack=f"membership, {kind} variants, haplotypes",
+        people=people,
+        variants=variants,
+        defence=private,
+        trials=2 * trials,
+        rho_spent=str(rho) if private else "none",
+        answered=float(np.mean(answered)),
+        rmse=_rms(errors),
+        auc=area,
+        auc_se=auc_error(area, trials, trials),
+        tpr_at_5=tpr(inside, outside, 0.05),
+        tpr_at_1=tpr(inside, outside, 0.01),
+    )
+
+
+def _chosen(
+    kind: str,
+    rng: np.random.Generator,
+    victim: npt.NDArray[np.int8],
+    totals: Ints,
+    everybody: int,
+    variants: int,
+) -> Ints:
+    """Return which variants are asked, in a set order, `variants` of them."""
+    frequency = totals / (2 * everybody)
+    if kind == "random":
+        common = np.flatnonzero((frequency > 0.05) & (frequency < 0.95))
+        return np.sort(rng.choice(common, variants, replace=len(common) < variants))
+    carried = np.flatnonzero(victim > 0)
+    return carried[np.argsort(frequency[carried], kind="stable")[:variants]]
 
 
 def membership_trusted(
@@ -243,14 +326,20 @@ def _called(rng: np.random.Generator, people: int, variants: int, missing: float
 
 
 def differencing(
-    people: int, *, trials: int, private: bool = True, seed: int = 2, af: float = 0.2
+    people: int,
+    *,
+    trials: int,
+    private: bool = True,
+    seed: int = 2,
+    af: float = 0.2,
+    sampler: Sampler = add_noise,
 ) -> Measured:
     """Ask before and after one person leaves, and say from the difference if it was a carrier.
 
     Half of the lifetime goes to each side: whoever stays pays for both.
     """
     rng = np.random.default_rng(seed)
-    gate, after = (Gate(n, 1, private=private) for n in (people, people - 1))
+    gate, after = (Gate(n, 1, private=private, sampler=sampler) for n in (people, people - 1))
     right, certain, errors, answered = 0, 0, [], []
     for _ in range(trials):
         carrier = int(rng.integers(2))
@@ -279,10 +368,17 @@ def differencing(
     )
 
 
-def fake_owners(people: int, *, trials: int, private: bool = True, seed: int = 3) -> Measured:
+def fake_owners(
+    people: int,
+    *,
+    trials: int,
+    private: bool = True,
+    seed: int = 3,
+    sampler: Sampler = add_noise,
+) -> Measured:
     """Everybody in the cohort but one is the attacker's: guess if the last is a carrier."""
     rng = np.random.default_rng(seed)
-    gate = Gate(people, 1, private=private)
+    gate = Gate(people, 1, private=private, sampler=sampler)
     an = np.array([2 * people], np.int64)
     right, errors, answered = 0, [], []
     for _ in range(trials):
@@ -306,7 +402,12 @@ def fake_owners(people: int, *, trials: int, private: bool = True, seed: int = 3
 
 
 def audit_bound(
-    rho: Fraction, runs: int, *, shrink: float = 1.0, confidence: float = 0.95
+    rho: Fraction,
+    runs: int,
+    *,
+    shrink: float = 1.0,
+    confidence: float = 0.95,
+    sampler: Sampler = add_noise,
 ) -> float:
     """Return a lower bound on mu, the Gaussian privacy the mechanism really gives one person.
 
@@ -315,8 +416,8 @@ def audit_bound(
     the noise that is kept, for the positive control.
     """
     bought = rho if shrink == 1 else rho / Fraction(shrink).limit_denominator(1000) ** 2
-    inside = add_noise(np.full(runs, 52), 4, bought).values
-    outside = add_noise(np.full(runs, 50), 4, bought).values
+    inside = sampler(np.full(runs, 52), 4, bought).values
+    outside = sampler(np.full(runs, 50), 4, bought).values
     thresholds = np.quantile(np.concatenate([inside, outside]), np.linspace(0.02, 0.98, 40))
     tail = (1 - confidence) / (2 * len(thresholds))
     best = 0.0
@@ -334,17 +435,26 @@ def _clopper(hits: int, runs: int, tail: float) -> tuple[float, float]:
     return low, high
 
 
-def averaging(asked: int, rho: Fraction, allowed: int) -> tuple[int, float]:
+def averaging(
+    asked: int, rho: Fraction, allowed: int, sampler: Sampler = add_noise
+) -> tuple[int, float]:
     """Return (answers got, error of their mean) of one count asked in so many ways.
 
     allowed: how many the accountant lets through.
     """
     got = min(asked, allowed)
-    draws = add_noise(np.full(got * 400, 1000), 4, rho).values.reshape(400, got)
+    draws = sampler(np.full(got * 400, 1000), 4, rho).values.reshape(400, got)
     return got, float(np.sqrt(np.mean((draws.mean(axis=1) - 1000) ** 2)))
 
 
-def association_null(people: int, variants: int, rho: Fraction, tests: int, seed: int = 4) -> float:
+def association_null(
+    people: int,
+    variants: int,
+    rho: Fraction,
+    tests: int,
+    seed: int = 4,
+    sampler: Sampler = add_noise,
+) -> float:
     """Return the type-I error at 0.05 of the noise-corrected allelic test, cases against controls.
 
     Both groups are halves of one cohort, so one person is in one group only: rho buys both.
@@ -352,7 +462,7 @@ def association_null(people: int, variants: int, rho: Fraction, tests: int, seed
     rng = np.random.default_rng(seed)
     p = rng.uniform(0.1, 0.5, tests)
     an = people  # copies in each half
-    halves = [add_noise(rng.binomial(an, p), 4 * variants, rho) for _ in range(2)]
+    halves = [sampler(rng.binomial(an, p), 4 * variants, rho) for _ in range(2)]
     noise = halves[0].sd ** 2
     first, second = (half.values / an for half in halves)
     pooled = np.clip((first + second) / 2, 0.01, 0.99)

@@ -8,6 +8,8 @@ sub-face `compute.crypt`; reading people's files is `compute.ingest`. What an an
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from compute.approvals import judge_order, rule_allows
+from compute.breach import Breach, breach_scope
 from compute.bundle import (
     Bundle,
     Check,
@@ -20,7 +22,9 @@ from compute.bundle import (
 )
 from compute.claims import claims_of
 from compute.duo import DUO_TERMS, DuoTerm, duo_term, modernise
+from compute.duo_json import from_duo_json, to_duo_json
 from compute.errors import BundleError, ComputeError, CryptError, TermsError
+from compute.fhir_consent import ConsentRecord, from_fhir, to_fhir
 from compute.match import match_terms, parse_release, price_class, price_of
 from compute.messages import JobMessage, Outcome
 from compute.ontology import (
@@ -33,7 +37,7 @@ from compute.ontology import (
     load_ontology,
     use_ontology,
 )
-from compute.presets import PRESETS, TRUSTED_WARNING, describe, preset
+from compute.presets import PRESETS, TRUSTED_WARNING, describe, plain_words, preset
 from compute.prices import rate_of
 from compute.result import (
     ResultDocument,
@@ -42,6 +46,7 @@ from compute.result import (
     make_opening,
     result_commitment,
 )
+from compute.risk import Risk, error_picture, risk_of, risk_picture, risk_words
 from compute.scope import Scope, bucket, parse_scope
 from compute.terms import (
     NEVER,
@@ -61,6 +66,7 @@ from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 
 if TYPE_CHECKING:
     from compute.consent_index import ConsentIndex, index_of
+    from compute.release import MIN_PEOPLE
     from compute.selection import Member, Members, ScopeResult, resolve_scope, tell_people
     from compute.utility import (
         UselessError,
@@ -73,6 +79,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DUO_TERMS",
     "GROUPS",
+    "MIN_PEOPLE",
     "NEVER",
     "PRESETS",
     "PRICE_CLASSES",
@@ -80,6 +87,7 @@ __all__ = [
     "SENSITIVE",
     "TEST_SUBSET",
     "TRUSTED_WARNING",
+    "Breach",
     "Bundle",
     "BundleError",
     "Check",
@@ -87,6 +95,7 @@ __all__ = [
     "Claims",
     "ComputeError",
     "ConsentIndex",
+    "ConsentRecord",
     "CryptError",
     "DictOntology",
     "DuoTerm",
@@ -102,6 +111,7 @@ __all__ = [
     "Release",
     "Report",
     "ResultDocument",
+    "Risk",
     "Scope",
     "ScopeResult",
     "Terms",
@@ -109,6 +119,7 @@ __all__ = [
     "UselessError",
     "Verdict",
     "answer_bytes",
+    "breach_scope",
     "bucket",
     "bundle_entry",
     "canonical_terms",
@@ -118,8 +129,12 @@ __all__ = [
     "current_ontology",
     "describe",
     "duo_term",
+    "error_picture",
     "expected_error",
+    "from_duo_json",
+    "from_fhir",
     "index_of",
+    "judge_order",
     "load_obo",
     "load_obographs",
     "load_ontology",
@@ -134,6 +149,7 @@ __all__ = [
     "parse_scope",
     "parse_terms",
     "parse_value",
+    "plain_words",
     "preset",
     "price_class",
     "price_of",
@@ -143,14 +159,21 @@ __all__ = [
     "require_useful",
     "resolve_scope",
     "result_commitment",
+    "risk_of",
+    "risk_picture",
+    "risk_words",
+    "rule_allows",
     "tell_people",
     "terms_sha256",
+    "to_duo_json",
+    "to_fhir",
     "use_ontology",
     "verify_bundle",
 ]
 
 _LATE = {
     "ConsentIndex": "consent_index",
+    "MIN_PEOPLE": "release",
     "Member": "selection",
     "Members": "selection",
     "ScopeResult": "selection",

@@ -194,12 +194,13 @@ def _rows(
 
 def _row(grant: Grant, dataset: Dataset, books: Books, checked: bool) -> tuple[int, ...]:
     body, begins, ends = _body(grant, books, checked)
+    kept = FOR_EVER if dataset.retain_until is None else dataset.retain_until
     return (
         grant.index,
         dataset.index,
         body,
         begins,
-        ends,
+        min(ends, int(kept)),
         books.modality.number(dataset.modality),
         books.region.number(grant.recipient.get("region")),
         books.build.number(dataset.format.get("build")),

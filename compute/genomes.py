@@ -78,27 +78,39 @@ def agreement(sketch: Sketch, person: Genotypes) -> tuple[int, float]:
     """Return over how many of a sketch's sites the person was looked at, and the share alike."""
     if sketch.build != person.build or not len(sketch.place) or not len(person.pos):
         return 0, 0.0
-    copies = _copies(sketch, person)
+    copies = copies_at(person, sketch.place, sketch.alt)
     shared = copies >= 0
     count = int(shared.sum())
     return count, float((copies == sketch.dosage)[shared].mean()) if count else 0.0
 
 
-def _copies(sketch: Sketch, person: Genotypes) -> Int8:
-    """Return a person's copies of each ALT of a sketch, -1 where the file does not say."""
+def copies_at(person: Genotypes, at: Int64, alt: Int8) -> Int8:
+    """Return a person's copies of the ALT coded `alt` at each place, -1 where the file is silent.
+
+    A site the file holds with other ALTs only, or in a reference block, is 0 copies.
+    """
     own = place(person.contig, person.pos)
-    contig = (sketch.place >> 32).astype(np.int8)
-    pos = (sketch.place & 0xFFFFFFFF).astype(np.int32)
-    covered = reference_ploidy(person, contig, pos) > 0
-    found = np.where(covered, 0, -1).astype(np.int8)
-    first = np.searchsorted(own, sketch.place, side="left")
-    last = np.searchsorted(own, sketch.place, side="right")
-    for at in np.flatnonzero(last > first).tolist():
-        rows = range(int(first[at]), int(last[at]))
-        called = [row for row in rows if person.ploidy[row] > 0]
-        same = [row for row in called if CODES.get(person.alt[row]) == int(sketch.alt[at])]
-        found[at] = int(person.dosage[same[0]]) if same else (0 if called else -1)
+    contig = (at >> 32).astype(np.int8)
+    pos = (at & 0xFFFFFFFF).astype(np.int32)
+    found = np.where(reference_ploidy(person, contig, pos) > 0, 0, -1).astype(np.int8)
+    first = np.searchsorted(own, at, side="left")
+    rows = np.searchsorted(own, at, side="right") - first
+    single = np.flatnonzero(rows == 1)
+    row = first[single]
+    called = person.ploidy[row] > 0
+    codes = np.array([CODES.get(person.alt[one], 0) for one in row.tolist()], np.int8)
+    same = called & (codes == alt[single])
+    found[single] = np.where(same, person.dosage[row], np.where(called, 0, -1))
+    for one in np.flatnonzero(rows > 1).tolist():
+        found[one] = _of_several(person, range(first[one], first[one] + rows[one]), int(alt[one]))
     return found
+
+
+def _of_several(person: Genotypes, rows: Iterable[int], alt: int) -> int:
+    """Return the copies of an ALT at a site that a file splits into several rows."""
+    called = [row for row in rows if person.ploidy[row] > 0]
+    same = [row for row in called if CODES.get(person.alt[row]) == alt]
+    return int(person.dosage[same[0]]) if same else (0 if called else -1)
 
 
 def _mixed(at: Int64) -> npt.NDArray[np.uint64]:
@@ -110,37 +122,70 @@ def _mixed(at: Int64) -> npt.NDArray[np.uint64]:
 
 
 @dataclass(slots=True)
+class _Panel:
+    """The sketches of one build side by side: each distinct (place, ALT) is looked up once."""
+
+    column: dict[tuple[int, int], int] = field(default_factory=dict)
+    genomes: list[str] = field(default_factory=list)
+    columns: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    dosages: list[Int8] = field(default_factory=list)
+
+    def add(self, sketch: Sketch) -> None:
+        """Put a sketch beside the others; an empty one can be compared with nobody."""
+        if not len(sketch.place):
+            return
+        sites = zip(sketch.place.tolist(), sketch.alt.tolist(), strict=True)
+        known = [self.column.setdefault(site, len(self.column)) for site in sites]
+        self.genomes.append(sketch.genome)
+        self.columns.append(np.array(known, np.int32))
+        self.dosages.append(sketch.dosage)
+
+    def like(self, person: Genotypes) -> str | None:
+        """Return the genome of the first sketch that a person's file is a copy of, or None."""
+        if not self.genomes or not len(person.pos):
+            return None
+        sites = np.array(list(self.column), np.int64)
+        copies = copies_at(person, sites[:, 0], sites[:, 1].astype(np.int8))
+        here = copies[np.concatenate(self.columns)]
+        starts = np.cumsum([0, *(len(one) for one in self.columns[:-1])])
+        shared = np.add.reduceat((here >= 0).astype(np.int64), starts)
+        alike = np.add.reduceat((here == np.concatenate(self.dosages)).astype(np.int64), starts)
+        same = np.flatnonzero((shared >= LEAST_SHARED) & (alike >= ALIKE * shared))
+        return self.genomes[int(same[0])] if len(same) else None
+
+
+@dataclass(slots=True)
 class Genomes:
     """The sketches a batch of ingest is held against; made for one batch and dropped with it."""
 
     store: CohortStore
-    known: dict[str, Sketch] = field(default_factory=dict)
+    panels: dict[str, _Panel] = field(default_factory=dict)
 
     @classmethod
     def of(cls, store: CohortStore, grants: Iterable[str]) -> "Genomes":
         """Open the sketches of these grants."""
-        found = {}
+        made = cls(store)
         for grant in grants:
             data = store.answer(name_of(grant))
             if data is not None:
-                found[grant] = Sketch.of_bytes(data)
-        return cls(store, found)
+                made._add(Sketch.of_bytes(data))
+        return made
 
     def note(self, grant: str, person: Genotypes) -> str:
         """Keep a person's sketch, under the genome it is a copy of or a new one; return which."""
         genome = self.same_as(person) or secrets.token_hex(16)
         sketch = sketch_of(person, genome)
         self.store.keep_answer(name_of(grant), [grant], sketch.to_bytes())
-        self.known[grant] = sketch
+        self._add(sketch)
         return genome
 
     def same_as(self, person: Genotypes) -> str | None:
         """Return the genome a person's file is a copy of, or None."""
-        for sketch in self.known.values():
-            shared, alike = agreement(sketch, person)
-            if shared >= LEAST_SHARED and alike >= ALIKE:
-                return sketch.genome
-        return None
+        panel = self.panels.get(str(person.build))
+        return None if panel is None else panel.like(person)
+
+    def _add(self, sketch: Sketch) -> None:
+        self.panels.setdefault(sketch.build, _Panel()).add(sketch)
 
 
 def name_of(grant: str) -> str:

@@ -50,6 +50,10 @@ class DictOntology:
         """Return a term's name, or its id where we have none."""
         return self._labels.get(term, term)
 
+    def labels(self) -> dict[str, str]:
+        """Return every term's label."""
+        return {term: self.label(term) for term in self._parents}
+
     def is_descendant(self, term: str, ancestor: str) -> bool | None:
         """Return whether term is ancestor or a kind of it; None when either is unknown."""
         if term not in self._parents or ancestor not in self._parents:

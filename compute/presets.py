@@ -4,11 +4,13 @@ A preset is only a first value of `Terms`; the owner may change every part of it
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from fractions import Fraction
+from typing import Any, Literal
 
 from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
-from compute.ontology import current_ontology
+from compute.ontology import TEST_SUBSET, current_ontology
+from compute.risk import TRUSTED_RIGHT_OF_100, risk_words
 from compute.terms import NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
 
@@ -16,9 +18,13 @@ PRESETS = ("my_condition_free", "non_profit_research", "everything_at_a_price")
 TRUSTED_WARNING = (
     "Warning: trusted release. Accredited researchers may get exact figures without added noise, "
     "after two people have reviewed them. Exact figures can show that you took part, to somebody "
-    "who already has your genome. Choose private release to be protected from that."
+    "who already has your genome: measured with as many variants as people, such a one was right "
+    f"in {TRUSTED_RIGHT_OF_100} of 100 cases (50 of 100 is guessing), and with many more in "
+    "nearly all. What holds them back is a promise and a review, not mathematics. Choose private "
+    "release to be protected from that."
 )
 _NPUNCU = "DUO:0000018"
+OFFERED_BUDGETS = ("1/100", "1/50", "1/20", "1/10", "1/5", "1/2")
 
 
 def preset(
@@ -94,6 +100,17 @@ def describe(terms: Terms) -> list[str]:
     return lines
 
 
+def plain_words() -> dict[str, Any]:
+    """Return what `describe` is made of, for pages that say the same without a server's word."""
+    return {
+        "duo": {code: term.plain for code, term in DUO_TERMS.items()},
+        "diseases": TEST_SUBSET.labels(),
+        "price_classes": list(PRICE_CLASSES),
+        "trusted_warning": TRUSTED_WARNING,
+        "risk": {rho: risk_words(Fraction(rho)) for rho in OFFERED_BUDGETS},
+    }
+
+
 def _permission(code: str, terms: Terms) -> str:
     plain = DUO_TERMS[code].plain
     if code != DS:
@@ -137,7 +154,8 @@ def _limits(terms: Terms) -> Iterator[str]:
     yield "Computed anywhere." if regions == "*" else f"Computed only in: {regions}."
     release = terms.release
     if release.mode == "private":
-        yield "Every answer has noise added, so that it cannot show whether you took part."
+        yield "Every answer has noise added, which bounds what it can show of you."
+        yield risk_words(Fraction(release.lifetime_rho))
     yield (
         f"Privacy budget for your lifetime: {release.lifetime_rho}, of which one order may use "
         f"at most {release.order_share}."

@@ -114,12 +114,14 @@ def resolve_scope(
     order: str | None = None,
     currency: str = "gbp",
     ontology: Ontology | None = None,
+    asking: bool = False,
 ) -> ScopeResult:
     """Return the people an order may use at now_ms (Unix milliseconds).
 
     A consent given for one order counts for that order alone, and there it also answers what the
     matcher would ask the owner. Two live grants of one person and modality: the newest matching.
-    Of several reasons against a consent its time is named last.
+    Of several reasons against a consent its time is named last. asking: count those whose owner
+    would be asked as if they had said yes; for a price, never for a run.
     ontology: of diseases; None for the one this program was started with. Raises TermsError when
     release is malformed.
     """
@@ -145,7 +147,11 @@ def resolve_scope(
         return ("" if match.verdict is Verdict.PERMITTED else match.decisive.group), price or 0
 
     index = index_of(state)
-    return _fold(index, scope, _answers(index, scope, order, judge, now_ms))
+    answers = _answers(index, scope, order, judge, now_ms)
+    if asking:
+        standing = (answers.reason == _RANK["needs_owner"]) & (index.columns["order"] == NO_ORDER)
+        answers = answers._replace(reason=np.where(standing, FINE, answers.reason))
+    return _fold(index, scope, answers)
 
 
 class _Answers(NamedTuple):

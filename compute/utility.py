@@ -33,9 +33,9 @@ class UselessError(ComputeError):
 
 
 def least_of_bucket(people: int) -> int:
-    """Return the lower end of the public bucket of a count of people."""
+    """Return the lower end of the public bucket of a count of people, at least 1."""
     text = bucket(people)
-    return 1 if text.startswith("<") else int(text.partition("-")[0])
+    return 1 if text.startswith("<") else max(1, int(text.partition("-")[0]))
 
 
 def expected_error(

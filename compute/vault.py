@@ -245,7 +245,16 @@ def _grant_in_force(grant_id: str, access: RecordedAccess) -> Grant:
     grant = state.grants.get(grant_id)
     if grant is None or state.consent_blocked() or not state.in_force(grant):
         raise VaultRefusedError("the grant is not in force", code="stopped")
+    if is_over(state, grant, int(access.log.checkpoint.quorum_time)):
+        raise VaultRefusedError("the consent's time, or the data's, is over", code="expired")
     return grant
+
+
+def is_over(state: State, grant: Grant, now_ms: int) -> bool:
+    """Tell whether a grant's own end, or its dataset's retention, has passed (Unix ms)."""
+    dataset = state.datasets.get(grant.dataset)
+    ends = (grant.terms.get("valid_until"), dataset.retain_until if dataset else None)
+    return any(type(end) is int and now_ms >= end for end in ends)
 
 
 def _demand(access: RecordedAccess, key: bytes) -> None:

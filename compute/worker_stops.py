@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from compute.messages import JobMessage
+from compute.vault import is_over
 from compute.worker_outcomes import (
     Code,
     JobRefusedError,
@@ -66,12 +67,15 @@ class Watch:
 
 
 def destroy_stopped(shop: Workshop) -> int:
-    """Destroy keys, copies and kept answers of every grant the fold shows ended; how many."""
-    grants = shop.follower.state.grants
-    ended = []
+    """Destroy keys, copies and kept answers of every grant that is stopped or over; how many.
+
+    Over is a consent past its end and data past its retention date, by the witnesses' time.
+    """
+    state, now = shop.follower.state, int(shop.follower.checkpoint.quorum_time)
+    grants, ended = state.grants, []
     for name in {head.grant for head in shop.store.heads()} | shop.store.answer_grants():
         grant = grants.get(name)
-        if grant is None or grant.stopped_at is not None:
+        if grant is None or grant.stopped_at is not None or is_over(state, grant, now):
             ended.append(name)
     if ended:
         shop.vault.destroy(ended)

@@ -158,6 +158,7 @@ _TABLE = (
             "controller": k.nullable(k.CODE),
             "custodian": k.nullable(k.CODE),
         },
+        optional={"retain_until": k.nullable(k.TIME)},
         erasable=True,
     ),
     _personal(

@@ -69,7 +69,21 @@ def _check_new_grant(state: Tables, act: Act) -> None:
         order = state.orders.get(payload["order"])
         if order is None or order.status in CLOSED:
             raise RefusedError(f"{name}: the order is unknown or closed")
+    _check_mandate(state, act)
     _check_recipient(state, act)
+
+
+def _check_mandate(state: Tables, act: Act) -> None:
+    """A consent under a mandate with an end date ends with it, by its own terms."""
+    mandate = state.mandate_at.get(act.payload["basis"].get("mandate", -1))
+    if mandate is None or mandate.valid_until is None:
+        return
+    until = act.payload["terms"].get("valid_until")
+    if until is None or until > mandate.valid_until:
+        raise RefusedError(
+            f"{act.rule.type}: a {mandate.kind}'s mandate ends, so the consent must end by then; "
+            f"set valid_until to {mandate.valid_until} or earlier"
+        )
 
 
 def _check_recipient(state: Tables, act: Act) -> None:
@@ -97,6 +111,7 @@ def apply_granted(state: Tables, act: Act) -> None:
         activity_commitment=payload["activity_commitment"],
         order=payload["order"],
         index=act.index,
+        basis=payload["basis"]["kind"],
     )
     do.put(state.grants, grant.id, grant)
     do.put(state.grant_at, act.index, grant)
@@ -316,7 +331,9 @@ def check_share(state: Tables, act: Act) -> None:
 
 def apply_share(state: Tables, act: Act) -> None:
     p = act.payload
-    item = Share(p["share"], p["owner"], p["dataset"], p["valid_until"], act.index)
+    item = Share(
+        p["share"], p["owner"], p["dataset"], p["valid_until"], act.index, p["header_sha256"]
+    )
     state.journal.put(state.shares, item.id, item)
     apply_grant_stop(state, act)
 

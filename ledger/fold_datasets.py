@@ -26,6 +26,9 @@ def check_registered(state: Tables, act: Act) -> None:
         raise RefusedError(f"dataset.registered: dataset {payload['dataset']} exists already")
     if state.participants.get(payload["participant"], owner.id) != owner.id:
         raise RefusedError("dataset.registered: the participant belongs to another owner")
+    retain = payload.get("retain_until")
+    if retain is not None and retain <= act.now:
+        raise RefusedError("dataset.registered: retain_until is past; give a later date or none")
     if payload["ciphertext"]["header_size"] >= payload["ciphertext"]["size"]:
         raise RefusedError("dataset.registered: header_size must be below the file's size")
 
@@ -46,6 +49,8 @@ def apply_registered(state: Tables, act: Act) -> None:
         index=act.index,
         signing_key=payload["signing_key"],
         custodian=payload["custodian"],
+        controller=payload["controller"],
+        retain_until=payload.get("retain_until"),
         entries=[act.index],
     )
     do.put(state.datasets, dataset.id, dataset)

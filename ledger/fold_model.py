@@ -104,11 +104,15 @@ class Grant:
     index: int
     stopped_at: int | None = None
     paused_at: int | None = None
+    basis: str = "self"
 
 
 @dataclass(slots=True)
 class Dataset:
-    """One encrypted file. standing/per_order: its grants that are not finally stopped."""
+    """One encrypted file. standing/per_order: its grants that are not finally stopped.
+
+    retain_until: Unix ms after which nobody may keep or use it.
+    """
 
     id: str
     owner: str
@@ -122,6 +126,8 @@ class Dataset:
     index: int
     signing_key: str
     custodian: str | None = None
+    controller: str | None = None
+    retain_until: int | None = None
     erased: bool = False
     replaced: bool = False
     standing: Grant | None = None
@@ -157,7 +163,10 @@ class Offer:
 
 @dataclass(slots=True)
 class Mandate:
-    """Who may act for an owner: kind guardian, deputy or custodian; ended: a leaf index."""
+    """Who may act for an owner: kind guardian, deputy or custodian; ended: a leaf index.
+
+    valid_until: Unix ms, exclusive; what is consented to under it ends no later.
+    """
 
     id: str
     owner: str
@@ -189,6 +198,7 @@ class Share:
     dataset: str
     valid_until: int | None
     index: int
+    header_sha256: str
     stopped: int | None = None
 
 

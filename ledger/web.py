@@ -266,4 +266,8 @@ def _http_problem(error: HTTPException) -> Response:
 def _harden(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", NO_STORE)
     response.headers["X-Content-Type-Options"] = "nosniff"
+    # Any page may read and append: both are public. Tokens are of no use to a page, since a browser
+    # sends Authorization across origins only where it is allowed by name.
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Allow-Headers"] = "Content-Type"
     return response

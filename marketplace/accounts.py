@@ -62,7 +62,7 @@ def open_session(
 ) -> Opened:
     """Open a session for a signed challenge. Raises UnauthenticatedError."""
     key = _verified(services, challenge, public_key, signature)
-    expires = _challenge_end(services, party, challenge)
+    expires = _challenge_end(services, party, CHALLENGE, challenge)
     role = role_of(services, party, key)
     if role is None:
         raise UnauthenticatedError(
@@ -82,8 +82,20 @@ def open_session(
         raise UnauthenticatedError(SPENT) from None
 
 
-def _challenge_end(services: Services, party: str, challenge: str) -> int:
-    expires = challenges.expiry(services.challenge_key, party, CHALLENGE, challenge)
+def spend(services: Services, party: str, kind: str, challenge: str) -> None:
+    """Use up a challenge of ours for this party and kind. Raises UnauthenticatedError."""
+    expires = _challenge_end(services, party, kind, challenge)
+    row = Challenge(secret_sha256=_digest(challenge), party=party, kind=kind, expires_at=expires)
+    try:
+        with services.db.write() as session:
+            _forget_old(session, services.clock())
+            session.add(row)
+    except IntegrityError:
+        raise UnauthenticatedError(SPENT) from None
+
+
+def _challenge_end(services: Services, party: str, kind: str, challenge: str) -> int:
+    expires = challenges.expiry(services.challenge_key, party, kind, challenge)
     if expires is None or expires <= services.clock():
         raise UnauthenticatedError(SPENT)
     return expires
@@ -155,6 +167,24 @@ def authenticate(services: Services, token: str) -> Principal:
     if _role(services, services.view.snapshot(), found.party, found.key) != found.role:
         raise UnauthenticatedError("the key that opened this session is no longer in force")
     return Principal(found.party, found.role)
+
+
+def key_of(services: Services, token: str) -> str:
+    """Return the fingerprint of the ledger key behind a session. Raises UnauthenticatedError."""
+    with services.db.read() as session:
+        found = session.get(LoginSession, _digest(token))
+    if found is None:
+        raise UnauthenticatedError("the session is unknown or over; sign in again")
+    return found.key
+
+
+def open_for(services: Services, party: str, key: str) -> Opened:
+    """Open a session that rests on a ledger key in force (fingerprint). Raises our errors."""
+    role = _role(services, services.view.snapshot(), party, key)
+    if role is None:
+        raise UnauthenticatedError("the key that vouched for this passkey is no longer in force")
+    with services.db.write() as session:
+        return _open(services, session, party, role, key)
 
 
 def end_session(services: Services, token: str) -> None:

@@ -15,8 +15,10 @@ from flask_limiter.util import get_remote_address
 
 from ledger import Follower, LedgerClient, LedgerError, Snapshots, TrustPolicy
 from marketplace import challenges
+from marketplace.api.browser import allow_key_origin, browser
 from marketplace.api.common import PROBLEM, install_errors, install_headers
 from marketplace.api.payouts import earning, operating
+from marketplace.api.rights import rights
 from marketplace.api.v1 import api
 from marketplace.api.webhook import webhook
 from marketplace.api.worker import worker
@@ -107,8 +109,9 @@ def create_app(services: Services) -> APIFlask:
     _configure(app)
     install_errors(app)
     install_headers(app, services.config)
+    allow_key_origin(app, services.config)
     limiter = _limiter(app, services.config)
-    for blueprint in (api, earning, operating, worker, webhook):
+    for blueprint in (api, browser, rights, earning, operating, worker, webhook):
         app.register_blueprint(blueprint)
     stop_limit = limiter.limit(services.config.stop_rate_limit)
     views: dict[str, Any] = app.view_functions

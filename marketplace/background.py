@@ -30,6 +30,7 @@ from marketplace import (
     payouts,
     reconcile,
     refunds,
+    retention,
     settlement,
     uploads,
 )
@@ -103,6 +104,7 @@ class Background:
     _renew_at: int = 0
     _erased: dict[str, str] = field(default_factory=dict)
     _period: str = ""
+    _to_forget: bool = False
 
     def start(self) -> None:
         """Start the threads."""
@@ -209,8 +211,13 @@ class Background:
         erased = dict(known.state.erased_datasets)
         fresh = dict(erased.items() - self._erased.items())
         if fresh:
-            uploads.erase_gone(self.services, fresh)
+            self._to_forget |= uploads.erase_gone(self.services, fresh) > 0
             self._erased = erased
+        if self._to_forget:
+            self._to_forget = not self.services.db.forget()
+
+    def _retire(self, known: Snapshot) -> None:
+        self._to_forget |= retention.act(self.services, known) > 0
 
     def _slow(self) -> None:
         now = self.services.clock()
@@ -222,6 +229,8 @@ class Background:
         self._step("payees", lambda: payees.look_again(self.services))
         self._step("payout period", self._plan_payouts)
         self._step("reconcile", lambda: reconcile.run_due(self.services))
+        if (known := self.services.view.known()) is not None:
+            self._step("retention", lambda: self._retire(known))
 
     def _plan_payouts(self) -> None:
         """Plan a payout period's batches once, when the period has begun."""

@@ -92,17 +92,24 @@ def _check_fit(request: Request) -> None:
 
 
 def people_for(
-    snapshot: Snapshot, request: Request, claims: Claims, *, now: int, order: str | None = None
+    snapshot: Snapshot,
+    request: Request,
+    claims: Claims,
+    *,
+    now: int,
+    order: str | None = None,
+    asking: bool = False,
 ) -> ScopeResult:
     """Return the people who may be in an order now, and the groups of reasons for the others.
 
+    asking: count those whose owner would be asked as if they had said yes; for a price only.
     Raises UnavailableError while no consent may be decided on this state of the ledger.
     """
     if (reason := snapshot.state.consent_blocked()) is not None:
         raise UnavailableError(f"no consent can be decided on the ledger now: {reason}")
     return resolve_scope(
         snapshot.state, request.scope, request.purpose, claims, family=request.family,
-        release=request.release, now_ms=now, order=order, currency=request.currency,
+        release=request.release, now_ms=now, order=order, currency=request.currency, asking=asking,
     )  # fmt: skip
 
 

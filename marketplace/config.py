@@ -46,6 +46,9 @@ class Limits:
     ingest_quiet_ms: int = 1_000
     reviewers: int = 2
     pending_stops: int = 1_000
+    part_bytes: int = 8 << 20
+    parts: int = 4096
+    vault_bytes: int = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,12 @@ class MarketConfig:
     rate_limit: str = "12000 per minute"
     stop_rate_limit: str = "120 per minute"
     challenge_key_file: Path | None = None
+    keys_url: str = ""
+
+    @property
+    def keys_origin(self) -> str:
+        """Return the origin where browsers handle keys, no last slash; "" if there is none."""
+        return self.keys_url.rstrip("/")
 
     @property
     def signing_key_file(self) -> Path:
@@ -238,6 +247,7 @@ def _config(here: Path, values: Mapping[str, Any]) -> MarketConfig:
         rate_limit=str(values.get("rate_limit", "12000 per minute")),
         stop_rate_limit=str(values.get("stop_rate_limit", "120 per minute")),
         challenge_key_file=here / values.get("challenge_key_file", CHALLENGE_KEY_FILE),
+        keys_url=str(values.get("keys_url", "")),
     )
 
 

@@ -8,7 +8,7 @@ import logging
 
 from sqlmodel import Session, col, select
 
-from compute import claims_of, index_of
+from compute import MIN_PEOPLE, claims_of, index_of
 from marketplace import catalogue, jobs, order_service, outbox, owners, uploads
 from marketplace.entries import new_id
 from marketplace.errors import ConflictError, MarketError
@@ -57,9 +57,10 @@ def _judge(services: Services, snapshot: Snapshot, order: Order) -> None:
         mine = order_service.locked_order(session, order.id)
         if mine.version != order.version or outbox.decision_pending(session, order.id):
             return
-        if found.people:
+        asks = bool(found.left_out.get("needs_owner"))
+        if found.people and (len(found.people) >= MIN_PEOPLE or not asks):
             order_service.decide(session, services.signer, mine, OrderEvent.APPROVE, now=now)
-        elif not found.left_out.get("needs_owner"):
+        elif not asks:
             order_service.decide(
                 session, services.signer, mine, OrderEvent.REFUSE, now=now,
                 reason="nobody_permits",

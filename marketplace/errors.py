@@ -51,6 +51,12 @@ class ConflictError(MarketError):
     status, slug, title = 409, "conflict", "This does not fit the present state"
 
 
+class ChangedError(MarketError):
+    """Somebody changed the thing meanwhile: read it again, then send your change again."""
+
+    status, slug, title = 412, "changed-meanwhile", "It was changed meanwhile"
+
+
 class IllegalTransitionError(ConflictError):
     """An order in this state cannot take this event."""
 

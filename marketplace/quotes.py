@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any
 
 from compute import (
+    MIN_PEOPLE,
     Claims,
     ComputeError,
     Release,
@@ -157,11 +158,17 @@ def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResu
     now = services.clock()
     claims = claims_of(snapshot.state, services.trust.pins, party, now)
     found = catalogue.people_for(snapshot, request, claims, now=now)
-    if not found.people:
+    priced = found
+    if len(found.people) < MIN_PEOPLE and found.left_out.get("needs_owner"):
+        # Too few without asking: the price covers those who may say yes, and what they do not
+        # cost goes back once it is known who took part.
+        priced = catalogue.people_for(snapshot, request, claims, now=now, asking=True)
+    if not priced.people:
         return found, None
-    units = unit_prices(found, request, claims, now)
+    units = unit_prices(priced, request, claims, now)
     fees, currency = services.config.fees, request.currency
-    return found, price(units, len(found.people), request.release, fees, currency)
+    cost = price(units, len(priced.people), request.release, fees, currency)
+    return ScopeResult(priced.people, found.left_out), cost
 
 
 def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,11 +95,13 @@ def serve(config: MarketConfig) -> int:
     # Loaded here and not above: `init` only makes a key and should not wait for the web stack.
     from marketplace.app import compose, create_app
     from marketplace.background import Background
+    from marketplace.releases import state_release
 
     # Bound before anything else is opened: a second server must not even touch the database.
     listening = bind(config.host, config.port)
     services = compose(config)
     background = Background(services)
+    state_release(services)
     server = _server(create_app(services), listening, config)
     _stop_on_signals(server)
     background.start()

@@ -89,6 +89,48 @@ class Upload(Table, table=True):
     created_at: int = _big(index=True)
 
 
+class UploadPart(Table, table=True):
+    """One part of a resumable upload; parts become one upload when the last has arrived."""
+
+    __tablename__: ClassVar[str] = "upload_parts"
+    dataset: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    owner: str = Field(index=True)
+    object_key: str = Field(foreign_key="objects.key")
+    created_at: int = _big(index=True)
+
+
+class Passkey(Table, table=True):
+    """A passkey that signs in, by its credential id; key: the ledger key that vouched for it."""
+
+    __tablename__: ClassVar[str] = "passkeys"
+    credential: str = Field(primary_key=True)
+    party: str = Field(index=True)
+    key: str
+    public_key: str
+    sign_count: int = _big()
+    created_at: int = _big()
+    used_at: int | None = _big(default=None)
+
+
+class VaultCopy(Table, table=True):
+    """A party's own keys and records as ciphertext only its holder opens; etag: its SHA-256."""
+
+    __tablename__: ClassVar[str] = "vaults"
+    party: str = Field(primary_key=True)
+    body: str
+    etag: str
+    updated_at: int = _big()
+
+
+class VaultLocator(Table, table=True):
+    """By what a way in (passkey secret, printed code) finds its vault: 128 derived bits."""
+
+    __tablename__: ClassVar[str] = "vault_locators"
+    locator: str = Field(primary_key=True)
+    party: str = Field(foreign_key="vaults.party", index=True)
+
+
 class DatasetFile(Table, table=True):
     """Where the ciphertext of a dataset registered on the ledger lies."""
 
@@ -108,6 +150,25 @@ class DatasetReport(Table, table=True):
     dataset: str = Field(primary_key=True)
     code: str
     at: int = _big()
+
+
+class SharedFile(Table, table=True):
+    """A dataset shared with one professional: a header for their key, or a part cut and encrypted.
+
+    header: base64, for a whole dataset; object_key: a part's own file. token_sha256: of the secret
+    in the link. fetched_at: Unix ms of the last download.
+    """
+
+    __tablename__: ClassVar[str] = "shared_files"
+    share: str = Field(primary_key=True)
+    owner: str = Field(index=True)
+    dataset: str = Field(index=True)
+    token_sha256: str
+    header: str | None = None
+    object_key: str | None = Field(default=None, foreign_key="objects.key")
+    fetches: int = 0
+    fetched_at: int | None = _big(default=None)
+    created_at: int = _big()
 
 
 class Quote(Table, table=True):

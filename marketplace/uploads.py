@@ -23,7 +23,14 @@ from marketplace.errors import (
 )
 from marketplace.objects import Stored
 from marketplace.services import Services
-from marketplace.tables import DatasetFile, DatasetReport, JobObject, StoredObject, Upload
+from marketplace.tables import (
+    DatasetFile,
+    DatasetReport,
+    JobObject,
+    StoredObject,
+    Upload,
+    UploadPart,
+)
 
 LOG = logging.getLogger(__name__)
 STAGED, ACTIVE, DOOMED = "staged", "active", "doomed"
@@ -51,12 +58,12 @@ def stage(
         # stays announced only, and the sweep takes it away.
         if stored.size > staging_room(session, services.config.limits, owner, dataset):
             raise TooLargeError(_no_room(services.config.limits))
-        _keep(session, stored, STAGED, services.clock())
+        keep(session, stored, STAGED, services.clock())
         row = session.get(Upload, dataset)
         if row is not None:
             if row.owner != owner:
                 raise ForbiddenError("another owner staged a dataset of this id; take a new id")
-            _doom(session, row.object_key)
+            doom(session, row.object_key)
         row = row or Upload(dataset=dataset, owner=owner, object_key=key, created_at=0)
         row.object_key, row.created_at = key, services.clock()
         session.add(row)
@@ -116,12 +123,12 @@ def _no_room(limits: Limits) -> str:
 def _reserve(services: Services, owner: str, dataset: str) -> tuple[str, int]:
     """Announce an upload's object; return its key and how many bytes it may have."""
     with services.db.write() as session:
-        _may_upload(session, owner, dataset)
+        may_upload(session, owner, dataset)
         room = staging_room(session, services.config.limits, owner, dataset)
-        return _announce(session, services.clock()), room
+        return announce(session, services.clock()), room
 
 
-def _may_upload(session: Session, owner: str, dataset: str) -> None:
+def may_upload(session: Session, owner: str, dataset: str) -> None:
     if session.get(DatasetFile, dataset) is not None:
         raise ConflictError("this dataset is registered already; take a new dataset id")
     staged = session.get(Upload, dataset)
@@ -133,18 +140,19 @@ def put_announced(services: Services, body: IO[bytes], sha256: str) -> Stored:
     """Store a worker's object, written down before its bytes. Raises as `ObjectStore.put`."""
     limit = services.config.limits.object_bytes
     with services.db.write() as session:
-        key = _announce(session, services.clock())
+        key = announce(session, services.clock())
     return services.objects.put(key, body, limit=limit, sha256=sha256)
 
 
-def _announce(session: Session, now: int) -> str:
+def announce(session: Session, now: int) -> str:
     """Write the object's key down before its bytes, so that a crash leaves nothing unswept."""
     key = object_key()
     session.add(StoredObject(key=key, sha256="", size=0, state=STAGED, created_at=now))
     return key
 
 
-def _keep(session: Session, stored: Stored, state: str, now: int) -> None:
+def keep(session: Session, stored: Stored, state: str, now: int) -> None:
+    """Note an object that is in the store, in this state."""
     row = session.get(StoredObject, stored.key)
     if row is None:
         row = StoredObject(key=stored.key, sha256="", size=0, state=state, created_at=now)
@@ -153,7 +161,8 @@ def _keep(session: Session, stored: Stored, state: str, now: int) -> None:
     session.flush()
 
 
-def _doom(session: Session, key: str) -> None:
+def doom(session: Session, key: str) -> None:
+    """Mark an object to be deleted."""
     row = session.get(StoredObject, key)
     if row is not None:
         row.state = DOOMED
@@ -220,7 +229,7 @@ def keep_job_object(
     stored: Stored,
 ) -> None:  # fmt: skip
     """Note what a worker delivered; a later attempt's object takes the place of an earlier one."""
-    _keep(session, stored, STAGED, services.clock())
+    keep(session, stored, STAGED, services.clock())
     query = select(JobObject).where(
         col(JobObject.order_id) == order_id, col(JobObject.name) == name
     )
@@ -230,7 +239,7 @@ def keep_job_object(
             order_id=order_id, job_id=job_id, fencing=fencing, name=name, object_key=stored.key
         )
     elif row.object_key != stored.key:
-        _doom(session, row.object_key)
+        doom(session, row.object_key)
     row.job_id, row.fencing, row.object_key = job_id, fencing, stored.key
     session.add(row)
 
@@ -260,7 +269,7 @@ def show_objects(session: Session, order_id: str, names: tuple[str, ...]) -> Non
 def drop_objects(session: Session, order_id: str) -> None:
     """Delete what was delivered for an order that failed: no answer stays behind."""
     for row in session.exec(select(JobObject).where(col(JobObject.order_id) == order_id)).all():
-        _doom(session, row.object_key)
+        doom(session, row.object_key)
         session.delete(row)
 
 
@@ -292,10 +301,17 @@ def sweep(services: Services) -> int:
     before = services.clock() - services.config.limits.staged_ms
     with services.db.write() as session:
         for upload in session.exec(select(Upload).where(col(Upload.created_at) < before)).all():
-            _doom(session, upload.object_key)
+            doom(session, upload.object_key)
             session.delete(upload)
+        for part in session.exec(
+            select(UploadPart).where(col(UploadPart.created_at) < before)
+        ).all():
+            doom(session, part.object_key)
+            session.delete(part)
         # Bytes announced or delivered whose transaction never came.
-        used = select(JobObject.object_key).union(select(Upload.object_key))
+        used = select(JobObject.object_key).union(
+            select(Upload.object_key), select(UploadPart.object_key)
+        )
         lost = select(StoredObject).where(
             col(StoredObject.state) == STAGED,
             col(StoredObject.created_at) < before,
@@ -344,7 +360,7 @@ def _erase(session: Session, names: Sequence[str], erased: Mapping[str, str]) ->
     files = [row for row in session.exec(query).all() if erased[row.dataset] == row.owner]
     for row in files:
         if row.object_key is not None:
-            _doom(session, row.object_key)
+            doom(session, row.object_key)
         row.state, row.object_key = "erased", None
         session.exec(delete(DatasetReport).where(col(DatasetReport.dataset) == row.dataset))
         session.add(row)

@@ -9,17 +9,20 @@ import shutil
 import socket
 import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
+
+# No example is timed: a busy machine is no fault of the code.
+settings.register_profile("omic", deadline=None)
+settings.load_profile("omic")
 
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
 RECURSION_LIMIT = sys.getrecursionlimit()
 REDIS = ("127.0.0.1", 6379)
 RABBITMQ = ("127.0.0.1", 5672)
-E2E = Path(__file__).parent / "e2e"
 
 
 def postgres_server() -> str:
@@ -69,11 +72,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if in_ci():
             pytest.fail(f"{reason}; in CI every {name} must be there", pytrace=False)
         pytest.skip(reason)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole-stack tests come last: what is small and quick to fail is told first."""
-    items.sort(key=lambda item: E2E in item.path.parents)
 
 
 @pytest.hookimpl(hookwrapper=True)

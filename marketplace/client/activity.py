@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from compute import parse_terms
 from ledger import (
     LedgerError,
     State,
@@ -23,6 +24,7 @@ from ledger import (
     verify_inclusion,
 )
 from marketplace.client.errors import LedgerChangedError
+from marketplace.client.history import Event, Held, Mine, events
 from marketplace.client.session import Session
 
 
@@ -43,6 +45,7 @@ class Use:
     share: int | None
     currency: str | None
     proof: str
+    rho: str = "0"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -163,6 +166,7 @@ def _use(
         share=None if share is None else int(share["amount"]),
         currency=None if share is None else str(share["currency"]),
         proof=f"tag among {len(tags)} in the access tree {payload['cohort_root'][:16]}…",
+        rho=str((payload["release"] or {}).get("rho") or "0"),
     )
 
 
@@ -257,3 +261,37 @@ def leaf_error(
     except LedgerError as error:
         return str(error)
     return None
+
+
+def mine_of(session: Session) -> Mine:
+    """Return what this home knows of its owner's consents and entries, and its proved shares."""
+    home = session.home
+    state = session.view.sync()
+    grants = [
+        Held(
+            grant=str(d["grant"]),
+            dataset=str(d["dataset"]),
+            index=int(d["index"]),
+            activity_key=unb64(d["activity_key"]),
+            terms=parse_terms(d["terms"]),
+            order=d.get("order"),
+            ended=_ended(state, d),
+        )
+        for d in home.documents("grants")
+        if d.get("index") is not None
+    ]
+    entries = {int(d["index"]): str(d["type"]) for d in home.documents("entries")}
+    return Mine(home.party, grants, entries, _shares(session, state))
+
+
+def _ended(state: State, document: Mapping[str, Any]) -> int | None:
+    stop = document.get("stop")
+    return int(stop) if document["state"] != "paused" and stop is not None else None
+
+
+def own_events(session: Session, mine: Mine) -> list[Event]:
+    """Return everything on the ledger about this home's owner, in its order, each verified."""
+    state = session.view.sync()
+    records = session.view.follower.records(0, state.size)
+    pins = session.home.trust.pins
+    return events(state, records, mine, lambda root: _tags(session, root), pins)

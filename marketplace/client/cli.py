@@ -15,12 +15,16 @@ from ledger import LedgerError
 from marketplace.client import (
     cli_account,
     cli_audit,
+    cli_budget,
+    cli_identity,
     cli_ledger,
     cli_money,
     cli_operator,
     cli_owner,
     cli_researcher,
+    cli_rights,
     cli_run,
+    cli_sharing,
 )
 from marketplace.client.errors import ClientError
 from marketplace.client.terminal import Context, fail
@@ -36,11 +40,15 @@ app = typer.Typer(
 cli_run.add_to(app)
 cli_owner.add_to(app)
 cli_account.add_to(app)
+cli_sharing.add_to(app)
+cli_rights.add_to(app)
+cli_budget.add_to(app)
 cli_researcher.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)
 cli_operator.add_to(app)
 cli_ledger.add_to(app)
+cli_identity.add_to(app)
 
 
 @app.callback()

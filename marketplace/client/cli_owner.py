@@ -1,5 +1,6 @@
 """The owner's commands: keygen, register, offer, consent, activity, erase, list."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -7,17 +8,19 @@ from typing import Annotated, Any, cast
 import httpx
 import typer
 
-from compute import Terms, describe, parse_terms, preset
+from compute import describe, parse_terms
 from compute.ingest import IngestError, Modality
 from ledger import LedgerError
-from marketplace.client.activity import foreign_entries, uses_in
+from marketplace.client.activity import foreign_entries, mine_of, own_events
+from marketplace.client.cli_terms import chosen_terms, date_ms
 from marketplace.client.errors import ClientError
+from marketplace.client.history import USE, csv_rows
 from marketplace.client.home import Home
-from marketplace.client.owner import MODALITIES, Owner, Prepared
+from marketplace.client.owner import MODALITIES, Owner, Prepared, Roles
 from marketplace.client.receipts import check_all
 from marketplace.client.renewal import renew
 from marketplace.client.session import Session
-from marketplace.client.statements import append, new_id, now_ms
+from marketplace.client.statements import append, new_id
 from marketplace.client.terminal import (
     console,
     context_of,
@@ -85,6 +88,7 @@ def keygen(
 
 
 def trust_bytes(where: str) -> bytes:
+    """Return a trust file's bytes, from a path or a URL. Raises ClientError."""
     if not where.startswith(("http://", "https://")):
         try:
             return Path(where).read_bytes()
@@ -109,6 +113,16 @@ def register(
     sample: Annotated[
         str | None, typer.Option(help="Which sample, if the file has several.")
     ] = None,
+    region: Annotated[str, typer.Option(help="Where it is stored.")] = "local",
+    controller: Annotated[
+        str | None, typer.Option(help="Who answers for it (data controller); default: you.")
+    ] = None,
+    custodian: Annotated[
+        str | None, typer.Option(help="Who keeps it for you, e.g. a hospital.")
+    ] = None,
+    retain_until: Annotated[
+        str | None, typer.Option(help="Delete it everywhere on this date, YYYY-MM-DD.")
+    ] = None,
 ) -> None:
     """Check a file, encrypt it to yourself alone, and register it."""
     if modality not in MODALITIES:
@@ -116,7 +130,8 @@ def register(
     options = context_of(context)
     session = Session.open(options.open_home())
     owner = Owner(session)
-    prepared = _checked(owner, file, cast("Modality", modality), sample)
+    roles = Roles(region, controller, custodian, date_ms(retain_until))
+    prepared = checked(owner, file, cast("Modality", modality), sample, roles)
     if not options.json_output:
         say(f"{file}: checked. Nothing has left this machine yet.")
         for line in pairs(prepared.summary.as_dict()):
@@ -134,9 +149,12 @@ def register(
     )
 
 
-def _checked(owner: Owner, file: Path, modality: Modality, sample: str | None) -> Prepared:
+def checked(
+    owner: Owner, file: Path, modality: Modality, sample: str | None, roles: Roles | None = None
+) -> Prepared:
+    """Check and encrypt a file, its errors in the words of the command line."""
     try:
-        return owner.prepare(file, modality, sample=sample)
+        return owner.prepare(file, modality, sample=sample, roles=roles)
     except IngestError as error:
         # Compute speaks to programs; here the option is what the person can type.
         raise ClientError(str(error).replace("sample=NAME", "--sample NAME")) from None
@@ -198,11 +216,18 @@ def offer(
     trusted: Annotated[
         bool, typer.Option(help="Allow exact answers for accredited researchers.")
     ] = False,
+    until: Annotated[
+        str | None, typer.Option(help="Until when, YYYY-MM-DD; default: until you withdraw.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help="Where it may be computed on; default: anywhere.")
+    ] = None,
 ) -> None:
     """Publish the terms your datasets are offered under."""
     options = context_of(context)
     session = Session.open(options.open_home())
-    chosen = _terms(terms, disease or [], price, trusted)
+    limits = {"valid_until": date_ms(until), "regions": tuple(region or ("*",))}
+    chosen = chosen_terms(terms, disease or [], price, trusted, limits)
     facets = _facets(facet or [])
     offered, submission = Owner(session).offer(datasets, chosen, facets)
     append(session.ledger, session.home, [submission])
@@ -210,21 +235,6 @@ def offer(
     session.home.write(f"offers/{offered}.json", document)
     lines = [f"Offer [bold]{offered}[/]:", *(f"  {line}" for line in describe(chosen))]
     show(options, document, [*lines, f"Now: omic consent grant {offered}"])
-
-
-def _terms(name: str, diseases: list[str], price: int | None, trusted: bool) -> Terms:
-    if name.endswith(".json"):
-        try:
-            return parse_terms(json.loads(Path(name).read_text()))
-        except (OSError, ValueError) as error:
-            raise ClientError(f"cannot read terms from {name}: {error}") from None
-    return preset(
-        name,
-        valid_from=now_ms(),
-        diseases=tuple(diseases),
-        price=price,
-        release_mode="trusted" if trusted else "private",
-    )
 
 
 def _facets(items: list[str]) -> dict[str, str]:
@@ -236,7 +246,9 @@ def _facets(items: list[str]) -> dict[str, str]:
 
 @consent_app.command("grant")
 def grant(
-    context: typer.Context, offer_id: Annotated[str, typer.Argument(help="The offer's id.")]
+    context: typer.Context,
+    offer_id: Annotated[str, typer.Argument(help="The offer's id.")],
+    region: Annotated[str, typer.Option(help="In which region it may be opened.")] = "local",
 ) -> None:
     """Consent: hand compute the key to each dataset of an offer, under its exact terms."""
     options = context_of(context)
@@ -249,7 +261,11 @@ def grant(
     owner, terms = Owner(session), parse_terms(document["terms"])
     submissions = [
         owner.grant(
-            _record(home.read(f"datasets/{d}.json"), d), offer_id, terms, document["facets"]
+            _record(home.read(f"datasets/{d}.json"), d),
+            offer_id,
+            terms,
+            document["facets"],
+            region=region,
         )
         for d in document["datasets"]
     ]
@@ -260,7 +276,7 @@ def grant(
 
 
 def _record(record: dict[str, Any] | None, dataset: str) -> dict[str, Any]:
-    if record is None or record["erased"]:
+    if record is None or record["erased"] or record.get("replaced_by"):
         raise ClientError(f"dataset {dataset} is not registered here (or was erased)")
     return record
 
@@ -299,29 +315,38 @@ def list_consents(context: typer.Context) -> None:
     console.print(table("Your consents", ("consent", "dataset", "state", "ledger entry"), rows))
 
 
-def show_activity(context: typer.Context) -> None:
-    """Show who used your data, for what, when, and your share; each checked on the ledger."""
+def show_activity(
+    context: typer.Context,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Also write everything to this CSV file.")
+    ] = None,
+) -> None:
+    """Show everything about you: uses, refusals, administrators, payments; each with its proof."""
     options = context_of(context)
     session = Session.open(options.open_home())
-    state = session.view.sync()
-    warnings = foreign_entries(session, state.size)
-    uses = uses_in(session, state)
+    mine = mine_of(session)
+    warnings = foreign_entries(session, session.view.state.size)
+    found = own_events(session, mine)
     renew(session)
     session.keep_receipts()
     checked = check_all(session.home)
+    if csv_file is not None:
+        with csv_file.open("w", newline="") as file:
+            csv.writer(file).writerows(csv_rows(found))
     if options.json_output:
-        typer.echo(json.dumps([use.to_json() for use in uses], indent=2))
+        typer.echo(json.dumps([event.to_json() for event in found], indent=2))
         return
     rows = [
-        (when(u.time), u.organisation or "compute service", u.purpose, u.project or "", u.state,
-         money(u.share, u.currency), f"entry {u.index}")
-        for u in uses
+        (when(e.time), e.kind, e.text, e.organisation or "", e.project or "",
+         money(e.share, e.currency), f"entry {e.index}")
+        for e in found
     ]  # fmt: skip
     for one in warnings:
         warn(f"{one.words()} ({when(one.time)})")
-    columns = ("when", "who", "purpose", "project", "outcome", "your share", "proof")
-    console.print(table("Uses of your data", columns, rows))
-    say(f"Checked: {len(uses)} uses and {checked} receipts. The ledger agrees with all of them.")
+    columns = ("when", "what", "in words", "who", "project", "your share", "proof")
+    console.print(table("Everything about you", columns, rows))
+    uses = sum(event.kind == USE for event in found)
+    say(f"{uses} uses; {checked} receipts checked. The ledger agrees with every line.")
 
 
 def erase(

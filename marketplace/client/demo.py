@@ -78,6 +78,7 @@ def run_demo(
         with run.stage("start", "1. Start ledger, three witnesses, compute and marketplace"):
             supervisor.start()
             say("   witnesses, attester and payments are [yellow]local stand-ins[/]")
+            say("   answers appear on a clock tick: every 2 s here, every 30 s elsewhere")
         with _watching(supervisor):
             _story(run)
     finally:

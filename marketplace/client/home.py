@@ -26,8 +26,10 @@ class Home:
     def keys(self) -> KeyStore:
         return KeyStore(self.path / "keys", self.passphrase)
 
-    def create_from(self, trust_file: bytes, role: str, party: str) -> None:
-        """Pin a trust file and make this person's identity and keys.
+    def create_from(
+        self, trust_file: bytes, role: str, party: str, *, new_keys: bool = True
+    ) -> None:
+        """Pin a trust file and make this person's identity and keys (or leave keys to a restore).
 
         Raises HomeError where there is an identity already: one home is one party.
         """
@@ -37,7 +39,7 @@ class Home:
         trust = TrustPolicy.parse(trust_file)
         self._write("trust.json", trust_file)
         for name in ("sign", "encrypt"):
-            if not self.keys.has(name):
+            if new_keys and not self.keys.has(name):
                 self.keys.create(name, name)
         self.write("identity.json", {"party": party, "role": role, "origin": trust.origin})
 

@@ -5,6 +5,8 @@ datasets/<id>.pem: one signing key a dataset, so that two datasets of a person s
 """
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger import Signature
+from ledger import Signature, b64, unb64
 from marketplace.client.errors import HomeError
 
 PrivateKey = Ed25519PrivateKey | X25519PrivateKey
+_NAME = re.compile(r"sign|encrypt|datasets/[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class KeyStore:
     def create(self, name: str, kind: str) -> None:
         """Make a new key ("sign" or "encrypt"); refuses to overwrite one."""
         key = Ed25519PrivateKey.generate() if kind == "sign" else X25519PrivateKey.generate()
+        self._keep(name, key)
+
+    def _keep(self, name: str, key: PrivateKey) -> None:
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -104,6 +110,24 @@ class KeyStore:
             wrap = serialization.BestAvailableEncryption(self.passphrase.encode())
         pkcs8 = serialization.PrivateFormat.PKCS8
         return key.private_bytes(serialization.Encoding.PEM, pkcs8, wrap)
+
+    def secrets(self) -> dict[str, str]:
+        """Return every key's 32 secret bytes in base64 by name, for an identity file."""
+        found = {}
+        for path in sorted(self.directory.rglob("*.pem")):
+            name = path.relative_to(self.directory).with_suffix("").as_posix()
+            key = self._load(name)
+            if isinstance(key, Ed25519PrivateKey | X25519PrivateKey):
+                found[name] = b64(key.private_bytes_raw())
+        return found
+
+    def restore(self, secrets: Mapping[str, str]) -> None:
+        """Put back what `secrets` gave; refuses to overwrite a key. Raises HomeError."""
+        for name, text in secrets.items():
+            if not _NAME.fullmatch(name):
+                raise HomeError("the identity file names a key in a way no key is named")
+            kind = X25519PrivateKey if name == "encrypt" else Ed25519PrivateKey
+            self._keep(name, kind.from_private_bytes(unb64(text)))
 
     def _load(self, name: str) -> object:
         path = self._path(name)

@@ -50,6 +50,14 @@ class Market:
         headers = {"X-Content-SHA256": sha256(data).hexdigest()}
         return self._json("PUT", f"/uploads/{dataset}", content=data, headers=headers)
 
+    def deposit_part(self, share: str, data: bytes, token_sha256: str) -> Any:
+        """PUT a part that was cut and encrypted anew, for the holder of a link."""
+        headers = {
+            "X-Content-SHA256": sha256(data).hexdigest(),
+            "X-Token-SHA256": token_sha256,
+        }
+        return self._json("PUT", f"/passport/{share}", content=data, headers=headers)
+
     def download(self, path: str) -> bytes:
         """GET the bytes of an object."""
         return self._send("GET", path).content

@@ -28,10 +28,10 @@ from ledger import (
     unb64,
 )
 from marketplace.client.errors import ClientError, HomeError
+from marketplace.client.hand import signed
 from marketplace.client.handed import Stopped, stop
-from marketplace.client.keys import SigningKey
 from marketplace.client.session import Session
-from marketplace.client.statements import append, drafted, new_id, now_ms, stated
+from marketplace.client.statements import append, drafted, new_id, now_ms
 
 MODALITIES = get_args(Modality)
 _FORMAT_FIELDS = ("build", "callability", "namespace")
@@ -47,6 +47,25 @@ class Prepared:
     ciphertext: bytes
     submission: Submission
     record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who answers for a dataset and where it lies; retain_until: Unix ms, or None for no date."""
+
+    region: str = "local"
+    controller: str | None = None
+    custodian: str | None = None
+    retain_until: int | None = None
+
+    def fields(self, owner: str) -> dict[str, Any]:
+        """Return the fields of dataset.registered; the owner controls what nobody else does."""
+        value = {
+            "region": self.region,
+            "controller": self.controller or owner,
+            "custodian": self.custodian,
+        }
+        return value if self.retain_until is None else {**value, "retain_until": self.retain_until}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +93,13 @@ class Owner:
     # -- register
 
     def prepare(
-        self, source: Path | bytes, modality: Modality, *, name: str = "", sample: str | None = None
+        self,
+        source: Path | bytes,
+        modality: Modality,
+        *,
+        name: str = "",
+        sample: str | None = None,
+        roles: Roles | None = None,
     ) -> Prepared:
         """Check a file and encrypt it to this owner alone; nothing leaves the machine yet.
 
@@ -103,11 +128,9 @@ class Owner:
             "signing_key": b64(home.keys.signing(key_name).public),
             "ciphertext": manifest,
             "format": _format(summary),
-            "region": "local",
-            "controller": home.party,
-            "custodian": None,
+            **(roles or Roles()).fields(home.party),
         }
-        submission = stated("dataset.registered", fields, home.keys.signing())
+        submission = signed(home, "dataset.registered", fields)
         record = {
             "dataset": dataset,
             "modality": modality,
@@ -166,7 +189,7 @@ class Owner:
             "terms": terms.to_dict(),
             "facets": dict(facets),
         }
-        submission = stated("offer.published", fields, home.keys.signing())
+        submission = signed(home, "offer.published", fields)
         return str(fields["offer"]), submission
 
     def grant(
@@ -177,14 +200,16 @@ class Owner:
         facets: Mapping[str, str],
         *,
         order: str | None = None,
+        region: str = "local",
     ) -> Submission:
         """Return a consent for one dataset: the header packet for compute, sealed to the terms.
 
-        record: the home's document of the dataset. The recipient key is the newest one of the
-        region that the *ledger* shows, signed by the compute identity pinned in the trust file.
+        record: the home's document of the dataset. region: where it may be opened; the recipient
+        key is the newest one of that region that the *ledger* shows, signed by the compute
+        identity pinned in the trust file.
         """
         home = self.session.home
-        recipient = self.session.view.recipient("local", now_ms())
+        recipient = self.session.view.recipient(region, now_ms())
         grant, activity_key = new_id(), secrets.token_bytes(32)
         secret = home.keys.encryption().secret
         packet = reencrypt_header(unb64(record["header"]), secret, unb64(recipient.crypt4gh_public))
@@ -203,20 +228,29 @@ class Owner:
             "activity_commitment": hashlib.sha256(activity_key).hexdigest(),
             "order": order,
         }
-        key = self._dataset_key(str(record["dataset"]))
+        dataset = str(record["dataset"])
         home.write(
             f"grants/{grant}.json",
             {
                 "grant": grant,
-                "dataset": record["dataset"],
+                "dataset": dataset,
                 "offer": offer,
+                "order": order,
+                "facets": dict(facets),
+                "region": region,
                 "activity_key": b64(activity_key),
                 "terms": terms.to_dict(),
                 "index": None,
                 "state": "prepared",
             },
         )
-        return stated("consent.granted", fields, key, {"sealed_grant": sealed})
+        return signed(
+            home,
+            "consent.granted",
+            fields,
+            dataset=dataset,
+            attachments={"sealed_grant": sealed},
+        )
 
     def _remember_grants(self, batch: Sequence[Submission], appended: Sequence[Appended]) -> None:
         for submission, done in zip(batch, appended, strict=True):
@@ -244,8 +278,7 @@ class Owner:
             "owner": home.party,
             "stops": [int(document["index"])],
         }
-        key = self._dataset_key(str(document["dataset"]))
-        submission = stated(type_, fields, key)
+        submission = signed(home, type_, fields, dataset=str(document["dataset"]))
         done = stop(self.session, submission)
         home.write(f"grants/{grant}.json", {**document, "state": becomes, "stop": done.index})
         return done
@@ -262,7 +295,7 @@ class Owner:
             raise ClientError(f"no registered dataset {dataset} in {home.path}; see `omic list`")
         stops, erases = self._indexes_of(dataset)
         fields = {"dataset": dataset, "owner": home.party, "stops": stops, "erases": erases}
-        submission = stated("dataset.erased", fields, home.keys.signing())
+        submission = signed(home, "dataset.erased", fields)
         done = stop(self.session, submission)
         home.write(f"datasets/{dataset}.json", {**record, "erased": True})
         for document in home.documents("grants"):
@@ -290,9 +323,6 @@ class Owner:
             identity = {**identity, "participant": new_id()}
             self.session.home.write("identity.json", identity)
         return identity["participant"]
-
-    def _dataset_key(self, dataset: str) -> SigningKey:
-        return self.session.home.keys.signing(f"datasets/{dataset}")
 
     def _grant(self, grant: str) -> dict[str, Any]:
         document = self.session.home.read(f"grants/{grant}.json")

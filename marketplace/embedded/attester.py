@@ -32,6 +32,7 @@ from ledger import (
 )
 from marketplace.client.keys import KeyStore, SigningKey
 
+COSIGNED = ("party.registered", "mandate.given")
 CLAIM_YEARS = 2
 _YEAR_MS = 365 * 24 * 3600 * 1000
 
@@ -48,8 +49,8 @@ def create_app(key: SigningKey, ledger: LedgerClient) -> Flask:
     @app.post("/cosign")
     def cosign() -> Response:
         entry = submission_from_json(_body()["submission"]).entry
-        if entry.type != "party.registered" or len(entry.signatures) != 1:
-            raise LedgerError("the attester cosigns a party.registered its holder signed")
+        if entry.type not in COSIGNED or len(entry.signatures) != 1:
+            raise LedgerError(f"the attester cosigns {' or '.join(COSIGNED)} its holder signed")
         signature = key.sign(pae(entry.type, entry.version, entry.payload_bytes))
         parts = [b64(part) for part in signature.parts]
         return jsonify({"kind": signature.kind, "public_key": b64(key.public), "parts": parts})
@@ -60,6 +61,12 @@ def create_app(key: SigningKey, ledger: LedgerClient) -> Flask:
         entry = _attestation(key, body["party"], body["role"], body["claims"])
         (done,) = ledger.append([submission_for(entry, secrets.token_bytes(32))])
         return jsonify({"index": done.index})
+
+    @app.after_request
+    def for_browsers(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+        return response
 
     @app.errorhandler(LedgerError)
     def refused(error: LedgerError) -> tuple[Response, int]:

@@ -52,12 +52,12 @@ class Layout:
         return self.root / process
 
     def port_of(self, process: str) -> int:
-        order = ("marketplace", "ledger", "stripe", "attester", *WITNESSES)
+        order = ("marketplace", "ledger", "stripe", "attester", *WITNESSES, "keys")
         return self.port + order.index(process)
 
     def url(self, process: str) -> str:
         # Browsers accept "localhost", never an IP address, as a WebAuthn relying party.
-        host = "localhost" if process == "marketplace" else "127.0.0.1"
+        host = "localhost" if process in ("marketplace", "keys") else "127.0.0.1"
         return f"http://{host}:{self.port_of(process)}"
 
     @property
@@ -180,6 +180,7 @@ def _write_trust(layout: Layout, public: Mapping[str, Any]) -> None:
         "witness_policy": witness_policy(public["vkey"], public["witnesses"]),
         "pins": pins,
         "max_checkpoint_age_ms": 10_000,
+        "passkeys": {"rp_id": "localhost", "origins": [layout.url("keys")]},
         "embedded": True,
     }
     layout.trust_file.parent.mkdir(parents=True, exist_ok=True)
@@ -200,6 +201,7 @@ def _write_configs(layout: Layout) -> None:
     for process, config in _configs(layout).items():
         config |= dict(layout.overrides.get(process, {}))
         path = layout.directory(process) / "config.toml"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(tomli_w.dumps(config))
         path.chmod(0o600)
 
@@ -212,6 +214,7 @@ def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
         for name in (*WITNESSES, "attester")
     }
     configs["attester"]["ledger_url"] = layout.url("ledger")
+    configs["keys"] = {"port": layout.port_of("keys"), "trust_file": trust}
     configs["ledger"] = {
         "port": layout.port_of("ledger"),
         "origin": ORIGIN,
@@ -235,6 +238,7 @@ def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
     configs["marketplace"] = {
         "port": layout.port_of("marketplace"),
         "public_url": layout.url("marketplace"),
+        "keys_url": layout.url("keys"),
         "database_url": "sqlite:///marketplace.sqlite",
         "object_store_url": "objects",
         "broker_url": broker,

@@ -27,6 +27,7 @@ STOP_SECONDS = 15.0
 HEALTHY_SECONDS = 20.0
 MAX_BACKOFF_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
+STOPPED_TOGETHER = ("marketplace", "keys", "attester", "stripe")
 # The user's own, and addresses that mean another thing to each process: no child inherits them.
 PRIVATE_ENVIRONMENT = frozenset(
     {
@@ -109,7 +110,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop in reverse order of starting: SIGTERM, then SIGKILL after a grace period."""
         self._stopping = True
-        for group in (("compute",), ("marketplace", "attester", "stripe"), ("ledger",), WITNESSES):
+        for group in (("compute",), STOPPED_TOGETHER, ("ledger",), WITNESSES):
             self._stop_group([c for c in self.children if c.name in group])
         if self._lock is not None:
             self._lock.close()
@@ -132,7 +133,7 @@ class Supervisor:
             ) from None
 
     def _check_ports(self) -> None:
-        for name in ("marketplace", "ledger", "stripe", "attester", *WITNESSES):
+        for name in ("marketplace", "ledger", "stripe", "attester", *WITNESSES, "keys"):
             port = self.layout.port_of(name)
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -243,6 +244,7 @@ def _programs(layout: Layout) -> Iterator[tuple[str, list[str], str | None]]:
         run("marketplace.embedded.attester", "attester"),
         f"{layout.url('attester')}/healthz",
     )
+    yield "keys", run("marketplace.keyorigin.server", "keys"), f"{layout.url('keys')}/healthz"
     yield (
         "marketplace",
         run("marketplace.server", "marketplace"),

@@ -129,6 +129,7 @@ def _helpers() -> dict[str, Any]:
         "embedded": services.trust.embedded,
         "test_money": not services.payments.is_live,
         "origin": services.config.origin,
+        "keys": services.config.keys_origin,
         "now": services.clock(),
     }
 

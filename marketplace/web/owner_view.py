@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from compute import ComputeError, describe, parse_terms
+from compute import ComputeError, describe, parse_terms, risk_picture, risk_words
 from ledger import Dataset, Grant, State
 from marketplace.tables import Share
 from marketplace.web.job_view import JobRow, job_row
+from marketplace.web.text import drawn
 from marketplace.web.words import MODALITY_MORE, Word, modality_words, taken_in
 
 IN_FORCE = Word("In force", "good", "It can be used under these terms.")
@@ -25,6 +27,7 @@ class ConsentCard:
     modality: str
     state: Word
     live: bool
+    paused: bool
     facets: tuple[tuple[str, str], ...]
     terms: tuple[str, ...]
     per_order: bool
@@ -94,6 +97,47 @@ def dashboard(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """An owner's lifetime privacy budget, what the paid uses took of it, and the risk it bounds."""
+
+    lifetime: Fraction
+    spent: Fraction
+
+    @property
+    def left(self) -> Fraction:
+        """Return what is left; it is never refilled."""
+        return max(Fraction(0), self.lifetime - self.spent)
+
+    @property
+    def words(self) -> str:
+        """Say the risk in a sentence."""
+        return risk_words(self.lifetime)
+
+    @property
+    def picture(self) -> str:
+        """Return the risk as SVG."""
+        return drawn(risk_picture(self.lifetime, self.spent))
+
+
+def budget_of(state: State, owner: str, shares: Iterable[Share]) -> Budget | None:
+    """Return an owner's budget as the public ledger shows it, None without a consent in force.
+
+    Counts every access of the orders that paid this owner: at most what compute charged.
+    """
+    live = [g for g in state.grants.values() if g.owner == owner and state.in_force(g)]
+    try:
+        limits = [Fraction(parse_terms(grant.terms).release.lifetime_rho) for grant in live]
+    except ComputeError:
+        return None
+    if not limits:
+        return None
+    orders = [state.orders[name] for name in {s.order_id for s in shares} if name in state.orders]
+    releases = [state.accesses[a].payload["release"] for o in orders for a in o.accesses]
+    spent = sum((Fraction((release or {}).get("rho") or 0) for release in releases), Fraction(0))
+    return Budget(min(limits), spent)
+
+
 def _dataset(
     state: State, dataset: Dataset, grants: Sequence[Grant], code: str | None
 ) -> DatasetCard:
@@ -135,6 +179,7 @@ def _consent(state: State, grant: Grant) -> ConsentCard:
         modality_words(dataset.modality) if dataset else "Erased dataset",
         word,
         state.in_force(grant),
+        word is PAUSED,
         tuple(sorted((str(k), str(v)) for k, v in grant.facets.items())),
         terms_words(grant),
         grant.order is not None,

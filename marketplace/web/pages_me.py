@@ -8,6 +8,7 @@ from marketplace import reports
 from marketplace.services import Services
 from marketplace.tables import Share
 from marketplace.web import sessions
+from marketplace.web.owner_view import budget_of
 from marketplace.web.owner_view import dashboard as view_of
 from marketplace.web.ports import pages
 
@@ -26,7 +27,8 @@ def dashboard() -> str:
     state = services.view.snapshot().state
     shares, said = shares_of(services, owner), reports_of(services, state, owner)
     view = view_of(state, owner, shares, services.clock(), said)
-    return render_template("web/me.html", view=view, shown_uses=SHOWN_USES)
+    budget = budget_of(state, owner, shares)
+    return render_template("web/me.html", view=view, shown_uses=SHOWN_USES, budget=budget)
 
 
 def shares_of(services: Services, owner: str) -> list[Share]:

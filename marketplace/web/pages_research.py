@@ -3,6 +3,8 @@
 Answers are served as the ciphertext they are; only the researcher's client can open them.
 """
 
+import json
+from base64 import urlsafe_b64encode
 from typing import Any
 
 from flask import (
@@ -18,20 +20,22 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from sqlmodel import col, select
 
-from compute import ComputeError
+from compute import ComputeError, error_picture
 from marketplace import catalogue, money, order_service, quotes, reports, uploads
 from marketplace.api.common import send_object
 from marketplace.errors import InputError, NotFoundError
 from marketplace.services import Services
 from marketplace.tables import Payment, Quote
-from marketplace.web import sessions
+from marketplace.web import live, sessions
 from marketplace.web.dry_run_form import FAMILIES, Form, empty_form, read_form, request_of
 from marketplace.web.log_view import pretty
 from marketplace.web.order_view import order_page
 from marketplace.web.ports import pages
+from marketplace.web.text import drawn
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
 DEFAULT_REGION = "local"
+OVER = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
 
 
 def add_research_pages(made: Blueprint) -> None:
@@ -40,6 +44,7 @@ def add_research_pages(made: Blueprint) -> None:
     made.add_url_rule("/orders", "orders", orders)
     made.add_url_rule("/orders/<order>", "order", order)
     made.add_url_rule("/orders/<order>/state.json", "order_state", order_state_json)
+    made.add_url_rule("/orders/<order>/events", "order_events", order_events)
     made.add_url_rule("/orders/<order>/pay", "pay", pay, methods=["POST"])
     made.add_url_rule("/orders/<order>/cancel", "cancel", cancel, methods=["POST"])
     made.add_url_rule("/orders/<order>/download/<name>", "download", download)
@@ -76,6 +81,19 @@ def order_state_json(order: str) -> Response:
     """Say an order's state, so that its page can tell when it changed."""
     found = reports.one_order(pages().services, order, sessions.me().party)
     return jsonify({"state": found["state"]})
+
+
+@sessions.require("researcher")
+def order_events(order: str) -> Response:
+    """Stream an order's state as it changes."""
+    services, party = pages().services, sessions.me().party
+
+    def look() -> dict[str, Any]:
+        found = reports.one_order(services, order, party)
+        return {"state": found["state"], "objects": found["objects"]}
+
+    look()  # what is not there or not mine is said as an error page, not as a broken stream
+    return live.watched(look, lambda now: now["state"] in OVER)
 
 
 def quote_items(services: Services, quote: str) -> list[dict[str, Any]]:
@@ -141,7 +159,10 @@ def dry_run_post() -> Response:
         answer = quotes.dry_run(services, party, wanted)
     except (InputError, ComputeError) as error:
         return make_response(_form_page(form, error=str(error)), 400)
-    return make_response(_form_page(form, answer=answer, wanted=pretty(wanted)))
+    packed = urlsafe_b64encode(json.dumps(wanted, separators=(",", ":")).encode()).decode()
+    return make_response(
+        _form_page(form, answer=answer, wanted=pretty(wanted), request64=packed.rstrip("="))
+    )
 
 
 def region_of(services: Services) -> str:
@@ -155,8 +176,10 @@ def _form_page(form: Form, **more: Any) -> str:
     published = pages().memo.get(("catalogue", state.size), lambda: catalogue.overview(state, {}))[
         "facets"
     ]
+    expected = more.get("answer", {}).get("expected_error", {})
+    plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
     return render_template(
-        "web/dry_run.html", form=form, families=FAMILIES, published=published, **more
+        "web/dry_run.html", form=form, families=FAMILIES, published=published, plot=plot, **more
     )
 
 

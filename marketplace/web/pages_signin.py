@@ -1,14 +1,24 @@
-"""Signing in with a one-time link or its code, and signing out. The server never sees a key.
+"""Signing in with a passkey, a one-time link or its code, and signing out; no key comes here.
 
 A link's secret is redeemed by a POST from the page, never by opening the address: mail scanners
 and previews that fetch links must not use it up.
 """
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
-from marketplace import accounts
-from marketplace.errors import ExpiredError, UnauthenticatedError
+from marketplace import accounts, passkeys
+from marketplace.accounts import Opened
+from marketplace.errors import ExpiredError, InputError, UnauthenticatedError
 from marketplace.web import sessions
 from marketplace.web.ports import pages
 
@@ -26,6 +36,10 @@ def add_signin_pages(made: Blueprint) -> None:
     made.add_url_rule("/signin", "signin", signin)
     made.add_url_rule("/signin", "signin_post", signin_post, methods=["POST"])
     made.add_url_rule("/login/<code>", "login", login)
+    made.add_url_rule(
+        "/signin/passkey/options", "passkey_options", passkey_options, methods=["POST"]
+    )
+    made.add_url_rule("/signin/passkey", "passkey_answer", passkey_answer, methods=["POST"])
     made.add_url_rule("/logout", "logout", logout, methods=["POST"])
 
 
@@ -46,9 +60,29 @@ def signin_post() -> ResponseReturnValue:
         opened = accounts.redeem_link(pages().services, code[:MAX_CODE])
     except UnauthenticatedError as error:
         raise ExpiredError(str(error)) from None
+    return sessions.start(_go(_home(opened)), opened)
+
+
+def passkey_options() -> Response:
+    """Give a browser what it needs to ask for a passkey: a fresh random challenge."""
+    return jsonify(passkeys.request_options(pages().services))
+
+
+def passkey_answer() -> Response:
+    """Sign in with a passkey's answer; say where to go. Raises UnauthenticatedError."""
+    credential = request.get_json(silent=True)
+    if not isinstance(credential, dict):
+        raise InputError("send the passkey's answer as a JSON object")
+    try:
+        opened = passkeys.sign_in(pages().services, credential)
+    except UnauthenticatedError as error:
+        return make_response(jsonify({"detail": str(error)}), 401)
+    return sessions.start(make_response(jsonify({"go": _home(opened)})), opened)
+
+
+def _home(opened: Opened) -> str:
     role = accounts.authenticate(pages().services, opened.token).role
-    home = url_for(HOMES.get(role, "web.home"))
-    return sessions.start(_go(home), opened)
+    return url_for(HOMES.get(role, "web.home"))
 
 
 def logout() -> ResponseReturnValue:

@@ -73,6 +73,11 @@ def mono(value: str) -> Markup:
     return Markup('<code class="whole">{}</code>').format(escape(value))
 
 
+def drawn(svg: str) -> Markup:
+    """Mark a picture as drawn by us from numbers alone; never call it with anybody's text."""
+    return Markup(svg)  # noqa: S704
+
+
 def plain(code: str) -> str:
     """Turn a code such as by_researcher into words."""
     return code.replace("_", " ").replace(".", ": ")

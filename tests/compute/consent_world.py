@@ -12,12 +12,14 @@ from ledger import (
     CLAIMS,
     RULES,
     Pins,
+    Record,
     State,
     b64,
     make_entry,
     make_leaf,
     public_key,
     sign_ed25519,
+    tree_root_of,
 )
 
 NOW = 1_800_000_000_000
@@ -51,7 +53,8 @@ class ConsentWorld:
             compute=(public_key(COMPUTE),),
             attesters=dict.fromkeys(CLAIMS, (public_key(ATTESTER),)),
         )
-        self.state, self.now = State(pins), NOW
+        self.state, self.now, self.pins = State(pins), NOW, pins
+        self.next_access, self.records = None, []
         key = {
             "key_id": "epoch-1", "region": REGION, "crypt4gh_public": b64(os.urandom(32)),
             "hpke_public": b64(os.urandom(64)), "not_before": 0, "not_after": 2**50,
@@ -63,9 +66,12 @@ class ConsentWorld:
         seeds = [seeds] if isinstance(seeds, bytes) else seeds
         value = {"id": new_id(), "time": self.now, **fields}
         entry = make_entry(type_, value, [sign_ed25519(seed) for seed in seeds])
-        salt = None if type_ in PUBLIC_TYPES else os.urandom(32)
+        public = type_ in PUBLIC_TYPES or fields.get("role") == "researcher"
+        salt = None if public else os.urandom(32)
         index = self.state.size
-        self.state.admit(entry, make_leaf(entry, salt, self.now))
+        leaf = make_leaf(entry, salt, self.now)
+        self.state.admit(entry, leaf)
+        self.records.append(Record(index, leaf))
         return index
 
     def join(self):
@@ -135,3 +141,47 @@ class ConsentWorld:
             "stops": self.state.stops_of_dataset(person.dataset), "erases": [],
         }  # fmt: skip
         self.submit(person.seed, "dataset.replaced", fields)
+
+    # -- buyers and uses
+
+    def buyer(self, **claims):
+        """Register and attest a researcher; return (party id, seed)."""
+        party, seed = new_id(), os.urandom(32)
+        key = {"public_key": b64(public_key(seed)), "kind": "ed25519", "use": "sign"}
+        enrol = {"party": party, "role": "researcher", "keys": [key]}
+        self.submit([seed, ATTESTER], "party.registered", enrol)
+        fields = {"party": party, "role": "researcher", "claims": claims}
+        self.submit(ATTESTER, "party.attested", {**fields, "expires_at": self.now + 10**10})
+        return party, seed
+
+    def place(self, buyer, purpose, price=0, region=REGION):
+        """Put order.placed on the ledger; return (order id, index)."""
+        order = new_id()
+        fields = {
+            "order": order, "researcher": buyer[0], "purpose": purpose,
+            "query": {"v": 1, "family": "genotype_counts"}, "query_digest": "1" * 64,
+            "code_digest": "2" * 64,
+            "scope": {"modalities": ["genotypes"], "build": None, "facets": {}, "region": region},
+            "release": {"mode": "private", "rho": "0"},
+            "price": {"amount": price, "currency": "gbp"}, "quote": new_id(),
+            "quote_sha256": "3" * 64, "undertaking": "no-reidentification/1",
+            "result_key": b64(os.urandom(32)), "attestations": [],
+        }  # fmt: skip
+        return order, self.submit(buyer[1], "order.placed", fields)
+
+    def access(self, order, tags, purpose="HMB"):
+        """Put access.recorded on the ledger; return (access tree root, index)."""
+        access, leaves = self.next_access or new_id(), sorted(tags)
+        self.next_access = None
+        fields = {
+            "access": access, "order": order, "purpose": purpose,
+            "query_digest": None if order is None else "1" * 64,
+            "code_digest": None if order is None else "2" * 64,
+            "judged_size": self.state.size, "judged_root": "0" * 64, "cohort_size": len(leaves),
+            "opened": len(leaves), "cohort_root": tree_root_of(leaves).hex(), "excluded": {},
+            "release": None if order is None else {"mode": "private", "rho": "0"},
+            "region": REGION,
+            "attempt": 1 if order is None else 1 + len(self.state.orders[order].accesses),
+        }  # fmt: skip
+        index = self.submit(COMPUTE, "access.recorded", fields)
+        return fields["cohort_root"], index

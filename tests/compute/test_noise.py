@@ -75,3 +75,22 @@ def test_no_other_generator_is_in_a_release_path():
                 assert node.module not in ("random", "numpy.random"), name
             if isinstance(node, ast.Attribute):
                 assert node.attr not in ("random", "default_rng", "seed"), name
+
+
+def test_the_samplers_distribution_is_the_discrete_gaussian_the_seeded_tests_use():
+    """Chi-square over the integers within 3 sd; a sound sampler fails once in ten million runs."""
+    from scipy import stats
+
+    from tests.compute.noises import discrete_gaussian
+
+    done = add_noise(np.zeros(20_000, np.int64), 4, Fraction(1, 10))
+    seeded = discrete_gaussian(np.random.default_rng(1), done.sd, 20_000)
+    k = np.arange(-14, 15)
+    weight = np.exp(-(np.arange(-80, 81) ** 2) / (2 * done.sd**2))
+    chance = np.exp(-(k**2) / (2 * done.sd**2)) / weight.sum()
+    for drawn in (done.values, seeded):
+        seen = np.array([(drawn == value).sum() for value in k])
+        rest, outside = len(drawn) - seen.sum(), 1 - chance.sum()
+        found = [*seen, rest]
+        expected = np.array([*chance, outside]) * len(drawn)
+        assert stats.chisquare(found, expected).pvalue > 1e-7

@@ -28,6 +28,7 @@ def private(rho):
 
 def test_only_the_bucket_of_people_is_looked_at():
     assert least_of_bucket(178) == 100
+    assert expected_error(listed(3), private("1/20"), 0)["useful"] is False
     assert expected_error(listed(3), private("1/20"), 101) == expected_error(
         listed(3), private("1/20"), 199
     )

@@ -59,12 +59,46 @@ function watchLedger() {
 function watchOrder() {
   const way = document.getElementById("watch");
   if (!way) return;
-  poll(way.dataset.url, ({ state }) => {
-    if (state !== way.dataset.state) window.location.reload();
+  const seen = ({ state, objects }) => {
+    const more = objects && String(objects.length) !== way.dataset.objects;
+    if (state !== way.dataset.state || more) window.location.reload();
+  };
+  if (!window.EventSource) return poll(way.dataset.url, seen);
+  const events = new EventSource(way.dataset.events);
+  events.addEventListener("state", (event) => seen(JSON.parse(event.data)));
+  return window.addEventListener("pagehide", () => events.close());
+}
+
+// Sign in with the passkey made for it. Consents are signed by other passkeys, on another address.
+function offerPasskey() {
+  const place = document.getElementById("passkey");
+  if (!place || !window.PublicKeyCredential?.parseRequestOptionsFromJSON) return;
+  place.hidden = false;
+  const trouble = document.getElementById("passkey-trouble");
+  place.querySelector("button").addEventListener("click", async () => {
+    trouble.hidden = true;
+    try {
+      const options = await postJson(place, place.dataset.options, {});
+      const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+      const credential = await navigator.credentials.get({ publicKey });
+      window.location.href = (await postJson(place, place.dataset.answer, credential.toJSON())).go;
+    } catch (error) {
+      trouble.textContent = error.name === "NotAllowedError" ? "The passkey was not used. Try again when you are ready." : error.message;
+      trouble.hidden = false;
+    }
   });
 }
 
+async function postJson(place, url, body) {
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": place.dataset.token };
+  const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+  const value = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
+  if (!answer.ok) throw new Error(value.detail ?? "That did not work; reload the page and try again.");
+  return value;
+}
+
 finishSignIn();
+offerPasskey();
 addCopyButtons();
 watchLedger();
 watchOrder();

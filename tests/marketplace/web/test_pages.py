@@ -167,3 +167,11 @@ def test_a_form_without_a_token_is_refused(fresh):
     assert fresh.http.post("/signin", data={"code": "x"}).status_code == 400
     headers = {"Sec-Fetch-Site": "cross-site"}
     assert post(fresh.http, "/signin", {"code": "x"}, headers=headers).status_code == 403
+
+
+def test_an_owner_sees_the_budget_that_is_left_and_its_risk_as_a_picture(lively_world):
+    world, who = lively_world
+    page = world.browser(who["owner"]).get("/me").text
+    assert "My privacy budget" in page
+    assert "<svg" in page.split("My privacy budget")[1]
+    assert "of 100 cases" in page

@@ -108,3 +108,12 @@ def test_a_reviewer_sees_the_draft_that_waits(lively_world):
     world, who = lively_world
     page = world.browser(who["reviewer"]).get("/reviews").text
     assert f"omic review approve {who['orders']['draft']}" in page
+
+
+def test_a_private_dry_run_says_its_error_or_why_it_is_refused(lively_world):
+    world, who = lively_world
+    fields = {**BASE, "variants": "list", "list": "22-1000-A-G", "mode": "private", "rho": "1/20"}
+    page = post(world.browser(who["researcher"]), "/dry-run", fields)
+    assert page.status_code == 200, page.text
+    assert 'class="plot"' in page.text
+    assert "in each allele frequency" in page.text

@@ -1,0 +1,30 @@
+"""The table a data access committee reads, written from measured figures into a document."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.harness import Figure
+
+START, END = "<!-- privacy figures: start -->", "<!-- privacy figures: end -->"
+
+
+def write_table(path: Path, figures: Sequence[Figure]) -> None:
+    """Replace what stands between the two marks of a Markdown file. Raises ValueError if none."""
+    text = path.read_text()
+    head, mark, rest = text.partition(START)
+    _, end, tail = rest.partition(END)
+    if not mark or not end:
+        raise ValueError(f"{path} lacks the marks {START} and {END}")
+    path.write_text(f"{head}{START}\n{table(figures)}\n{END}{tail}")
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Return the Markdown table: what was measured, how it came out, what it must reach."""
+    lines = ["| measured | value | must be | without noise | reached |", "|---|---|---|---|---|"]
+    for one in figures:
+        sign = ">=" if one.at_least else "<="
+        target = "" if one.target is None else f"{sign} {one.target:.3g}"
+        limit = "" if one.limit is None else f"{one.limit:.3g}"
+        met = {True: "yes", False: "**no**", None: ""}[one.met]
+        lines.append(f"| {one.name} | {one.value:.3g} {one.unit} | {target} | {limit} | {met} |")
+    return "\n".join(lines)

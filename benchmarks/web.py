@@ -1,0 +1,242 @@
+"""The web app's figures: encryption in a browser, server time of pages, many users at once.
+
+python -m benchmarks.web --json FILE [--quick]
+
+Pages are served by the real application over a synthetic market: DATASETS people with a dataset and
+a consent each, and a log of ENTRIES leaves with its whole tree, so that checkpoints, receipts and
+proofs are real. Users are asyncio clients on the same two cores (they cost time too).
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import statistics
+import threading
+import time
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from benchmarks.harness import Figure, machine, report
+from compute.crypt import encrypt_file, generate_keypair
+from ledger import Checkpoint, LogProof, format_leaf, format_proof, leaf_hash, node_hash
+from ledger.checkpoint import format_checkpoint
+from ledger.leaf import Leaf
+from ledger.note import Note, format_note, sign_note
+from marketplace.keyorigin import build
+from marketplace.keyorigin.server import make_app
+
+USERS, THINK_SECONDS, LOAD_SECONDS = 200, 2.0, 30.0
+PUBLIC = ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger", "/status", "/glossary", "/signin")
+ENCRYPT = """
+async ({ size, native }) => {
+  const { Encryptor } = await import('/js/upload.js');
+  const [b, c] = await Promise.all(['/js/bytes.js', '/js/crypt4gh.js'].map((n) => import(n)));
+  const plain = new Uint8Array(size);
+  for (let at = 0; at < size; at += 65536) crypto.getRandomValues(plain.subarray(at, Math.min(size, at + 65536)));
+  const file = new File([plain], 'x');
+  const key = b.random(32);
+  const header = c.makeHeader(key, c.publicOf(b.random(32)));
+  const encryptor = new Encryptor();
+  await encryptor.call({ do: 'start', file, dataKey: key, header, partSize: 4 << 20, allowNative: native });
+  const began = performance.now();
+  for (;;) if ((await encryptor.call({ do: 'part' })).done) break;
+  encryptor.end();
+  return size / 1e6 / ((performance.now() - began) / 1000);
+}
+"""  # noqa: E501
+
+
+class BigLog:
+    """The public side of a log with many personal leaves; every level of its tree is kept."""
+
+    def __init__(self, small, size: int) -> None:
+        self.small = small
+        plain = [
+            format_leaf(Leaf("consent.granted", 1, 1_700_000_000_000 + i, os.urandom(32)))
+            for i in range(size)
+        ]
+        self.leaves = plain
+        self.levels = [[leaf_hash(leaf) for leaf in plain]]
+        while len(self.levels[-1]) > 1:
+            level = self.levels[-1]
+            above = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+            self.levels.append([*above, *([level[-1]] if len(level) % 2 else [])])
+
+    def checkpoint(self) -> str:
+        root = self.levels[-1][0]
+        text = format_checkpoint(Checkpoint(self.small.signer.vkey.name, len(self.leaves), root))
+        note = sign_note(text, [self.small.signer])
+        at = self.small.clock() // 1000
+        signed = [witness.cosign(note.text, at) for witness in self.small.witnesses]
+        return format_note(Note(note.text, (*note.signatures, *signed))).decode()
+
+    def entries(self, start: int, end: int) -> list[bytes]:
+        return self.leaves[start:end]
+
+    def receipt(self, index: int) -> str:
+        path, at = [], index
+        for level in self.levels[:-1]:
+            other = at ^ 1
+            if other < len(level):
+                path.append(level[other])
+            at //= 2
+        return format_proof(LogProof(index, tuple(path), self.checkpoint().encode())).decode()
+
+
+def big_market(path: Path, datasets: int, entries: int):
+    """Return a market whose state holds many people, and one owner signed in to it."""
+    from marketplace.web.ports import EXTENSION
+    from tests.marketplace.web.web_world import lively
+
+    world, who = lively(path)
+    state = world.ledger.state
+    template = state.datasets[who["owner"].dataset]
+    for _ in range(datasets):
+        _one_more(state, template)
+    world.services.view.refresh()
+    pages = world.app.extensions[EXTENSION]
+    world.app.extensions[EXTENSION] = replace(pages, ledger=BigLog(world.reader, entries))
+    return world, who
+
+
+def _one_more(state, template) -> None:
+    dataset, owner, grant = (os.urandom(16).hex() for _ in range(3))
+    mine = replace(template.standing, id=grant, owner=owner, dataset=dataset)
+    made = replace(
+        template, id=dataset, owner=owner, participant=os.urandom(16).hex(), standing=mine
+    )
+    state.datasets[dataset], state.grants[grant] = made, mine
+    state.parties[owner] = replace(state.parties[template.owner], id=owner, datasets=[dataset])
+
+
+def serving(app):
+    from waitress import create_server
+
+    server = create_server(app, host="127.0.0.1", port=0, threads=8, connection_limit=500)
+    threading.Thread(target=server.run, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.effective_port}"
+
+
+def browser_figures(megabytes: int) -> list[Figure]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.marketplace.keyorigin.conftest import trust_document
+
+    server, _ = serving(make_app(build(trust_document())))
+    plain, (_, public) = os.urandom(megabytes * 1_000_000), generate_keypair()
+    began = time.perf_counter()
+    encrypt_file(plain, public)
+    sha256(plain).digest()
+    limit = megabytes / (time.perf_counter() - began)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        page.goto(f"http://localhost:{server.effective_port}/#/verify")
+        rates = {
+            native: statistics.median(
+                page.evaluate(ENCRYPT, {"size": len(plain), "native": native}) for _ in range(3)
+            )
+            for native in (True, False)
+        }
+        browser.close()
+    server.close()
+    name = "encrypt a file as Crypt4GH in a browser's worker"
+    both = "OpenSSL (cryptography) and SHA-256, one thread"
+    return [
+        Figure(
+            name, rates[True], "MB/s", 50, True, limit, both, "native cipher where there is one"
+        ),
+        Figure(f"{name}, @noble/ciphers", rates[False], "MB/s", 50, True, limit, both),
+    ]
+
+
+def page_figures(world, who, rounds: int) -> list[Figure]:
+    """Server time of every page, one after another: what a page costs without a queue."""
+    anybody, owner = world.browser(), world.browser(who["owner"])
+    researcher = world.browser(who["researcher"])
+    size = len(world.app.extensions["omic-pages"].ledger.leaves)
+    asked = [(anybody, path) for path in PUBLIC]
+    asked += [(anybody, f"/ledger/{random.randrange(size)}") for _ in range(4)]
+    asked += [(owner, "/me"), (researcher, "/research"), (researcher, "/dry-run")]
+    seconds, sizes, first = [], [], []
+    for turn in range(rounds):
+        for client, path in asked:
+            began = time.perf_counter()
+            answer = client.get(path)
+            (first if turn == 0 else seconds).append(time.perf_counter() - began)
+            assert answer.status_code == 200, (path, answer.status_code)
+            sizes.append(len(answer.data))
+    quantile = statistics.quantiles(seconds, n=100)[94] * 1000
+    slowest = max(first) * 1000
+    return [
+        Figure("server time of a page, p95", quantile, "ms", 150, False),
+        Figure("slowest page when asked for the first time", slowest, "ms", None, False,
+               note="catalogue counts are computed once a ledger size"),
+        Figure("largest page", max(sizes) / 1000, "KB", 300, False),
+    ]  # fmt: skip
+
+
+async def _user(client, end, took, wrong) -> None:
+    while time.perf_counter() < end:
+        await asyncio.sleep(random.uniform(0, 2 * THINK_SECONDS))
+        began = time.perf_counter()
+        try:
+            answer = await client.get(random.choice(PUBLIC))
+            if answer.status_code != 200:
+                wrong.append(answer.status_code)
+        except httpx.HTTPError as error:
+            wrong.append(type(error).__name__)
+        took.append(time.perf_counter() - began)
+
+
+async def _load(base: str, users: int, seconds: float):
+    took: list[float] = []
+    wrong: list[object] = []
+    limits = httpx.Limits(max_connections=users, max_keepalive_connections=users)
+    async with httpx.AsyncClient(base_url=base, timeout=30, limits=limits) as client:
+        end = time.perf_counter() + seconds
+        await asyncio.gather(*(_user(client, end, took, wrong) for _ in range(users)))
+    return took, wrong
+
+
+def load_figures(world, users: int, seconds: float) -> list[Figure]:
+    server, base = serving(world.app)
+    took, wrong = asyncio.run(_load(base, users, seconds))
+    server.close()
+    note = f"{len(took)} pages in {seconds:.0f} s, think time {THINK_SECONDS} s on average"
+    return [
+        Figure(f"errors with {users} users at once", len(wrong), "errors", 0, False, note=note),
+        Figure(f"time of a page with {users} users, p95",
+               statistics.quantiles(took, n=100)[94] * 1000, "ms", None, False, note=note),
+    ]  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.web", description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    options = parser.parse_args(arguments)
+    started = machine()
+    part = 10 if options.quick else 1
+    figures = browser_figures(20 if options.quick else 100)
+    with TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        world, who = big_market(Path(folder), 100_000 // part, 1_000_000 // part)
+        print(f"built in {time.perf_counter() - began:.0f} s", flush=True)
+        figures += page_figures(world, who, 3 if options.quick else 8)
+        figures += load_figures(world, USERS, LOAD_SECONDS / (3 if options.quick else 1))
+        world.close()
+    report(figures, options.json, started)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

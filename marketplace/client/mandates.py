@@ -1,0 +1,82 @@
+"""Mandates: a guardian for a child, a deputy by power of attorney, a custodian of many people.
+
+Each stands on the ledger with its end, is signed by whoever may give it, and everything done under
+it says so. A guardian's needs an attester's word that they are one.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from ledger import Submission, submission_for
+from marketplace.client.errors import ClientError
+from marketplace.client.hand import ACTING
+from marketplace.client.home import Home
+from marketplace.client.owner import Owner, cosigned
+from marketplace.client.session import Session
+from marketplace.client.statements import append, drafted, new_id, stated
+
+KINDS = ("guardian", "deputy", "custodian")
+
+
+def give(session: Session, kind: str, holder: Home, until: int | None) -> dict[str, Any]:
+    """Put a mandate for this home's owner on the ledger and let the holder act for it from now.
+
+    until: Unix ms, exclusive; None until it is ended. Raises ClientError; LedgerError.
+    """
+    if kind not in KINDS:
+        raise ClientError(f"a mandate is for a {', a '.join(KINDS)}, not {kind!r}")
+    home = session.home
+    fields = {
+        "mandate": new_id(),
+        "owner": home.party,
+        "holder": holder.party,
+        "kind": kind,
+        "valid_until": until,
+    }
+    (done,) = append(session.ledger, home, [_statement(session, kind, holder, fields)])
+    document = {**fields, "index": done.index, "ended": None}
+    home.write(f"mandates/{fields['mandate']}.json", document)
+    use(home, document, holder)
+    return document
+
+
+def _statement(session: Session, kind: str, holder: Home, fields: dict[str, Any]) -> Submission:
+    if kind != "guardian":
+        return stated("mandate.given", fields, session.home.keys.signing())
+    made = cosigned(session, drafted("mandate.given", fields, holder.keys.signing()))
+    return submission_for(made.entry, secrets.token_bytes(32))
+
+
+def use(home: Home, mandate: dict[str, Any], holder: Home) -> None:
+    """Let a holder's keys sign for a home from now on; the ledger decides whether they may."""
+    home.write(
+        ACTING,
+        {
+            "kind": mandate["kind"],
+            "mandate": mandate["index"],
+            "valid_until": mandate["valid_until"],
+            "holder": mandate["holder"],
+            "home": str(holder.path.resolve()),
+        },
+    )
+
+
+def end(session: Session, mandate: str) -> int:
+    """End a mandate, with the owner's own key; return the ledger index. Raises ClientError."""
+    home = session.home
+    name = f"mandates/{mandate}.json"
+    document = home.read(name)
+    if document is None:
+        raise ClientError(f"no mandate {mandate} in {home.path}; see `omic mandate list`")
+    fields = {"mandate": mandate, "owner": home.party}
+    (done,) = append(session.ledger, home, [stated("mandate.ended", fields, home.keys.signing())])
+    home.write(name, {**document, "ended": done.index})
+    (home.path / ACTING).unlink(missing_ok=True)
+    return done.index
+
+
+def enrol(session: Session, before: Sequence[Submission] = ()) -> int:
+    """Enrol an owner who has nothing registered, such as a guardian; return the ledger index."""
+    done = append(session.ledger, session.home, [*before, Owner(session).enrol()])
+    return done[-1].index

@@ -1,0 +1,181 @@
+"""The Python SDK's face: `from marketplace.client import Market`.
+
+    market = Market.open()                       # the home `omic keygen` or a browser export made
+    rehearsal = market.dry_run(request)          # free
+    order = market.order(request)                # signed with this home's key, not paid yet
+    print(order.pay_url)
+    table = market.wait(order).answer().to_pandas()
+
+Everything that counts is signed and verified here; the server is only asked. `to_pandas` and
+`to_arrow` need those packages installed.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from compute import parse_purpose, parse_scope
+from marketplace.client import answers
+from marketplace.client.errors import ClientError
+from marketplace.client.home import Home
+from marketplace.client.market import Market as Connection
+from marketplace.client.researcher import FINAL_STATES, Request, Researcher
+from marketplace.client.session import Session
+
+ANSWERED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A dry run: people (a bucket), price in minor units (None: nobody permits), expected error."""
+
+    people: str
+    price: int | None
+    currency: str
+    expected_error: Mapping[str, Any]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decrypted answer: its document, columns by name, and the bundle that proves it."""
+
+    document: Mapping[str, Any]
+    bundle: bytes = field(repr=False)
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the released columns; missing values are None."""
+        return answers.columns_of(self.document)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame. Raises ClientError where pandas is not installed."""
+        return _needs("pandas").DataFrame(self.columns)
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow.Table. Raises ClientError where pyarrow is not installed."""
+        return _needs("pyarrow").table(self.columns)
+
+    def to_tsv(self) -> str:
+        """Return tab-separated text with exact numbers."""
+        return answers.tsv(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One of this researcher's orders, as it stood when it was last looked at."""
+
+    market: "Market" = field(repr=False)
+    id: str
+    state: str
+    reason: str | None
+    amount: int
+    currency: str
+
+    @property
+    def pay_url(self) -> str:
+        """Return the page where it is paid."""
+        return str(self.market.researcher.checkout(self.id)["url"])
+
+    def refresh(self) -> "Order":
+        """Return the order as it stands now."""
+        return self.market.get(self.id)
+
+    def answer(self) -> Answer:
+        """Fetch and open the answer here. Raises ClientError while there is none."""
+        return self.market.answer(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A researcher's view of one market: rehearse, order, follow, open."""
+
+    session: Session
+
+    @classmethod
+    def open(cls, home: Path | str = "~/.omic", passphrase: str | None = None) -> "Market":
+        """Connect with the identity and trust file in a home."""
+        return cls(Session.open(Home(Path(home).expanduser(), passphrase)))
+
+    @property
+    def researcher(self) -> Researcher:
+        return Researcher(self.session)
+
+    def catalogue(self, **facets: str) -> dict[str, Any]:
+        """Return buckets of people by modality and published facet."""
+        found: dict[str, Any] = self.session.market.get("/catalogue", **facets)
+        return found
+
+    def dry_run(self, request: Mapping[str, Any]) -> Rehearsal:
+        """Learn who could take part, the price and the expected error; costs nothing."""
+        told = self.researcher.dry_run(_request(request))
+        names = ("people", "price", "currency", "expected_error", "left_out")
+        return Rehearsal(**{name: told[name] for name in names})
+
+    def order(self, request: Mapping[str, Any]) -> Order:
+        """Get a binding price, sign the order and place it; nothing is paid yet."""
+        asked = _request(request)
+        return self.get(self.researcher.order(asked, self.researcher.quote(asked)))
+
+    def get(self, order: str) -> Order:
+        """Look at one of your orders."""
+        return self._order(self.researcher.status(order))
+
+    def orders(self) -> list[Order]:
+        """List your orders, newest first."""
+        return [self._order(one) for one in self.session.market.get("/orders")["orders"]]
+
+    def wait(self, order: Order | str, *, timeout: float = 600.0, progress: bool = True) -> Order:
+        """Follow an order to its end with a progress line. Raises ClientError without an answer."""
+        name = order if isinstance(order, str) else order.id
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, transient=True, disable=not progress) as bar:
+            task = bar.add_task("ordered", total=None)
+            self.researcher.wait(
+                name, until=FINAL_STATES, timeout=timeout,
+                progress=lambda state: bar.update(task, description=state.replace("_", " ")),
+            )  # fmt: skip
+        found = self.get(name)
+        if found.state != ANSWERED:
+            raise ClientError(f"order {name} ended as {found.state}: {found.reason or 'no reason'}")
+        return found
+
+    def answer(self, order: str) -> Answer:
+        """Fetch and decrypt an answer with this home's key."""
+        opened = self.researcher.answer(order)
+        return Answer(opened.result, opened.bundle)
+
+    def connection(self) -> Connection:
+        """Return the signed-in HTTP connection, for what has no method here."""
+        return self.session.market
+
+    def _order(self, told: Mapping[str, Any]) -> Order:
+        return Order(
+            self, told["order"], told["state"], told["reason"], told["amount"], told["currency"]
+        )
+
+
+def _request(value: Mapping[str, Any]) -> Request:
+    try:
+        return Request(
+            parse_purpose(value["purpose"]),
+            value["query"],
+            parse_scope(value["scope"]),
+            value["release"],
+        )
+    except KeyError as error:
+        raise ClientError(
+            f"a request has purpose, query, scope and release; {error} is missing. "
+            "`omic order template` writes one"
+        ) from None
+
+
+def _needs(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise ClientError(f"this needs {package}: pip install {package}") from None

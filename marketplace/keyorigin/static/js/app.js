@@ -1,0 +1,78 @@
+// The key pages: one address (#/...) a view. Whatever needs keys asks for the passkey first.
+
+import { config } from "./config.js";
+import { alert, h, plainError, show } from "./dom.js";
+import * as homes from "./home.js";
+import * as answerView from "./views/answer.js";
+import * as keysView from "./views/keys.js";
+import * as orderView from "./views/order.js";
+import * as shareView from "./views/share.js";
+import * as startView from "./views/start.js";
+import * as stopView from "./views/stop.js";
+import * as unlockView from "./views/unlock.js";
+import * as verifyView from "./views/verify.js";
+
+// name -> [view, needs keys]
+const VIEWS = {
+  "": [keysView.overview, true],
+  start: [startView.start, false],
+  unlock: [unlockView.unlock, false],
+  recover: [unlockView.recover, false],
+  import: [unlockView.importFile, false],
+  share: [shareView.share, true],
+  consent: [shareView.consent, true],
+  withdraw: [stopView.withdraw, false],
+  pause: [stopView.pause, true],
+  resume: [stopView.resume, true],
+  erase: [stopView.erase, true],
+  order: [orderView.order, true],
+  answer: [answerView.answer, true],
+  verify: [verifyView.verify, false],
+};
+
+async function route() {
+  const [path, query = ""] = window.location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/");
+  const [view, needsKeys] = VIEWS[name] ?? [missing, false];
+  try {
+    if (needsKeys && !homes.unlocked()) {
+      const known = await homes.known();
+      await (known ? unlockView.gate : startView.start)({ next: window.location.hash, known });
+    } else await view({ rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), home: homes.unlocked() });
+  } catch (error) {
+    show(h("div.trouble", {}, h("h1", {}, "That did not work"), alert(plainError(error)), h("p", {}, h("a", { href: "#/" }, "Back to your keys"))));
+    if (!(error instanceof DOMException)) console.warn(error.message);
+  }
+  await frame();
+  const title = document.querySelector("main h1")?.textContent;
+  document.title = title ? `${title} · Omic Market keys` : "Your keys · Omic Market";
+  if (route.visited) document.getElementById("main").focus({ preventScroll: false });
+  route.visited = true;
+}
+
+function missing() {
+  show(h("div.trouble", {}, h("h1", {}, "There is nothing here"), h("p", {}, h("a", { href: "#/" }, "Your keys"))));
+}
+
+async function frame() {
+  const { trust } = await config();
+  const home = homes.unlocked();
+  const link = (href, label) => h("li", {}, h("a", { href }, label));
+  const role = home?.identity.role;
+  document.getElementById("nav").replaceChildren(
+    link(trust.marketplace_url, "The market"),
+    ...(role === "owner" ? [link("#/share", "Share data")] : []),
+    ...(home ? [link("#/", "Keys")] : []),
+  );
+  document.getElementById("who").replaceChildren(...(home ? [h("button.plain", {
+    type: "button", onclick: () => { homes.lock(); window.location.hash = "#/unlock"; },
+  }, "Lock")] : []));
+  const strip = document.getElementById("standin");
+  if (trust.embedded && strip.hidden) {
+    strip.append(h("p", {}, h("strong", {}, "Practice run."), " Witnesses and attester are stand-ins on this machine."));
+    strip.hidden = false;
+  }
+}
+
+window.addEventListener("hashchange", route);
+route();

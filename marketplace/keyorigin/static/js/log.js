@@ -1,0 +1,105 @@
+// The ledger as this page believes it: every answer is checked against the pinned policy.
+
+import { b64, equal, fromUtf8, unb64 } from "./bytes.js";
+import { config } from "./config.js";
+import { leafBytes, entryBytes, fingerprint, parseEntryBytes, pae, submissionJson } from "./entry.js";
+import { ask } from "./http.js";
+import { parsePolicy, verifyCheckpoint, verifyEd25519, verifyProof } from "./note.js";
+
+export async function policy() {
+  return (policy.loaded ??= await parsePolicy((await config()).trust.witness_policy));
+}
+
+const ledger = async (path) => (await config()).trust.ledger_url + path;
+
+// Post statements, all or none; return what must be kept of each: place, leaf, opening, receipt.
+export async function append(submissions) {
+  const body = { entries: submissions.map(submissionJson) };
+  const answer = await ask(await ledger("/entries?wait=1"), { method: "POST", json: body });
+  return Promise.all(submissions.map((one, i) => kept(one, answer.entries[i])));
+}
+
+async function kept(one, place) {
+  const leaf = await leafBytes(one, place.time);
+  if (!equal(leaf, unb64(place.leaf))) throw new Error("the ledger wrote something else than was signed; stop here");
+  const proof = await verifyProof(await policy(), leaf, place.receipt);
+  if (proof.index !== place.index) throw new Error("the ledger's receipt is of another entry; stop here");
+  return {
+    index: place.index, type: one.entry.type, time: place.time, leaf: place.leaf,
+    entry: b64(entryBytes(one.entry)), salt: one.salt && b64(one.salt), receipt: place.receipt,
+  };
+}
+
+export async function checkpoint() {
+  const response = await ask(await ledger("/checkpoint"), { raw: true });
+  return verifyCheckpoint(await policy(), await response.text());
+}
+
+// One leaf with the proof that it is in the log. Asks for the bundle of entries it lies in.
+export async function provenLeaf(index) {
+  const receipt = await (await ask(await ledger(`/receipt/${index}`), { raw: true })).text();
+  const size = Number(/\n\n[^\n]+\n(\d+)\n/.exec(receipt)[1]);
+  const leaf = await leafAt(index, size);
+  const proof = await verifyProof(await policy(), leaf, receipt);
+  if (proof.index !== index) throw new Error("the ledger answered with the proof of another entry");
+  return { leaf, receipt, ...proof };
+}
+
+async function leafAt(index, size) {
+  const bundle = Math.floor(index / 256);
+  const width = Math.min(256, size - bundle * 256);
+  const path = (partial) => `/tile/entries/${tilePath(bundle)}${partial ? `.p/${width}` : ""}`;
+  let response;
+  try {
+    response = await ask(await ledger(path(width < 256)), { raw: true });
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    response = await ask(await ledger(path(false)), { raw: true });
+  }
+  return entryOfBundle(new Uint8Array(await response.arrayBuffer()), index % 256);
+}
+
+function tilePath(n) {
+  const groups = [String(n % 1000).padStart(3, "0")];
+  for (let rest = Math.floor(n / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
+    groups.unshift(`x${String(rest % 1000).padStart(3, "0")}`);
+  }
+  return groups.join("/");
+}
+
+function entryOfBundle(data, at) {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let offset = 0;
+  for (let i = 0; i < at; i += 1) offset += 2 + view.getUint16(offset);
+  return data.slice(offset + 2, offset + 2 + view.getUint16(offset));
+}
+
+// A public entry of the log: inclusion proved, its first signature checked.
+export async function publicEntry(index) {
+  const proven = await provenLeaf(index);
+  const leaf = JSON.parse(fromUtf8(proven.leaf));
+  if (!leaf.entry) throw new Error(`entry ${index} is personal; its content is not in the log`);
+  const entry = parseEntryBytes(unb64(leaf.entry));
+  const [first] = entry.signatures;
+  if (first.kind === "ed25519" && !verifyEd25519(first.publicKey, pae(entry.type, entry.payloadBytes), first.parts[0])) {
+    throw new Error(`the signature of entry ${index} is wrong`);
+  }
+  return { ...proven, entry, time: leaf.time };
+}
+
+// The compute key consents are sealed to: the newest one the *log* shows that is valid now, signed by
+// the compute identity pinned in this bundle. hints: indexes somebody named; they prove nothing.
+export async function recipient(hints, region, now = Date.now()) {
+  const pinned = (await config()).trust.pins.compute;
+  let best = null;
+  for (const index of hints) {
+    const { entry } = await publicEntry(index);
+    const key = entry.payload;
+    const trusted = entry.type === "compute.key_published" && pinned.includes(b64(entry.signatures[0].publicKey));
+    const valid = trusted && key.region === region && key.not_before <= now && now < key.not_after;
+    if (valid && (await fingerprint(entry.signatures[0].publicKey)) === key.actor
+      && (best === null || key.not_before > best.not_before)) best = { ...key, index };
+  }
+  if (best === null) throw new Error("the ledger shows no compute key valid now, so no consent can be given yet");
+  return best;
+}

@@ -1,0 +1,32 @@
+// RFC 6962 / RFC 9162 inclusion proofs. Same rule as ledger/merkle.py `verify_inclusion`.
+
+import { concat, equal, sha256 } from "./bytes.js";
+
+export const leafHash = (leaf) => sha256(concat(Uint8Array.of(0), leaf));
+const nodeHash = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
+
+// Each step of the climb from a leaf: {hash, sibling, left}; the last hash is the root it proves.
+// RFC 9162 section 2.1.3.2, with exact integers up to 2^53.
+export async function climb(index, size, leaf, path) {
+  if (!(Number.isSafeInteger(index) && Number.isSafeInteger(size) && 0 <= index && index < size)) {
+    throw new Error("the index lies outside the tree");
+  }
+  let [node, last, hash] = [index, size - 1, leaf];
+  const steps = [];
+  for (const sibling of path) {
+    if (last === 0) throw new Error("the inclusion proof is too long");
+    const left = node % 2 === 1 || node === last;
+    hash = left ? await nodeHash(sibling, hash) : await nodeHash(hash, sibling);
+    steps.push({ hash, sibling, left });
+    if (left) while (node % 2 === 0 && node !== 0) [node, last] = [node / 2, Math.floor(last / 2)];
+    [node, last] = [Math.floor(node / 2), Math.floor(last / 2)];
+  }
+  if (last !== 0) throw new Error("the inclusion proof is too short");
+  return { root: hash, steps };
+}
+
+export async function verifyInclusion(index, size, leaf, path, root) {
+  const { root: proved, steps } = await climb(index, size, leaf, path);
+  if (!equal(proved, root)) throw new Error("the inclusion proof leads to another root");
+  return steps;
+}

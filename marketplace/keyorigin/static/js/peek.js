@@ -1,0 +1,187 @@
+// What is in a file, told before anything leaves this machine. A first look for its owner: compute
+// checks again, strictly, when it takes the file in.
+
+const CHR1 = { 249250621: "GRCh37", 248956422: "GRCh38" };
+const VENDORS = [["23andMe", /^#.{0,80}23andMe/i], ["AncestryDNA", /^#\s?Ancestry/i], ["MyHeritage", /^#.{0,80}MyHeritage/i]];
+const MISSING = new Set(["", "NA", "."]);
+
+// -> {modality, kind, facts: [[name, value]], warnings: [], refusals: [], format: {}}
+export async function peek(file, progress = () => {}) {
+  const lines = textLines(await plainStream(file), progress, file.size);
+  const { value: first, done } = await lines.next();
+  if (done) return found("unknown", "an empty file", [], [], ["The file is empty."]);
+  if (/^\ufeff?##fileformat=VCF/.test(first)) return peekVcf(lines);
+  if (VENDORS.some(([, pattern]) => pattern.test(first)) || /^"?rsid"?,/i.test(first)) return peekConsumer(first, lines);
+  if (/^\ufeff?(##(namespace|unit|assay)=|feature_id\t)/.test(first)) return peekFeatures(first, lines);
+  return found("unknown", "unknown", [], [], [
+    "This is not a kind of file we know: a VCF (.vcf or .vcf.gz), raw data of 23andMe, AncestryDNA, "
+    + "MyHeritage or FamilyTreeDNA, or an expression table with the columns feature_id and value.",
+  ]);
+}
+
+function found(modality, kind, facts, warnings, refusals, format = {}) {
+  return { modality, kind, facts, warnings, refusals, format };
+}
+
+// Plain bytes of a file: as they are, gzip, or BGZF (many gzip members, each a block of its own).
+async function plainStream(file) {
+  const head = new Uint8Array(await file.slice(0, 18).arrayBuffer());
+  if (!(head[0] === 0x1f && head[1] === 0x8b)) return file.stream();
+  const isBgzf = head[3] & 4 && head[12] === 0x42 && head[13] === 0x43;
+  return isBgzf ? bgzfStream(file) : file.stream().pipeThrough(new DecompressionStream("gzip"));
+}
+
+function bgzfStream(file) {
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      while (at < file.size) {
+        const chunk = new Uint8Array(await file.slice(at, at + (1 << 20)).arrayBuffer());
+        const { plain, used } = await inflateBlocks(chunk);
+        if (used === 0) throw new Error("the file is cut short: its last compressed block does not end");
+        at += used;
+        if (plain.length) return controller.enqueue(plain);
+      }
+      return controller.close();
+    },
+  });
+}
+
+async function inflateBlocks(chunk) {
+  const blocks = [];
+  let used = 0;
+  while (used + 18 <= chunk.length) {
+    const size = chunk[used + 16] + 256 * chunk[used + 17] + 1;
+    if (used + size > chunk.length) break;
+    blocks.push(chunk.subarray(used + 18, used + size - 8));
+    used += size;
+  }
+  const plain = await Promise.all(blocks.map(async (block) => {
+    const stream = new Blob([block]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }));
+  return { plain: new Uint8Array(await new Blob(plain).arrayBuffer()), used };
+}
+
+async function* textLines(stream, progress, total) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  let seen = 0;
+  for await (const bytes of stream) {
+    seen += bytes.length;
+    progress(seen, total);
+    const parts = (rest + decoder.decode(bytes, { stream: true })).split("\n");
+    rest = parts.pop();
+    yield* parts;
+  }
+  if (rest) yield `${rest}\u0000`; // a last line that does not end
+}
+
+async function peekVcf(lines) {
+  const see = { chr1: 0, samples: [], variants: 0, called: 0, het: 0, homAlt: 0, gvcf: false, callability: null, cut: false };
+  for await (const line of lines) vcfLine(see, line);
+  const build = CHR1[see.chr1] ?? null;
+  const facts = [
+    ["Genome build", build ?? "not stated"], ["People in it", String(see.samples.length)],
+    ["Variants", see.variants.toLocaleString("en")],
+    ["Calls", see.variants ? `${(100 * see.called / see.variants).toFixed(1)} %` : "none"],
+    ["Differing on one copy", see.het.toLocaleString("en")], ["Differing on both copies", see.homAlt.toLocaleString("en")],
+    ["Sites between variants", see.callability ?? (see.gvcf ? "covered blocks are stated" : "not stated: only what is listed can be counted")],
+  ];
+  const warnings = see.callability || see.gvcf ? [] : [
+    "The file lists variants only. Where it lists nothing, nobody can tell \u201cno difference\u201d from \u201cnot looked at\u201d, so you count for fewer questions.",
+  ];
+  return found("genotypes", "VCF", facts, warnings, vcfRefusals(see, build), build ? { build, callability: see.callability ?? (see.gvcf ? "gvcf-blocks" : "variant-only") } : {});
+}
+
+function vcfLine(see, line) {
+  if (line.endsWith("\u0000")) see.cut = true;
+  if (line.startsWith("##")) {
+    const length = /^##contig=<.*ID=(?:chr)?1[,>].*length=(\d+)/.exec(line) ?? /^##contig=<.*length=(\d+).*ID=(?:chr)?1[,>]/.exec(line);
+    if (length) see.chr1 = Number(length[1]);
+    see.callability = /^##omic_callability=(\S+)/.exec(line)?.[1] ?? see.callability;
+  } else if (line.startsWith("#CHROM")) see.samples = line.trimEnd().split("\t").slice(9);
+  else if (line) vcfRecord(see, line);
+}
+
+function vcfRecord(see, line) {
+  const columns = line.split("\t", 10);
+  if (columns.length < 10) return;
+  see.variants += 1;
+  if (columns[4].includes("<NON_REF>")) see.gvcf = true;
+  const alleles = columns[9].split(":", 1)[0].split(/[/|]/);
+  if (alleles.includes(".") || (columns[6] !== "PASS" && columns[6] !== ".")) return;
+  see.called += 1;
+  const different = alleles.filter((a) => a !== "0").length;
+  if (different === 0) return;
+  if (alleles.every((a) => a === alleles[0])) see.homAlt += 1;
+  else see.het += 1;
+}
+
+function vcfRefusals(see, build) {
+  const refusals = [];
+  if (see.samples.length === 0) refusals.push("The file lists variants of nobody: it has no sample column.");
+  if (see.samples.length > 1) {
+    refusals.push(`The file holds ${see.samples.length} people. Each person is registered alone: split it first (bcftools +split).`);
+  }
+  if (build === null) refusals.push("The header does not say how long chromosome 1 is, so the genome build is unclear. Add the ##contig lines (bcftools reheader).");
+  if (see.cut) refusals.push("The last line does not end: the file is cut short. Download it again.");
+  if (see.variants === 0) refusals.push("The file lists no variant.");
+  return refusals;
+}
+
+async function peekConsumer(first, lines) {
+  const vendor = VENDORS.find(([, pattern]) => pattern.test(first))?.[0] ?? "FamilyTreeDNA";
+  const see = { build: stated(first), rows: 0, missing: 0, cut: false };
+  for await (const line of lines) {
+    if (line.endsWith("\u0000")) see.cut = true;
+    if (line.startsWith("#")) see.build ??= stated(line);
+    else if (/\d/.test(line)) {
+      see.rows += 1;
+      if (/(--|00|\t0\t0|"0","0")\s*$/.test(line)) see.missing += 1;
+    }
+  }
+  const facts = [
+    ["From", vendor], ["Genome build", see.build ?? "not stated"], ["People in it", "1"],
+    ["Markers", see.rows.toLocaleString("en")],
+    ["Markers without an answer", see.missing.toLocaleString("en")],
+  ];
+  const refusals = see.rows ? [] : ["The file lists no marker."];
+  if (see.cut) refusals.push("The last line does not end: the file is cut short. Download it again.");
+  const warnings = [
+    "Raw data of a consumer test gives letters, not which of them is the reference. The market can keep it "
+    + "encrypted for you, but takes it into computations only where it has a table of the test's sites.",
+  ];
+  return found("genotypes", `raw data of ${vendor}`, facts, warnings, refusals, see.build ? { build: see.build, callability: "array-manifest" } : {});
+}
+
+function stated(line) {
+  const number = /\b(?:build|GRCh|hg)[ _]?(\d{2})(?!\d)/i.exec(line)?.[1];
+  return { 37: "GRCh37", 19: "GRCh37", 38: "GRCh38" }[number] ?? null;
+}
+
+async function peekFeatures(first, lines) {
+  const see = { meta: {}, rows: 0, missing: 0, cut: false };
+  featureLine(see, first);
+  for await (const line of lines) featureLine(see, line);
+  const facts = [
+    ["Names from", see.meta.namespace ?? "not stated"], ["Unit", see.meta.unit ?? "not stated"],
+    ["Measured by", see.meta.assay ?? "not stated"], ["People in it", "1"],
+    ["Features", see.rows.toLocaleString("en")], ["Not measured", see.missing.toLocaleString("en")],
+  ];
+  const refusals = ["namespace", "unit", "assay"].filter((name) => !see.meta[name])
+    .map((name) => `The file does not say its ${name}: add a line ##${name}=\u2026 at the top.`);
+  if (!see.rows) refusals.push("The file lists no measurement.");
+  if (see.cut) refusals.push("The last line does not end: the file is cut short.");
+  return found("expression", "expression table", facts, [], refusals, see.meta.namespace ? { namespace: see.meta.namespace } : {});
+}
+
+function featureLine(see, line) {
+  if (line.endsWith("\u0000")) see.cut = true;
+  const meta = /^\ufeff?##(namespace|unit|assay)=(.*)$/.exec(line.trimEnd());
+  if (meta) see.meta[meta[1]] = meta[2];
+  else if (line.includes("\t") && !line.startsWith("feature_id\t")) {
+    see.rows += 1;
+    if (MISSING.has(line.trimEnd().split("\t")[1] ?? "")) see.missing += 1;
+  }
+}

@@ -1,0 +1,86 @@
+// The answer: fetched encrypted, opened and drawn here, checked against the ledger.
+
+import { config } from "../config.js";
+import { checkBundle } from "../bundle.js";
+import { alert, facts, h, plainError, save, show } from "../dom.js";
+import { policy } from "../log.js";
+import { plotsOf, standalone } from "../plots.js";
+import * as researcher from "../researcher.js";
+
+const SHOWN = 50;
+
+export async function answer({ home, rest: [order] }) {
+  show(h("div.trouble", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, "Opening it here…")));
+  const found = await researcher.answer(home, order);
+  const { document: doc } = found;
+  const verdict = h("div", { role: "status" }, h("p.muted", {}, "Checking it against the ledger…"));
+  const columns = doc.answer.columns ?? {};
+  const { trust } = await config();
+  show(h("header.page", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, doc.query.family.replaceAll("_", " ")),
+    h("p.lead", {}, `Decrypted in this browser. ${people(doc.n)}`)), verdict,
+  ...drawings(doc.answer),
+  h("section", {}, h("h2", {}, "The numbers"), table(columns), downloads(order, found, columns)),
+  h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust))),
+    h("section", {}, h("h2", {}, "To cite"), h("p", { id: "citation" }, citation(doc, trust)),
+      h("h3", {}, "In a notebook"), h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order)))));
+  verdict.replaceChildren(await checked(found));
+}
+
+const people = (n) => {
+  const values = Object.values(n ?? {}).filter((v) => typeof v !== "object");
+  return values.length ? `People: ${values.join(", ")}.` : "";
+};
+
+async function checked({ bundle }) {
+  try {
+    const { lines } = await checkBundle(await policy(), bundle);
+    return h("div.note", {}, h("h2", {}, "It checks out"), facts(lines));
+  } catch (error) {
+    return alert(`The proof does not hold: ${plainError(error)}. Do not use this answer.`);
+  }
+}
+
+function drawings(result) {
+  return plotsOf(result).map(({ name, root }) => h("figure.plot", {}, root, h("figcaption.noprint", {},
+    h("button.plain", { type: "button", onclick: () => save(`${name}.svg`, "image/svg+xml", standalone(root)) }, "Save as SVG"))));
+}
+
+const FIRST = ["stratum", "contig", "pos", "ref", "alt", "feature", "gene", "af", "ac", "an", "beta", "se", "p"];
+
+// What a reader looks for first comes first; the files keep every column.
+function ordered(columns) {
+  const place = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  return Object.keys(columns).sort((a, b) => place(a) - place(b));
+}
+
+function table(columns) {
+  const names = ordered(columns);
+  const count = columns[names[0]]?.length ?? 0;
+  if (!count) return h("p", {}, "The answer holds no rows.");
+  const cell = (v) => (v === null || v === undefined ? "\u2013" : typeof v === "number" ? String(+v.toPrecision(6)) : String(v));
+  const rows = Array.from({ length: Math.min(SHOWN, count) }, (_, i) => h("tr", {}, names.map((name) => h("td", {}, cell(columns[name][i])))));
+  return h("div", {}, h("div.scroll", { tabindex: "0", role: "group", "aria-label": "Rows of the answer" },
+    h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name.replaceAll("_", " "))))), h("tbody", {}, rows))),
+  count > SHOWN ? h("p.muted", {}, `${SHOWN} of ${count} rows are shown; the files hold all.`) : null);
+}
+
+function downloads(order, { text, bundle }, columns) {
+  const name = order.slice(0, 8);
+  const button = (label, file, type, data) => h("button.button.quiet.small", { type: "button", onclick: () => save(file, type, data()) }, label);
+  return h("div.actions", {}, button("CSV", `${name}.csv`, "text/csv", () => researcher.csv(columns)),
+    button("JSON", `${name}.json`, "application/json", () => text), button("Proof bundle", `${name}.bundle.json`, "application/json", () => bundle));
+}
+
+function methods(doc, trust) {
+  const { query, release } = doc;
+  const exact = release.mode === "trusted" ? "Exact results were released after review by two accredited output reviewers."
+    : `Results carry calibrated discrete Gaussian noise (zero-concentrated differential privacy, \u03c1 = ${release.rho} for each participant).`;
+  return `The ${query.family.replaceAll("_", " ")} (version ${query.version ?? 1}, ${query.build}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records. ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
+}
+
+function citation(doc, trust) {
+  return `Omic Market (${trust.origin}), order ${doc.order}, access ${doc.access}; query ${doc.query_digest.slice(0, 16)}. Verifiable against the public ledger with the accompanying proof bundle.`;
+}
+
+const notebook = (order) => `from marketplace.client import Market\n\nmarket = Market.open()\ntable = market.answer("${order}").to_pandas()`;
+

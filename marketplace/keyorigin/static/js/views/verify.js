@@ -1,0 +1,51 @@
+// Check a proof without asking anybody: a bundle or a receipt, chosen from this device.
+// With an index (#/verify/12) the entry and its proof are fetched from the ledger and checked here.
+
+import { config } from "../config.js";
+import { checkBundle } from "../bundle.js";
+import { hex } from "../bytes.js";
+import { alert, facts, h, plainError, show } from "../dom.js";
+import { policy, provenLeaf } from "../log.js";
+import { verifyProof } from "../note.js";
+
+export async function verify({ rest: [index] }) {
+  const { trust } = await config();
+  const out = h("div", { role: "status" });
+  const input = h("input", { id: "proof", type: "file", accept: ".json,.tlog-proof" });
+  input.addEventListener("change", async () => out.replaceChildren(...await judged(() => checkFile(input.files[0]))));
+  show(h("div.narrow", {}, h("p.eyebrow", {}, "Check a proof"), h("h1", {}, "Believe nothing, check it here"),
+    h("p.lead", {}, `Checked in your browser with the keys of ${trust.origin} that this page was released with. Nothing is sent; it works offline once the page is open.`),
+    h("div.drop", {}, h("label", { for: "proof" }, "A result\u2019s proof bundle"), input), out,
+    h("details", {}, h("summary", {}, "What is checked, and what is not"),
+      h("p", {}, "That every entry is in the log its witnesses cosigned; that signatures hold; that the use was recorded before the answer; that the answer is the one committed to. Who may sign what, prices and reviews are checked by ", h("code", {}, "omic audit result"), "."))));
+  if (index) out.replaceChildren(...await judged(() => checkEntry(Number(index))));
+}
+
+async function judged(act) {
+  try {
+    const [title, lines, more] = await act();
+    return [h("section.note", {}, h("h2", {}, title), facts(lines)), more ?? ""];
+  } catch (error) {
+    return [alert(`It does not hold: ${plainError(error)}`)];
+  }
+}
+
+async function checkFile(file) {
+  const text = await file.text();
+  const { lines } = await checkBundle(await policy(), text);
+  return ["It holds", lines];
+}
+
+async function checkEntry(index) {
+  if (!Number.isSafeInteger(index)) throw new Error("an entry has a whole number");
+  const { checkpoint, steps, receipt, leaf } = await provenLeaf(index);
+  await verifyProof(await policy(), leaf, receipt);
+  const climb = h("ol.climb", {}, h("li.leaf", {}, h("span.step", {}, `Entry ${index}`)),
+    steps.map(({ hash, left }) => h("li", {}, h("code", {}, `${hex(hash).slice(0, 16)}\u2026`), h("span.step", {}, ` joined with its ${left ? "left" : "right"} neighbour`))),
+    h("li.root", {}, h("span.step", {}, `Root, signed by the log and ${checkpoint.witnesses.length} witnesses`), h("code", {}, hex(checkpoint.root))));
+  return [`Entry ${index} is in the ledger`, [
+    ["Computed here", `${steps.length} hashes, from the entry to the root`], ["Tree size", String(checkpoint.size)],
+    ["Witnesses", checkpoint.witnesses.join(", ")], ["Witnessed at", new Date(checkpoint.time * 1000).toLocaleString("en-GB")],
+  ], climb];
+}
+

@@ -1,0 +1,313 @@
+"""An individual's whole journey in a real browser with a virtual authenticator, on a real market.
+
+Landing page to granted consent, compute taking the file in, withdrawal, erasure; the same identity
+on the command line; a lost device; and what goes wrong on the way.
+"""
+
+import json
+import os
+import re
+import shutil
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from compute.crypt import decrypt_file
+from ledger import Follower, LedgerClient, TrustPolicy, parse_entry_bytes
+from marketplace.client.cli import app
+from marketplace.client.home import Home
+from marketplace.client.owner import Owner
+from marketplace.client.session import Session
+from marketplace.client.statements import now_ms
+from tests.marketplace.keyorigin.conftest import AUTHENTICATOR
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"),
+]
+WAIT = 30_000
+PASSPHRASE = "a long enough passphrase"
+
+
+def a_vcf(seed=1, lines=3000) -> bytes:
+    head = [
+        "##fileformat=VCFv4.2", '##FILTER=<ID=PASS,Description="ok">',
+        "##contig=<ID=1,length=249250621>",
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">',
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme",
+    ]  # fmt: skip
+    calls = ("0/1", "1/1", "0/0", "./.")
+    rows = [
+        f"1\t{10_000 + 37 * i + seed}\t.\tA\tG\t.\tPASS\t.\tGT\t{calls[(i * seed) % 4]}"
+        for i in range(lines)
+    ]
+    return ("\n".join(head + rows) + "\n").encode()
+
+
+class Person:
+    """A browser with an authenticator of its own; counts the clicks it makes."""
+
+    def __init__(self, browser, market, **context):
+        self.market, self.clicks = market, 0
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT)
+        self.trouble = []
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.cdp = self.context.new_cdp_session(self.page)
+        self.cdp.send("WebAuthn.enable")
+        added = self.cdp.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        self.authenticator = added["authenticatorId"]
+
+    def keys(self, path="", unlock=True):
+        """Open a view of the key pages afresh, unlocking when asked."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.market.layout.url('keys')}/#/{path}")
+        self.page.wait_for_selector("main h1")
+        if unlock and self.page.get_by_role("button", name="Unlock with my passkey").count():
+            self.unlock()
+
+    def click(self, name, role="button"):
+        self.clicks += 1
+        self.page.get_by_role(role, name=name, exact=True).first.click()
+
+    def sees(self, text):
+        self.page.get_by_role("heading", name=text).first.wait_for()
+
+    def enrol(self):
+        self.click("Make my keys")
+        self.page.wait_for_selector("#code")
+        code = self.page.inner_text("#code")
+        self.click("I have written it down", "link")
+        return code
+
+    def share(self, name, data):
+        chosen = {"name": name, "mimeType": "text/plain", "buffer": data}
+        self.clicks += 1
+        self.page.set_input_files("#file", chosen)
+        self.page.wait_for_selector("#terms")
+        self.click("Encrypt and register")
+        self.sees("Your consent")
+        self.page.wait_for_selector(".exact")
+        return re.search(r"consent/([0-9a-f]{32})", self.page.url)[1]
+
+    def consent(self):
+        self.click("Consent with my passkey")
+        self.sees("Your consent is in force")
+        return self.page.get_by_role("link", name="Withdraw").get_attribute("href")[-32:]
+
+    def unlock(self):
+        self.click("Unlock with my passkey")
+
+    def token(self):
+        """A session of this person, through a link made in the page."""
+        self.click("Go to my data")
+        self.page.wait_for_url("**/me")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def owner(chromium, market):
+    """Somebody who came from the landing page and consented; with what was measured on the way."""
+    person = Person(chromium, market)
+    began = time.monotonic()
+    person.page.goto(market.layout.url("marketplace"))
+    person.click("Share my data", "link")
+    person.code = person.enrol()
+    person.file = a_vcf()
+    person.dataset = person.share("me.vcf", person.file)
+    person.grant = person.consent()
+    person.seconds, person.first_clicks = time.monotonic() - began, person.clicks
+    yield person
+    assert person.trouble == []
+    person.context.close()
+
+
+def grant_of(market, grant):
+    """The grant as the ledger's own envelopes have it (an auditor's view)."""
+    return full_state(market).grants.get(grant)
+
+
+def full_state(market):
+    token = (market.layout.root / "auditor" / "ledger.token").read_text().strip()
+    policy = TrustPolicy.load(market.layout.trust_file)
+    follower = Follower(LedgerClient(policy.ledger_url, token), policy, personal=True, clock=now_ms)
+    follower.sync()
+    return follower.state
+
+
+def test_landing_to_granted_consent_in_at_most_eight_clicks_and_two_minutes(owner, market):
+    assert owner.first_clicks <= 8
+    assert owner.seconds < 120
+    state = full_state(market)
+    party = state.parties[state.grants[owner.grant].owner]
+    assert state.in_force(state.grants[owner.grant])
+    assert {key.kind for key in party.keys.values()} == {"ed25519", "webauthn", "x25519"}
+    assert {key.use for key in party.keys.values()} == {"sign", "encrypt", "recover"}
+
+
+def test_the_consent_is_signed_by_the_passkey(owner, market):
+    state = full_state(market)
+    token = (market.layout.root / "auditor" / "ledger.token").read_text().strip()
+    client = LedgerClient(market.layout.url("ledger"), token)
+    (envelope,) = client.envelopes([state.grants[owner.grant].index])
+    entry = parse_entry_bytes(envelope.entry)
+    assert entry.signatures[0].kind == "webauthn"
+    assert entry.payload["terms"]["permissions"] == ["DUO:0000042"]
+
+
+def test_compute_opens_what_the_browser_encrypted_and_granted(owner, market):
+    home = person_home(owner, market, "look")
+    session = Session.open(home)
+
+    def taken_in():
+        (row,) = session.market.get("/me/datasets")["datasets"]
+        return row if row["compute"] else None
+
+    assert market.until(taken_in, what="compute taking the file in")["compute"] == "ingested"
+    ciphertext = session.market.download(f"/datasets/{owner.dataset}/file")
+    assert decrypt_file(ciphertext, home.keys.encryption().secret) == owner.file
+
+
+def person_home(owner, market, name) -> Home:
+    """Export in the browser, import with the omic command: one identity."""
+    path = market.layout.root / f"home-{name}"
+    if path.exists():
+        return Home(path)
+    owner.keys()
+    owner.page.fill("#export-phrase", PASSPHRASE)
+    with owner.page.expect_download() as download:
+        owner.click("Download my keys")
+    file = market.layout.root / f"{name}.json"
+    download.value.save_as(file)
+    arguments = ["--home", str(path), "--json", "identity", "import", str(file)]
+    arguments += ["--trust", str(market.layout.trust_file), "--passphrase", PASSPHRASE]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["datasets"] == 1
+    return Home(path)
+
+
+def test_browser_and_command_are_one_identity(owner, market):
+    home = person_home(owner, market, "look")
+    assert home.read(f"datasets/{owner.dataset}.json")["name"] == "me.vcf"
+    session = Session.open(home)
+    stopped = Owner(session).pause(owner.grant)
+    assert stopped.index is not None
+    assert not full_state(market).in_force(grant_of(market, owner.grant))
+    owner.keys(f"resume/{owner.grant}")
+
+
+def test_a_passkey_of_its_own_signs_in(chromium, market):
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    page = person.page
+    page.goto(f"{market.layout.url('marketplace')}/signin")
+    sign_in = page.get_by_role("button", name="Sign in with a passkey")
+    sign_in.wait_for()
+    asked = {"authenticatorId": person.authenticator}
+    made = person.cdp.send("WebAuthn.getCredentials", asked)["credentials"]
+    (consent_key,) = [c for c in made if "Consent" in c.get("userName", "")]
+    assert len(made) == 2
+    sign_in.click()
+    page.wait_for_timeout(500)
+    if not page.url.endswith("/me"):
+        # The authenticator offered the other one: it signs nobody in, and the page says why.
+        assert "signs consents and nothing else" in page.inner_text("#passkey-trouble")
+        gone = {**asked, "credentialId": consent_key["credentialId"]}
+        person.cdp.send("WebAuthn.removeCredential", gone)
+        sign_in.click()
+    page.wait_for_url("**/me")
+    assert person.trouble == []
+    person.context.close()
+
+
+def test_a_lost_device_is_replaced_by_the_printed_code(owner, chromium, market):
+    other = Person(chromium, market)
+    other.keys("recover")
+    other.page.fill("#in-Printed-code", owner.code.lower().replace("0", "o"))
+    other.click("Use my printed code")
+    other.sees("Unlocked on this device")
+    assert "Passkeys that sign" in other.page.inner_text("main")
+    other.keys(f"consent/{owner.dataset}")
+    other.sees("Your consent")
+    assert other.trouble == []
+    other.context.close()
+    wrong = Person(chromium, market)
+    wrong.keys("recover")
+    wrong.page.fill("#in-Printed-code", "0000-" * 7 + "0000")
+    wrong.click("Use my printed code")
+    wrong.page.get_by_text("no vault is found").wait_for()
+    wrong.context.close()
+
+
+def test_withdrawing_takes_two_clicks_and_erasing_reaches_the_file(owner, chromium, market):
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    dataset = person.share("mine.vcf", a_vcf(seed=3))
+    grant = person.consent()
+    person.click("Go to my data")
+    person.page.wait_for_url("**/me")
+    market.until(
+        lambda: person.page.reload() and person.page.get_by_text("In force").count(),
+        what="the consent on the page",
+    )
+    person.clicks = 0
+    person.clicks += 1
+    person.page.get_by_role("link", name=f"Withdraw consent {grant[:8]}").click()
+    person.click("Withdraw with my passkey")
+    person.sees("Your consent is withdrawn")
+    assert person.clicks == 2
+    assert not full_state(market).in_force(grant_of(market, grant))
+    person.keys(f"erase/{dataset}")
+    person.click("Erase it for good")
+    person.sees("It is erased")
+    assert full_state(market).erased_datasets.get(dataset) is not None
+    assert person.trouble == []
+    person.context.close()
+
+
+def test_what_cannot_be_shared_is_said_before_anything_leaves(owner, market):
+    page = owner.page
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+    owner.keys("share")
+    page.wait_for_selector("#file")
+    sent.clear()
+    two = a_vcf().replace(b"FORMAT\tme\n", b"FORMAT\tme\tyou\n")
+    cut = a_vcf()[:-1]
+    unknown = b"hello, this is no data\n"
+    wanted = [(two, "holds 2 people"), (cut, "cut short"), (unknown, "not a kind of file we know")]
+    for data, text in wanted:
+        page.set_input_files("#file", {"name": "x.vcf", "mimeType": "text/plain", "buffer": data})
+        page.get_by_text(text).first.wait_for()
+        assert page.get_by_role("button", name="Encrypt and register").count() == 0
+    assert sent == []
+
+
+def test_the_key_pages_are_the_release_the_ledger_names(market):
+    arguments = ["--json", "check-pages", market.layout.url("keys")]
+    done = CliRunner().invoke(app, [*arguments, "--trust", str(market.layout.trust_file)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["index"] >= 0
+
+
+def test_the_marketplace_never_sees_a_key(owner, market):
+    """What lies at the marketplace opens with nothing that lies there."""
+    database = (market.layout.root / "marketplace" / "marketplace.sqlite").read_bytes()
+    home = person_home(owner, market, "look")
+    for secret in home.keys.secrets().values():
+        assert secret.encode() not in database
+    assert owner.file[200:400] not in database

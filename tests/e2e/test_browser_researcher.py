@@ -1,0 +1,126 @@
+"""A researcher's journey in a real browser: keys, dry run, price, order, payment, answer, proof.
+
+And an auditor's: an entry proved in the browser, a bundle checked offline, a falsified one refused.
+"""
+
+import json
+import os
+
+import pytest
+
+from tests.e2e.stack import a_people
+from tests.e2e.test_browser_owner import CHROMIUM, Person
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def answered(chromium, market):
+    """A researcher who asked, paid, and opened the answer in the browser."""
+    if len(market.owners) < 24:
+        market.crowd(a_people(24, 0))
+    person = Person(chromium, market)
+    base, page = market.layout.url("marketplace"), person.page
+    page.goto(base)
+    person.click("Make research keys", "link")
+    person.enrol()
+    person.click("Go to my research")
+    page.wait_for_url("**/research")
+    page.goto(f"{base}/dry-run")
+    page.fill("#project", "A browser's project")
+    person.click("Estimate")
+    person.click("Get a binding price and order", "link")
+    person.click("Unlock with my passkey")
+    page.wait_for_selector("tfoot")
+    person.click("Order with my passkey")
+    pay = page.locator("a.button", has_text="Pay ")
+    pay.wait_for()
+    person.order = page.inner_text("code.whole")
+    pay.click()
+    page.locator("button", has_text="Pay").first.click()
+    page.wait_for_load_state()
+    page.goto(f"{base}/orders/{person.order}")
+    opened, reviewed = page.get_by_role("link", name="Open it in this browser"), []
+
+    def shown():
+        waiting = market.team().reviewers[0].waiting()
+        if not reviewed and any(w["order"] == person.order for w in waiting):
+            reviewed.append(market.review(person.order))
+        return opened.count()
+
+    market.until(shown, seconds=150, what="the answer, shown live without reloading")
+    person.click("Open it in this browser", "link")
+    person.click("Unlock with my passkey")
+    page.get_by_role("heading", name="It checks out").wait_for()
+    yield person
+    assert person.trouble == []
+    person.context.close()
+
+
+def test_the_answer_is_opened_drawn_and_checked_in_the_browser(answered, market):
+    page = answered.page
+    assert page.locator("figure.plot svg").count() >= 1
+    assert "code with digest" in page.inner_text("#methods")
+    assert answered.order in page.inner_text("#citation")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    rows = download.value.path().read_text().splitlines()
+    assert "af" in rows[0].split(",")
+    assert len(rows) > 100
+
+
+def test_no_plaintext_answer_is_at_the_marketplace(answered, market):
+    with answered.page.expect_download() as download:
+        answered.page.get_by_role("button", name="JSON", exact=True).click()
+    text = download.value.path().read_bytes()
+    document = json.loads(text)
+    opening = document["opening"]["salt"].encode()
+    for path in (market.layout.root / "marketplace").rglob("*"):
+        if path.is_file():
+            assert opening not in path.read_bytes(), path
+
+
+def test_a_bundle_is_checked_offline_and_a_changed_one_is_refused(answered, chromium, market):
+    page = answered.page
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Proof bundle").click()
+    bundle = download.value.path().read_bytes()
+    anybody = Person(chromium, market)
+    anybody.keys("verify")
+    anybody.context.set_offline(True)
+    choose = lambda data: anybody.page.set_input_files(  # noqa: E731
+        "#proof", {"name": "b.json", "mimeType": "application/json", "buffer": data}
+    )
+    choose(bundle)
+    anybody.page.get_by_role("heading", name="It holds").wait_for()
+    at = bundle.index(b'"af":[') + 8
+    digit = next(i for i in range(at, len(bundle)) if bundle[i : i + 1] in b"123456789")
+    changed = (
+        bundle[:digit] + (b"1" if bundle[digit : digit + 1] != b"1" else b"2") + bundle[digit + 1 :]
+    )
+    choose(changed)
+    anybody.page.get_by_text("It does not hold").wait_for()
+    assert anybody.trouble == []
+    anybody.context.close()
+
+
+def test_an_entry_is_proved_in_the_browser(chromium, market):
+    anybody = Person(chromium, market)
+    anybody.page.goto(f"{market.layout.url('marketplace')}/ledger/3")
+    anybody.click("Prove it in my browser", "link")
+    anybody.sees("Entry 3 is in the ledger")
+    assert anybody.page.locator("ol.climb li").count() >= 3
+    assert anybody.trouble == []
+    anybody.context.close()

@@ -1,0 +1,60 @@
+"""The SDK's face on a researcher whose server is played: typed answers, clear errors."""
+
+import sys
+
+import pytest
+
+from marketplace.client import Answer, ClientError, Market
+from marketplace.client.researcher import Answer as Opened
+from marketplace.client.researcher import Researcher
+
+REQUEST = {
+    "purpose": {"primary": "HMB", "commercial": False},
+    "query": {"v": 1, "family": "genotype_counts", "build": "GRCh37", "params": {"variants": {"panel": "all"}}},
+    "scope": {"modalities": ["genotypes"], "build": "GRCh37", "facets": {}, "region": "local"},
+    "release": {"mode": "trusted", "rho": "0"},
+}  # fmt: skip
+TOLD = {"order": "a" * 32, "state": "settled", "reason": None, "amount": 700, "currency": "gbp"}
+
+
+@pytest.fixture
+def market(monkeypatch):
+    states = {"now": dict(TOLD)}
+    monkeypatch.setattr(Researcher, "quote", lambda self, request: {"quote": "q"})
+    monkeypatch.setattr(Researcher, "order", lambda self, request, quote: TOLD["order"])
+    monkeypatch.setattr(Researcher, "status", lambda self, order: states["now"])
+    monkeypatch.setattr(Researcher, "checkout", lambda self, order: {"url": "http://pay"})
+    document = {"answer": {"columns": {"pos": [1, 2], "af": [0.5, None]}}}
+    monkeypatch.setattr(Researcher, "answer", lambda self, order: Opened(document, b"", b"bundle"))
+    made = Market(session=None)
+    object.__setattr__(made, "session", None)
+    return made, states
+
+
+def test_an_order_is_placed_followed_and_opened(market):
+    made, _ = market
+    order = made.order(REQUEST)
+    assert (order.state, order.amount, order.pay_url) == ("settled", 700, "http://pay")
+    answer = made.wait(order, progress=False).answer()
+    assert answer.columns == {"pos": [1, 2], "af": [0.5, None]}
+    assert answer.to_tsv().splitlines() == ["pos\taf", "1\t0.5", "2\t"]
+    assert answer.bundle == b"bundle"
+
+
+def test_an_order_without_an_answer_says_why(market):
+    made, states = market
+    states["now"] = {**TOLD, "state": "refunded", "reason": "too_few"}
+    with pytest.raises(ClientError, match="refunded: too_few"):
+        made.wait(TOLD["order"], progress=False)
+
+
+def test_a_request_that_lacks_a_part_is_named(market):
+    made, _ = market
+    with pytest.raises(ClientError, match="scope"):
+        made.dry_run({k: v for k, v in REQUEST.items() if k != "scope"})
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ClientError, match="pip install pandas"):
+        Answer({"answer": {"columns": {"a": [1]}}}, b"").to_pandas()

@@ -1,0 +1,285 @@
+"""The browser's formats against the Python ones: whatever either writes, the other must read.
+
+Canonical JSON, DSSE entries, leaves, Merkle proofs, checkpoints, Crypt4GH, HPKE, terms, vaults.
+"""
+
+import io
+import json
+import os
+import random
+
+import pytest
+from crypt4gh.lib import decrypt as crypt4gh_decrypt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compute import PRESETS, describe, preset, terms_sha256
+from compute.crypt import (
+    decrypt_file,
+    encrypt_file,
+    generate_keypair,
+    grant_info,
+    hpke,
+    make_header_packet,
+    open_grant,
+    read_header,
+    session_key,
+)
+from compute.errors import CryptError
+from ledger import (
+    Checkpoint,
+    LogProof,
+    b64,
+    canonical,
+    entry_bytes,
+    fingerprint,
+    format_leaf,
+    format_proof,
+    inclusion_proof,
+    leaf_hash,
+    make_entry,
+    make_leaf,
+    parse_entry_bytes,
+    public_key,
+    sign_ed25519,
+    submission_from_json,
+    tree_root,
+    unb64,
+    validate_payload,
+    verify_signatures,
+)
+from ledger.checkpoint import format_checkpoint
+from ledger.cosignature import Ed25519Cosigner
+from ledger.errors import FormatError
+from ledger.note import Ed25519Signer, Note, format_note, format_vkey, sign_note
+from tests.marketplace.keyorigin.conftest import CHROMIUM
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"),
+]
+FEW = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+WHOLE = st.integers(-(2**53) + 1, 2**53 - 1)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | WHOLE | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@FEW
+@given(st.lists(JSON, min_size=20, max_size=20))
+def test_canonical_json_is_byte_for_byte_the_same(js, values):
+    made = js("canonical", "return x.map((v) => b.b64(m.canonical(v)))", values)
+    assert [unb64(text) for text in made] == [canonical(value) for value in values]
+
+
+@pytest.mark.parametrize("text", ["1.5", "9007199254740992", '"\\ud800"'])
+def test_what_has_no_exact_form_is_refused_by_both(js, text):
+    refused = js(
+        "canonical", "try { m.canonical(JSON.parse(x)); return false } catch { return true }", text
+    )
+    assert refused
+    with pytest.raises(FormatError):
+        canonical(json.loads(text))
+
+
+ENTRY = """
+const noble = await import('/vendor/noble.js');
+const seed = b.unb64(x.seed);
+const signer = { kind: 'ed25519', publicKey: noble.ed25519.getPublicKey(seed), sign: async (p) => [noble.ed25519.sign(p, seed)] };
+const entry = await m.makeEntry(x.type, x.fields, signer, x.time);
+const one = m.submission(entry);
+return { submission: m.submissionJson(one), bytes: b.b64(m.entryBytes(entry)), leaf: b.b64(await m.leafBytes(one, x.time + 5)) };
+"""
+
+
+@pytest.mark.parametrize(
+    ("type_", "fields"),
+    [
+        ("consent.withdrawn", {"grant": "a" * 32, "dataset": "b" * 32, "owner": "c" * 32, "stops": [7]}),
+        ("dataset.erased", {"dataset": "b" * 32, "owner": "c" * 32, "stops": [3], "erases": [1, 2, 3]}),
+        ("consent.resumed", {"grant": "a" * 32, "dataset": "b" * 32, "owner": "c" * 32, "resumes": [9]}),
+    ],
+)  # fmt: skip
+def test_an_entry_and_its_leaf_are_what_the_ledger_makes(js, type_, fields):
+    seed = os.urandom(32)
+    made = js("entry", ENTRY, {"seed": b64(seed), "type": type_, "fields": fields, "time": 1_000})
+    submission = submission_from_json(made["submission"])
+    validate_payload(submission.entry)
+    verify_signatures(submission.entry, None)
+    assert entry_bytes(submission.entry) == unb64(made["bytes"])
+    assert format_leaf(make_leaf(submission.entry, submission.salt, 1_005)) == unb64(made["leaf"])
+    again = make_entry(type_, submission.entry.payload, [sign_ed25519(seed)])
+    assert entry_bytes(again) == unb64(made["bytes"])
+
+
+def test_entry_bytes_of_the_ledger_are_read(js):
+    seed = os.urandom(32)
+    fields = {"id": "1" * 32, "time": 5, "digest": "0" * 64}
+    entry = make_entry("web.released", fields, [sign_ed25519(seed)])
+    read = js(
+        "entry",
+        "const e = m.parseEntryBytes(b.unb64(x)); return [e.type, e.payload, e.signatures.length, await m.fingerprint(e.signatures[0].publicKey)]",
+        b64(entry_bytes(entry)),
+    )
+    assert read == ["web.released", entry.payload, 1, fingerprint(public_key(seed))]
+
+
+PROOF = """
+try { const found = await m.verifyProof(await m.parsePolicy(x.policy), b.unb64(x.leaf), x.proof);
+  return [found.index, found.checkpoint.size, found.checkpoint.witnesses.length]; } catch (e) { return e.message }
+"""
+
+
+class SmallLog:
+    """A signed, cosigned log of random leaves."""
+
+    def __init__(self, size):
+        self.leaves = [os.urandom(20) for _ in range(size)]
+        self.signer = Ed25519Signer("localhost/test", os.urandom(32))
+        self.witnesses = [Ed25519Cosigner(f"w{i}", os.urandom(32)) for i in range(3)]
+        lines = [f"log {format_vkey(self.signer.vkey)}"]
+        lines += [f"witness w{i} {format_vkey(w.vkey)}" for i, w in enumerate(self.witnesses)]
+        self.policy = "\n".join([*lines, "group all 2 w0 w1 w2", "quorum all", ""])
+
+    def note(self, awake=(0, 1, 2), root=None):
+        root = root or tree_root(map(leaf_hash, self.leaves))
+        text = format_checkpoint(Checkpoint("localhost/test", len(self.leaves), root))
+        note = sign_note(text, [self.signer])
+        signed = [self.witnesses[i].cosign(note.text, 1000 + i) for i in awake]
+        return format_note(Note(note.text, (*note.signatures, *signed)))
+
+    def proof(self, index, **more):
+        path = tuple(inclusion_proof(index, list(map(leaf_hash, self.leaves))))
+        return format_proof(LogProof(index, path, self.note(**more))).decode()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 33])
+def test_inclusion_is_proved_for_every_leaf(js, size):
+    log = SmallLog(size)
+    for index in range(size):
+        asked = {"policy": log.policy, "leaf": b64(log.leaves[index]), "proof": log.proof(index)}
+        assert js("note", PROOF, asked) == [index, size, 3]
+
+
+def test_false_proofs_are_refused(js):
+    log = SmallLog(9)
+    good = {"policy": log.policy, "leaf": b64(log.leaves[4]), "proof": log.proof(4)}
+    other = SmallLog(9)
+    wrong = [
+        {**good, "leaf": b64(log.leaves[5])},
+        {**good, "proof": log.proof(4, awake=(2,))},
+        {**good, "proof": log.proof(4, root=os.urandom(32))},
+        {**good, "policy": other.policy},
+        {**good, "proof": log.proof(4).replace("index 4", "index 3")},
+        {**good, "proof": "\n".join(log.proof(4).split("\n")[:2] + log.proof(4).split("\n")[3:])},
+    ]
+    assert js("note", PROOF, good) == [4, 9, 3]
+    for asked in wrong:
+        assert isinstance(js("note", PROOF, asked), str), asked["proof"][:80]
+
+
+ENCRYPT = """
+const [key, nonceOf] = [b.random(32), null];
+const cipher = await m.blockCipher(key, x.native);
+const out = await m.encryptBlocks(cipher, await m.nonceMaker(key), b.unb64(x.plain), 0);
+return { file: b.b64(b.concat(m.makeHeader(key, b.unb64(x.reader)), out)), native: cipher.native };
+"""
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("native", [True, False])
+def test_crypt4gh_files_open_with_the_crypt4gh_package_and_with_ours(js, size, native):
+    plain = random.Random(size).randbytes(size)
+    secret, public = generate_keypair()
+    made = js("crypt4gh", ENCRYPT, {"plain": b64(plain), "reader": b64(public), "native": native})
+    assert decrypt_file(unb64(made["file"]), secret) == plain
+    out = io.BytesIO()
+    crypt4gh_decrypt([(0, secret, None)], io.BytesIO(unb64(made["file"])), out)
+    assert out.getvalue() == plain
+
+
+def test_crypt4gh_files_of_python_open_in_the_browser(js):
+    secret, public = generate_keypair()
+    plain = os.urandom(140_000)
+    body = "return b.b64(await m.decryptFile(b.unb64(x.file), b.unb64(x.secret)))"
+    made = js("crypt4gh", body, {"file": b64(encrypt_file(plain, public)), "secret": b64(secret)})
+    assert unb64(made) == plain
+
+
+def test_the_same_file_encrypts_to_the_same_bytes_and_another_never_meets_its_nonces(js):
+    body = """
+    const key = b.unb64(x.key); const cipher = await m.blockCipher(key); const n = await m.nonceMaker(key);
+    const enc = async (t) => b.b64(await m.encryptBlocks(cipher, n, b.unb64(t), 0));
+    return [await enc(x.one), await enc(x.one), await enc(x.two)];
+    """
+    one = bytes(130_000)
+    two = b"\1" + one[1:]
+    a, again, other = js(
+        "crypt4gh", body, {"key": b64(os.urandom(32)), "one": b64(one), "two": b64(two)}
+    )
+    assert a == again
+    assert unb64(a)[:12] != unb64(other)[:12]
+
+
+GRANT = """
+const c = await import('/js/crypt4gh.js');
+const packet = c.reencryptHeader(b.unb64(x.header), b.unb64(x.owner), b.unb64(x.reader));
+const info = await m.grantInfo(x.names[0], x.names[1], x.names[2], x.terms);
+return [b.b64(info), b.b64(await m.sealGrant(packet, b.unb64(x.activity), b.unb64(x.hpke), info))];
+"""
+
+
+def test_a_grant_made_in_the_browser_opens_in_the_vault_under_its_terms_only(js):
+    owner, owner_public = generate_keypair()
+    reader, reader_public = generate_keypair()
+    secret, public = hpke.generate_keypair()
+    data_key, activity = os.urandom(32), os.urandom(32)
+    terms = preset("everything_at_a_price", valid_from=5, price=200).to_dict()
+    names = ("1" * 32, "2" * 32, "3" * 32)
+    info, sealed = js("hpke", GRANT, {
+        "header": b64(make_header_packet(data_key, owner_public)), "owner": b64(owner),
+        "reader": b64(reader_public), "names": names, "terms": terms,
+        "activity": b64(activity), "hpke": b64(public),
+    })  # fmt: skip
+    assert unb64(info) == grant_info(*names, terms)
+    opened = open_grant(unb64(sealed), secret, unb64(info))
+    assert opened.activity_key == activity
+    assert session_key(read_header(opened.header), reader) == data_key
+    changed = grant_info(*names, {**terms, "valid_from": 6})
+    with pytest.raises(CryptError):
+        open_grant(unb64(sealed), secret, changed)
+
+
+def test_hpke_of_python_opens_in_the_browser(js):
+    secret, public = hpke.generate_keypair()
+    body = "return b.fromUtf8(await m.unseal(b.unb64(x[0]), b.unb64(x[1]), b.utf8('info')))"
+    assert js("hpke", body, [b64(hpke.seal(b"hello", public, b"info")), b64(secret)]) == "hello"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("mode", ["private", "trusted"])
+def test_terms_are_the_presets_and_said_in_the_same_words(js, name, mode):
+    options = {"now": 77, "diseases": ["MONDO:0004979"], "price": 350, "mode": mode}
+    terms, lines, digest = js(
+        "terms",
+        "const t = await m.fromPreset(x[0], x[1]); return [t, await m.describe(t), await m.sha256OfTerms(t)]",
+        [name, options],
+    )
+    more = {"diseases": ["MONDO:0004979"]} if name == "my_condition_free" else {}
+    more |= {"price": 350} if name == "everything_at_a_price" else {}
+    wanted = preset(name, valid_from=77, release_mode=mode, **more)
+    assert terms == wanted.to_dict()
+    assert lines == describe(wanted)
+    assert digest == terms_sha256(wanted)
+
+
+def test_a_public_entry_in_a_leaf_is_parsed_back():
+    entry = make_entry(
+        "web.released", {"id": "1" * 32, "time": 5, "digest": "0" * 64}, [sign_ed25519(bytes(32))]
+    )
+    assert parse_entry_bytes(entry_bytes(entry)) == entry
