@@ -92,16 +92,18 @@ def run(directory: Path) -> int:
     tender = threading.Thread(target=_tend, args=tending, name="tender", daemon=True)
     tender.start()
     logger.info("ready: region %s", config.region)
-    status = serve(config.broker_url, directory, handle)
+    status = serve(config.broker_url, directory, handle, config.region)
     ended.set()
     return status
 
 
-def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> int:
+def serve(
+    broker_url: str, directory: Path, handle: Callable[[str], None], region: str = "local"
+) -> int:
     """Give every job id from the broker to `handle`, one at a time, until SIGTERM."""
-    from compute.broker import QUEUE, TASK, make_app
+    from compute.broker import TASK, make_app, queue_of
 
-    app = make_app(broker_url, directory)
+    app = make_app(broker_url, directory, region)
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def omic_run(job_id: str) -> None:
@@ -109,7 +111,7 @@ def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> in
 
     worker = app.Worker(
         pool="solo",
-        queues=[QUEUE],
+        queues=[queue_of(region)],
         hostname=f"compute@{os.getpid()}",
         without_gossip=True,
         without_mingle=True,

@@ -197,8 +197,8 @@ class Background:
             swept = jobs.sweep(session, services.clock(), services.config.limits)
             for job_id in swept.exhausted:
                 decisions.exhausted(services, session, job_id)
-        for job_id in swept.send:
-            services.sender.send(job_id)
+        for job_id, region in swept.send:
+            services.sender.send(job_id, region)
 
     def _expire(self) -> None:
         now = self.services.clock()

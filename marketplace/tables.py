@@ -383,6 +383,7 @@ class Job(Table, table=True):
 
     `fencing` grows with every lease: a worker that lost its lease can change nothing any more.
     `covers` (ingest) is the newest grant index the job is known to include. `paid`: see `owners`.
+    `region` chooses the queue: only workers there hold the keys its grants are sealed to.
     """
 
     __tablename__: ClassVar[str] = "jobs"
@@ -390,6 +391,7 @@ class Job(Table, table=True):
     id: str = Field(primary_key=True)
     kind: str
     order_id: str | None = Field(default=None, foreign_key="orders.id", index=True)
+    region: str = "local"
     state: str = "queued"
     attempts: int = 0
     fencing: int = 0

@@ -158,10 +158,11 @@ class SimSender:
     """Where job ids go."""
 
     def __init__(self):
-        self.sent = []
+        self.sent, self.regions = [], {}
 
-    def send(self, job_id):
+    def send(self, job_id, region="local"):
         self.sent.append(job_id)
+        self.regions[job_id] = region
 
 
 @dataclass
