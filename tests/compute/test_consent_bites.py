@@ -47,6 +47,8 @@ def test_withdrawing_any_one_of_200_between_approval_and_run_leaves_exactly_that
 ):
     world = World(tmp_path, people=200)
     world.run("ingest")
+    # Two hundred cohorts one person apart are what the gate refuses to answer; not under test here.
+    monkeypatch.setattr(world.shop.book, "answered", lambda but: ())
     opened = Opened(world.shop.vault, monkeypatch)
     everyone = {grant_of(person) for person in world.people}
     for person in world.people:
