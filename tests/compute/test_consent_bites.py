@@ -4,6 +4,7 @@ Measured by what was decrypted: every opening of a sealed grant and of a data ke
 """
 
 import contextlib
+import os
 import random
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from compute.worker_start import open_for_work
 from ledger import LedgerError, StaleError, sign_entry
 from tests.compute.simulators import now_ms
 from tests.compute.worker_world import World, new_id
+
+# OMIC_TEST_COHORT=200 is the figure of record (some minutes); the suite does the same with fewer.
+COHORT = int(os.environ.get("OMIC_TEST_COHORT", "30"))
 
 
 class Opened:
@@ -42,12 +46,12 @@ def grant_of(person):
     return person.data["genotypes"].grant
 
 
-def test_withdrawing_any_one_of_200_between_approval_and_run_leaves_exactly_that_one_out(
+def test_withdrawing_any_one_between_approval_and_run_leaves_exactly_that_one_out(
     tmp_path, monkeypatch
 ):
-    world = World(tmp_path, people=200)
+    world = World(tmp_path, people=COHORT)
     world.run("ingest")
-    # Two hundred cohorts one person apart are what the gate refuses to answer; not under test here.
+    # Cohorts one person apart are what the gate refuses to answer; not under test here.
     monkeypatch.setattr(world.shop.book, "answered", lambda but: ())
     opened = Opened(world.shop.vault, monkeypatch)
     everyone = {grant_of(person) for person in world.people}
@@ -57,7 +61,7 @@ def test_withdrawing_any_one_of_200_between_approval_and_run_leaves_exactly_that
         world.withdraw(person)
         assert world.run("query", order).state == "awaiting_review"
         assert everyone - opened.take() == {gone}
-        assert world.access_of(order).payload["opened"] == 199
+        assert world.access_of(order).payload["opened"] == COHORT - 1
         world.grant(person, "genotypes")
         world.run("ingest")
         opened.take()
