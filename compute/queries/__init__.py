@@ -26,6 +26,7 @@ from compute.queries.family import (
     Sensitivity,
     source_digest,
 )
+from compute.queries.params import span_of
 from compute.queries.private import PrivateForm, Shape, Told
 
 __all__ = [
@@ -57,5 +58,6 @@ __all__ = [
     "reduce",
     "run",
     "source_digest",
+    "span_of",
     "start",
 ]
