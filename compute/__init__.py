@@ -36,6 +36,7 @@ from compute.ontology import (
     load_obographs,
     load_ontology,
     use_ontology,
+    use_ontology_file,
 )
 from compute.presets import PRESETS, TRUSTED_WARNING, describe, plain_words, preset
 from compute.prices import rate_of
@@ -168,6 +169,7 @@ __all__ = [
     "to_duo_json",
     "to_fhir",
     "use_ontology",
+    "use_ontology_file",
     "verify_bundle",
 ]
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from compute.config import default_settings, format_toml, load_config
 from compute.errors import ComputeError
 from compute.keys import create_keys
+from compute.ontology import use_ontology_file
 from ledger import LedgerError, b64
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def run(directory: Path) -> int:
     from compute.worker_start import build_workshop, open_for_work, wait_for_ledger
 
     config = load_config(directory)
+    use_ontology_file(os.environ.get("OMIC_ONTOLOGY"))
     shop = build_workshop(config)
     wait_for_ledger(shop)
     open_for_work(shop)

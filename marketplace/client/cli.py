@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from compute import ComputeError
+from compute import ComputeError, use_ontology_file
 from ledger import LedgerError
 from marketplace.client import (
     cli_audit,
@@ -68,6 +68,7 @@ def options(
 def main() -> None:
     """Run the command; our own errors become one clear line and exit status 2."""
     try:
+        use_ontology_file(os.environ.get("OMIC_ONTOLOGY"))
         app()
     except (ClientError, ComputeError, LedgerError, SetupError) as error:
         fail(str(error))
