@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import compute_genotypes, compute_store
+from benchmarks import compute_genotypes, compute_ingest, compute_store
 from benchmarks.compute_data import Cohort, cohort
 from benchmarks.harness import Figure, machine, report, say
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Part] = {
     "linear": compute_genotypes.linear,
     "logistic": compute_genotypes.logistic,
     "score": compute_genotypes.score,
+    "ingest": compute_ingest.ingest,
     "crypt4gh": compute_store.crypt4gh,
     "erasure": compute_store.erasure,
     "people": compute_store.people,

@@ -5,8 +5,10 @@ written again. A person stored at version n knows the first n rows. Rows of one 
 position, ref) are one site.
 """
 
+import itertools
 import struct
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, get_args
@@ -61,6 +63,14 @@ def _key(build: Any, contig: Any, pos: Any, allele: Any) -> Int64:
     return found
 
 
+def _numbered(texts: Sequence[str]) -> tuple[list[str], Int64]:
+    """Return the distinct texts, and which of them each one is."""
+    ids: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+    number = np.fromiter(map(ids.__getitem__, texts), np.int64, len(texts))
+    return list(ids), number
+
+
+_MOST_PAIRS: Final = 1 << 22
 _NOTHING: Final = Sites(
     np.zeros(0, np.int8), np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros(0, np.int32)
 )
@@ -106,7 +116,7 @@ class SharedVariants:
     ) -> Sites:
         """Return a file's variants as this table's columns."""
         builds = np.full(len(pos), BUILDS.index(build), np.int8)
-        pair = self._pair_numbers(list(zip(ref, alt, strict=True)))
+        pair = self._paired(ref, alt)
         return Sites(builds, np.asarray(contig, np.int8), np.asarray(pos, np.int32), pair)
 
     def rows_of(self, wanted: Sites, *, append: bool = False) -> Int64:
@@ -212,6 +222,20 @@ class SharedVariants:
         number = [refs.setdefault(ref, len(refs)) for ref, _ in self.pairs]
         s = self.sites
         return _key(s.build, s.contig, s.pos, np.array(number or [0], np.int64)[s.pair])
+
+    def _paired(self, ref: Sequence[str], alt: Sequence[str]) -> Int32:
+        """Return the number of each (ref, alt), asking the table once for each distinct pair."""
+        refs, one = _numbered(ref)
+        alts, other = _numbered(alt)
+        both = one * len(alts) + other
+        if len(refs) * len(alts) > _MOST_PAIRS:
+            return self._pair_numbers(list(zip(ref, alt, strict=True)))
+        used = np.flatnonzero(np.bincount(both, minlength=len(refs) * len(alts)))
+        pairs = [(refs[n // len(alts)], alts[n % len(alts)]) for n in used.tolist()]
+        number = np.zeros(len(refs) * len(alts), np.int32)
+        number[used] = self._pair_numbers(pairs)
+        found: Int32 = number[both]
+        return found
 
     def _pair_numbers(self, pairs: list[tuple[str, str]]) -> Int32:
         with self._lock:
