@@ -16,6 +16,7 @@ from marketplace.client import (
     cli_audit,
     cli_budget,
     cli_identity,
+    cli_custodian,
     cli_money,
     cli_operator,
     cli_owner,
@@ -45,6 +46,7 @@ cli_money.add_to(app)
 cli_audit.add_to(app)
 cli_operator.add_to(app)
 cli_identity.add_to(app)
+cli_custodian.add_to(app)
 
 
 @app.callback()
