@@ -143,7 +143,8 @@ def _bed(data: bytes, sites: int, people: int) -> npt.NDArray[np.int8]:
         raise _bad(".bed", 0, f"its length fits no {sites} variants of {people} people")
     packed = np.frombuffer(data, np.uint8, offset=3).reshape(sites, width)
     pairs = (packed[:, :, None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
-    return _COPIES[pairs.reshape(sites, -1)[:, :people]]
+    copies: npt.NDArray[np.int8] = _COPIES[pairs.reshape(sites, -1)[:, :people]]
+    return copies
 
 
 def _lines(data: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
