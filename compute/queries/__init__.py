@@ -1,5 +1,6 @@
 """Face of the query catalogue: closed families over arrays, exact before release control."""
 
+from compute.builds import Build
 from compute.errors import QueryError
 from compute.queries.catalogue import (
     Query,
@@ -31,6 +32,7 @@ from compute.queries.private import PrivateForm, Shape, Told
 
 __all__ = [
     "Answer",
+    "Build",
     "CohortData",
     "Family",
     "Frame",

@@ -163,3 +163,23 @@ def test_a_custodian_registers_under_a_mandate_that_the_person_ends(market, omic
     document.write_text(json.dumps({**json.loads(document.read_text()), "ended": None}))
     status, _, said = omic(study, "custodian", "register", out, "--code", "study-x")
     assert status == 2 and "the signer is not a sign key of the owner" in said
+
+
+def test_a_researcher_sees_what_names_stand_for_before_paying(market, omic, tmp_path):
+    loci = market.layout.root / "reference" / "loci"
+    loci.mkdir(parents=True, exist_ok=True)
+    (loci / "genes.tsv").write_text(
+        "##build=GRCh37\nname\tkind\tchrom\tstart\tend\tref\talt\n"
+        "GNB1\tgene\t1\t1716725\t1822526\t.\t.\nrs7\trsid\t1\t100\t100\tA\tG\n"
+    )
+    home = tmp_path / "rita"
+    done(omic(home, "keygen", "--trust", market.layout.trust_file, "--role", "researcher"))
+    done(omic(home, "join", "--organisation", "Institute"))
+    (item,) = [one for one in done(omic(home, "references")) if one["kind"] == "loci"]
+    assert item["name"] == "genes.tsv" and len(item["sha256"]) == 64
+    told = done(omic(home, "resolve", "GNB1", "rs7", "rs8", "2-5-A-C"))
+    assert told["regions"] == ["1:1716725-1822526"]
+    assert told["variants"] == ["1-100-A-G", "2-5-A-C"]
+    assert [bool(one["problem"]) for one in told["names"]] == [False, False, True, False]
+    status, _, said = omic(home, "resolve", "rs7", "--build", "hg19")
+    assert status == 2 and "GRCh37" in said
