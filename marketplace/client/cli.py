@@ -15,8 +15,8 @@ from ledger import LedgerError
 from marketplace.client import (
     cli_audit,
     cli_budget,
-    cli_identity,
     cli_custodian,
+    cli_identity,
     cli_money,
     cli_operator,
     cli_owner,
