@@ -198,6 +198,7 @@ class World:
     def __init__(self, path, *, url=None, limits=None, stripe=None, **config_changes):
         self.clock = Clock()
         self.operators = [Party(), Party(), Party()]
+        self.signed_in = []
         self.market, self.compute, self.attester = (os.urandom(32) for _ in range(3))
         self.auditor = Party()
         self.trust = _trust(self)
@@ -354,6 +355,13 @@ class World:
         self.attest(party, "reviewer", output_reviewer=True)
         return self.sign_in(party)
 
+    def operate(self, number, action, details):
+        """Let an operator state something on the ledger."""
+        fields = {"action": action, "details": details}
+        index = self.submit(self.operators[number].seed, "operator.acted", fields)
+        self.services.view.refresh()
+        return index
+
     # -- the market's clients ----------------------------------------------------------------
 
     def sign_in(self, party):
@@ -367,6 +375,8 @@ class World:
         answer = self.http.post("/api/v1/session", json=body)
         assert answer.status_code == 200, answer.json
         party.token = answer.json["token"]
+        if party not in self.signed_in:
+            self.signed_in.append(party)
         return party
 
     def upload(self, owner, data=None, sha256=None):
