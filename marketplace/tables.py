@@ -370,11 +370,16 @@ class Reconciliation(Table, table=True):
 
 
 class WebhookEvent(Table, table=True):
-    """A provider event we have acted on: its id is unique, so acting twice is impossible."""
+    """A provider event: its id is unique, so acting twice is impossible. state: new or done.
+
+    object_id is all that is believed of it: what happened is fetched again.
+    """
 
     __tablename__: ClassVar[str] = "webhook_events"
     id: str = Field(primary_key=True)
     type: str
+    object_id: str = ""
+    state: str = Field(default="done", index=True)
     received_at: int = _big()
 
 

@@ -35,6 +35,7 @@ from ledger import (
 from ledger.cosignature import Ed25519Cosigner
 from ledger.note import Ed25519Signer, format_vkey
 from ledger.trust import CLAIMS, Auditor
+from marketplace import money
 from marketplace.app import create_app
 from marketplace.background import Background
 from marketplace.config import Limits, MarketConfig, StripeConfig
@@ -420,6 +421,12 @@ class World:
         assert self.webhook(self.payments.pay(self.checkout(researcher, order))).status_code == 200
         self.turn()
 
+    def told(self, event):
+        """Send an event to the webhook and let the background act on it, and on nothing else."""
+        answer = self.webhook(event)
+        money.work_events(self.services)
+        return answer
+
     def deliver_events(self):
         """Send every event the payment provider has to the webhook; return the answers' codes."""
         return [self.webhook(event).status_code for event in self.payments.events()]
@@ -460,7 +467,7 @@ class World:
             headers={**self.worker_auth, "X-Content-SHA256": digest(data)},
         )
 
-    def record_access(self, order, owners):
+    def record_access(self, order, owners, attempt=1):
         access = new_id()
         tags = sorted(os.urandom(32) for _ in owners)
         placed = self.ledger.state.orders[order].payload
@@ -469,7 +476,7 @@ class World:
             "query_digest": placed["query_digest"], "code_digest": placed["code_digest"],
             "judged_size": self.ledger.state.size, "judged_root": "0" * 64,
             "cohort_size": len(tags), "opened": len(tags), "cohort_root": tree_root_of(tags).hex(), "excluded": {},
-            "release": placed["release"], "region": "local", "attempt": 1,
+            "release": placed["release"], "region": "local", "attempt": attempt,
         }  # fmt: skip
         attachment = {"access_tree": b"".join(tags)}
         self.submit(self.compute, "access.recorded", fields, attachments=attachment)
