@@ -36,6 +36,7 @@ from compute.ontology import (
     load_obographs,
     load_ontology,
     use_ontology,
+    use_ontology_file,
 )
 from compute.presets import PRESETS, TRUSTED_WARNING, describe, plain_words, preset
 from compute.prices import rate_of
@@ -66,8 +67,11 @@ from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 
 if TYPE_CHECKING:
     from compute.consent_index import ConsentIndex, index_of
+    from compute.lift import lift_variants
+    from compute.loci import resolve_names
     from compute.release import MIN_PEOPLE
     from compute.selection import Member, Members, ScopeResult, resolve_scope, tell_people
+    from compute.shelf import Shelf
     from compute.utility import (
         UselessError,
         expected_error,
@@ -114,6 +118,7 @@ __all__ = [
     "Risk",
     "Scope",
     "ScopeResult",
+    "Shelf",
     "Terms",
     "TermsError",
     "UselessError",
@@ -135,6 +140,7 @@ __all__ = [
     "from_fhir",
     "index_of",
     "judge_order",
+    "lift_variants",
     "load_obo",
     "load_obographs",
     "load_ontology",
@@ -157,6 +163,7 @@ __all__ = [
     "rate_of",
     "rehearsal_rows",
     "require_useful",
+    "resolve_names",
     "resolve_scope",
     "result_commitment",
     "risk_of",
@@ -168,6 +175,7 @@ __all__ = [
     "to_duo_json",
     "to_fhir",
     "use_ontology",
+    "use_ontology_file",
     "verify_bundle",
 ]
 
@@ -177,12 +185,15 @@ _LATE = {
     "Member": "selection",
     "Members": "selection",
     "ScopeResult": "selection",
+    "Shelf": "shelf",
     "UselessError": "utility",
     "expected_error": "utility",
     "index_of": "consent_index",
+    "lift_variants": "lift",
     "private_counts_request": "utility",
     "rehearsal_rows": "utility",
     "require_useful": "utility",
+    "resolve_names": "loci",
     "resolve_scope": "selection",
     "tell_people": "selection",
 }

@@ -20,6 +20,11 @@ FOLDER_MODE = 0o700
 FILESYSTEM = "filesystem://"
 
 
+def queue_of(region: str) -> str:
+    """Return the queue of a region; the embedded one keeps the plain name."""
+    return QUEUE if region == "local" else f"{QUEUE}.{region}"
+
+
 class QuietTask(Task):  # type: ignore[misc]
     """A task whose arguments and result appear in no log and no header."""
 
@@ -33,8 +38,12 @@ class QuietTask(Task):  # type: ignore[misc]
         return super().apply_async(*args, **options)
 
 
-def make_app(broker_url: str, directory: Path) -> Celery:
-    """Make the application for a broker URL; folders of a filesystem broker get mode 0700."""
+def make_app(broker_url: str, directory: Path, region: str = "local") -> Celery:
+    """Make the application for a broker URL; folders of a filesystem broker get mode 0700.
+
+    It reads the queue of its own region alone: other regions' jobs never come here.
+    """
+    queue = queue_of(region)
     app = Celery("omic", task_cls=QuietTask, set_as_current=False)
     url, options = _transport(broker_url, directory)
     app.conf.update(
@@ -43,8 +52,8 @@ def make_app(broker_url: str, directory: Path) -> Celery:
         broker_connection_retry_on_startup=True,
         # A job holds the only thread longer than RabbitMQ waits for a beat; TCP tells of a death.
         broker_heartbeat=0,
-        task_default_queue=QUEUE,
-        task_queues=(Queue(QUEUE),),  # type: ignore[no-untyped-call]
+        task_default_queue=queue,
+        task_queues=(Queue(queue),),  # type: ignore[no-untyped-call]
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],

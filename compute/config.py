@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "database_url": "OMIC_DATABASE_URL",
     "broker_url": "OMIC_BROKER_URL",
     "store_url": "OMIC_STORE_URL",
+    "kms_url": "OMIC_KMS_URL",
 }
 
 
@@ -45,6 +46,7 @@ class WorkerConfig:
     trust_file: Path
     worker_token_file: Path
     ledger_token_file: Path
+    kms_url: str = "file"
     inclusion_wait_ms: int = 30_000
     tick_ms: int = DEFAULT_TICK_MS
     reference_dir: Path | None = None
@@ -66,6 +68,7 @@ def default_settings(directory: Path, region: str) -> dict[str, Any]:
         "marketplace_url": "http://localhost:8080",
         "database_url": f"sqlite:///{here / 'compute.sqlite'}",
         "store_url": f"file://{here / 'store.sqlite'}",
+        "kms_url": "file",
         "broker_url": f"filesystem://{here.parent / 'broker'}",
         "region": region,
         "trust_file": str(here.parent / "trust" / "trust.json"),
@@ -109,6 +112,7 @@ def _config(directory: Path, values: Mapping[str, Any]) -> WorkerConfig:
         marketplace_url=str(values["marketplace_url"]),
         database_url=str(values["database_url"]),
         store_url=str(values["store_url"]),
+        kms_url=str(values["kms_url"]),
         broker_url=str(values["broker_url"]),
         region=str(values["region"]),
         trust_file=directory / str(values["trust_file"]),

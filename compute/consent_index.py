@@ -94,6 +94,16 @@ class ConsentIndex:
         """Return the greatest leaf index of a grant in force; -1 when there is none."""
         return int(self.columns["leaf"].max(initial=-1))
 
+    def newest_by_region(self) -> dict[str, int]:
+        """Return the greatest leaf index of a grant in force for each region of compute."""
+        rows = self.columns["region"]
+        found: dict[str, int] = {}
+        for number, region in enumerate(self.books.region.values):
+            leaves = self.columns["leaf"][rows == number]
+            if len(leaves):
+                found[str(region)] = int(leaves.max())
+        return found
+
 
 def index_of(state: State) -> ConsentIndex:
     """Return the index of a state, made or brought up to date, and remember it there.

@@ -1,14 +1,13 @@
-"""Derived copies: parsed files to chunks of the cohort store and back, over one variant table.
+"""Derived copies: parsed files to messages of the cohort store and back, over one variant table.
 
-Never holds a key; a reader hands in opened chunks. Rows of the table are numbered for ever;
+Never holds a key; a reader hands in opened messages. Rows of the table are numbered for ever;
 a person stored at version n (n rows) is "not covered" at later rows, except where the file
 stated the site itself (callability all-sites or array-manifest): there another ALT of the same
 site is a covered site without this ALT, as DESIGN 4.2 has it.
 """
 
-import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from compute.ingest import COVERING, Clinical, Features, Genotypes, Participant
 from compute.ingest.wire import decode as read_wire
 from compute.ingest.wire import encode as write_wire
 from compute.planes import (
-    CHUNK_ROWS,
     NOT_COVERED,
     Calls,
     Int64,
@@ -31,133 +29,62 @@ from compute.planes import (
     unpack_calls,
     unpack_features,
 )
-from compute.store import CohortStore
 from compute.stretches import Places, fill_reference, pack_stretches, unpack_stretches
+from compute.variants import BUILDS, SharedVariants, Variant
 
-BUILDS = ("GRCh37", "GRCh38")
-Variant = tuple[str, int, int, str, str]
-"""(build, contig index, 1-based position, ref, alt)."""
+__all__ = ["BUILDS", "SharedVariants", "Variant"]
 
-
-@dataclass(slots=True)
-class SharedVariants:
-    """The shared rows, kept in step with the store; only ever grows."""
-
-    store: CohortStore
-    rows: list[Variant] = field(default_factory=list)
-    row_of: dict[Variant, int] = field(default_factory=dict)
-    site_of: list[int] = field(default_factory=list)
-    _sites: dict[tuple[str, int, int, str], int] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def refresh(self) -> None:
-        """Read what other writers appended."""
-        with self._lock:
-            for first, count, data in self.store.variant_segments(len(self.rows)):
-                segment = _parse_segment(data)
-                if first != len(self.rows) or len(segment) != count:
-                    raise LayoutError("a segment of the variant table does not fit its place")
-                self._extend(segment)
-
-    def rows_for(self, variants: Sequence[Variant]) -> Int64:
-        """Return the row of each variant, appending those the table lacks."""
-        with self._lock:
-            self.refresh()
-            while fresh := self._missing(variants):
-                if self.store.add_variants(len(self.rows), len(fresh), _format_segment(fresh)):
-                    self._extend(fresh)
-                else:
-                    self.refresh()
-            return np.array([self.row_of[variant] for variant in variants], np.int64)
-
-    def site_rows(self) -> Int64:
-        """Return the site number of each row: rows of one (build, contig, pos, ref) share it."""
-        return np.array(self.site_of, np.int64)
-
-    def places(self) -> Places:
-        """Return where every row lies."""
-        columns = list(zip(*self.rows, strict=True)) or [()] * 5
-        build, contig, pos, ref, _ = columns
-        return Places(
-            np.array([BUILDS.index(name) for name in build], np.int8),
-            np.array(contig, np.int8),
-            np.array(pos, np.int32),
-            np.array([len(text) for text in ref], np.int32),
-        )
-
-    def _missing(self, variants: Sequence[Variant]) -> list[Variant]:
-        return [v for v in dict.fromkeys(variants) if v not in self.row_of]
-
-    def _extend(self, segment: Iterable[Variant]) -> None:
-        for variant in segment:
-            self.row_of[variant] = len(self.rows)
-            self.rows.append(variant)
-            self.site_of.append(self._sites.setdefault(variant[:4], len(self._sites)))
-
-
-def _format_segment(variants: Sequence[Variant]) -> bytes:
-    return "\n".join("\t".join(str(part) for part in variant) for variant in variants).encode()
-
-
-def _parse_segment(data: bytes) -> list[Variant]:
-    found: list[Variant] = []
-    for line in data.decode().split("\n"):
-        build, contig, pos, ref, alt = line.split("\t")
-        found.append((build, int(contig), int(pos), ref, alt))
-    return found
+HEAD_MESSAGES = 1
+MESSAGES_A_CHUNK = 2  # planes, extras
 
 
 def encode_genotypes(table: SharedVariants, parsed: Genotypes) -> tuple[int, list[bytes]]:
-    """Return (table version, chunks): the head, one chunk per 65,536 rows, covered stretches.
+    """Return (table version, messages): head, planes and extras of each chunk, stretches.
 
-    Stretches (gVCF blocks, callable regions) stand in the planes of the rows known now, and beside
-    them for rows that come later.
+    Rows of a stated site, and stretches (gVCF blocks, callable regions), stand in the planes of
+    the rows known now; stretches also beside them, for rows that come later.
     """
-    contigs, positions = parsed.contig.tolist(), parsed.pos.tolist()
-    build = str(parsed.build)
-    variants = [
-        (build, contig, pos, ref, alt)
-        for contig, pos, ref, alt in zip(contigs, positions, parsed.ref, parsed.alt, strict=True)
-    ]
-    rows = table.rows_for(variants)
+    sites = table.sites_of(parsed.build, parsed.contig, parsed.pos, parsed.ref, parsed.alt)
+    rows = table.rows_of(sites, append=True)
     size = len(table)
     calls = place(rows, parsed.dosage, parsed.ploidy, size)
-    fields = {"build": build, "callability": parsed.callability, "rows": size}
+    fields = {"build": str(parsed.build), "callability": parsed.callability, "rows": size}
     last: list[bytes] = []
     if parsed.covered is not None:
-        calls = fill_reference(calls, parsed.covered, table.places(), BUILDS.index(build))
         fields["stretches"], last = True, [pack_stretches(parsed.covered)]
-    head = pack_record(fields)
-    parts = [
-        pack_calls(Calls(calls.dosage[start:end], calls.ploidy[start:end]))
-        for _, start, end in chunks(size)
-    ]
-    return size, [head, *parts, *last]
+    if parsed.callability not in COVERING and parsed.covered is None:
+        calls = Calls(np.full(size, NOT_COVERED, np.int8), np.zeros(size, np.int8))
+    elif len(rows) < size:
+        calls = _spread_sites(calls, table.site_rows()[:size])
+        if parsed.covered is not None:
+            places = table.places()
+            calls = fill_reference(calls, parsed.covered, places, BUILDS.index(parsed.build))
+    messages = [pack_record(fields)]
+    for _, start, end in chunks(size):
+        messages += pack_calls(Calls(calls.dosage[start:end], calls.ploidy[start:end]))
+    return size, [*messages, *last]
 
 
 def decode_genotypes(
     opened: Sequence[bytes], site_rows: Int64, places: Places | None = None
 ) -> tuple[dict[str, Any], Calls]:
-    """Return (head, calls over the whole table as it stands now) from opened chunks.
+    """Return (head, calls over the whole table as it stands now) from opened messages.
 
-    places: of every row, so that stored stretches also speak of rows the table got later.
+    site_rows: the site of each row; places: of every row, so that stored stretches also speak of
+    rows the table got later. Both may go beyond the table, for variants no file listed.
     """
     head = parse_head(opened[0])
+    version, size = int(head["rows"]), len(site_rows)
     stretches = unpack_stretches(opened[-1]) if head.get("stretches") else None
-    parts = [unpack_calls(chunk) for chunk in opened[1 : len(opened) - (stretches is not None)]]
-    size = len(site_rows)
     dosage = np.full(size, NOT_COVERED, np.int8)
     ploidy = np.zeros(size, np.int8)
-    for number, part in enumerate(parts):
-        start = number * CHUNK_ROWS
-        dosage[start : start + len(part.dosage)] = part.dosage
-        ploidy[start : start + len(part.ploidy)] = part.ploidy
+    for number, start, end in chunks(version):
+        at = HEAD_MESSAGES + MESSAGES_A_CHUNK * number
+        part = unpack_calls(opened[at], opened[at + 1], end - start)
+        dosage[start:end], ploidy[start:end] = part.dosage, part.ploidy
     calls = Calls(dosage, ploidy)
-    if head.get("callability") not in COVERING and stretches is None:
-        return head, Calls(np.full(size, NOT_COVERED, np.int8), np.zeros(size, np.int8))
+    if version == size:
+        return head, calls
     calls = _spread_sites(calls, site_rows)
     if stretches is not None and places is not None:
         calls = fill_reference(calls, stretches, places, BUILDS.index(head["build"]))

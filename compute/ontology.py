@@ -200,6 +200,16 @@ def use_ontology(ontology: Ontology) -> None:
     _current[0] = ontology
 
 
+def use_ontology_file(path: str | None) -> None:
+    """Use the full release at a path, where an operator gives one (OMIC_ONTOLOGY).
+
+    Every program of a deployment needs the same file: an unknown disease is forbidden, so one
+    that lacks it refuses what another sells. Raises TermsError.
+    """
+    if path:
+        use_ontology(load_ontology(Path(path)))
+
+
 def current_ontology() -> Ontology:
     """Return the ontology this program was started with."""
     return _current[0]

@@ -1,9 +1,11 @@
 """How a person's data become bytes of the cohort store, and back: bit planes over shared rows.
 
-Pure: no keys, no I/O. A genotype dataset is three bit planes over the rows of the shared variant
-table as it stood when the person was stored (two bits of state, one of coverage) and a short list
-of what two bits cannot say (haploid and other ploidies). Rows added later are not covered for
-that person. "No call", "homozygous reference" and "not covered" stay three different things.
+Pure: no keys, no I/O. A genotype dataset is cut into chunks of 262,144 rows of the shared variant
+table as it stood when the person was stored. A chunk is two messages: the two bit planes of
+`compute.kernels.planes` (dense: exactly the words a kernel reads; or sparse: two sets of rows,
+where that is less than half), and the extras, empty for most people: the rows not covered, and
+those called haploid. Rows added to the table later are not covered for that person. "No call",
+"homozygous reference" and "not covered" stay three different things.
 """
 
 import json
@@ -15,23 +17,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from compute.errors import ComputeError
+from compute.kernels.planes import Words, pack_bits, pack_dosages, unpack_bits, words_of
+from compute.rowsets import LayoutError, pack_set, unpack_set
+
+__all__ = ["LayoutError"]
 
 Int8: TypeAlias = npt.NDArray[np.int8]
 Int64: TypeAlias = npt.NDArray[np.int64]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
-LAYOUT_VERSION = 1
-CHUNK_ROWS = 65_536
+LAYOUT_VERSION = 2
+CHUNK_ROWS = 262_144
 NO_CALL = -1
 NOT_COVERED = -2
-_CODE_NO_CALL = 3
-
-
-class LayoutError(ComputeError):
-    """Stored bytes do not follow the layout they were written in."""
-
-    default_code = "store_layout"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,46 +58,78 @@ def chunks(size: int) -> Iterator[tuple[int, int, int]]:
         yield number, start, min(start + CHUNK_ROWS, size)
 
 
-def pack_calls(calls: Calls) -> bytes:
-    """Pack one chunk: u32 rows, u32 exceptions, three bit planes, then the exceptions."""
+def rows_in(size: int, chunk: int) -> int:
+    """Return how many rows of a chunk a table of `size` rows has."""
+    return min(max(size - chunk * CHUNK_ROWS, 0), CHUNK_ROWS)
+
+
+def pack_calls(calls: Calls) -> tuple[bytes, bytes]:
+    """Pack one chunk into (planes, extras). Raises LayoutError for more than two alleles."""
     dosage, ploidy = calls.dosage, calls.ploidy
-    covered = dosage != NOT_COVERED
-    plain = covered & (ploidy == 2) & (dosage >= 0) & (dosage <= 2)
-    code = np.where(plain, dosage, _CODE_NO_CALL).astype(np.uint8)
-    odd = np.flatnonzero(covered & ~plain & ~((dosage == NO_CALL) & (ploidy == 0)))
-    planes = [np.packbits(code & 1), np.packbits(code >> 1), np.packbits(covered)]
-    extra = [odd.astype("<u4").tobytes(), dosage[odd].tobytes(), ploidy[odd].tobytes()]
-    head = struct.pack("<II", len(dosage), len(odd))
-    return head + b"".join(plane.tobytes() for plane in planes) + b"".join(extra)
+    if len(dosage) and (int(ploidy.max()) > 2 or int(dosage.max()) > 2):
+        raise LayoutError("a call of more than two alleles has no place in the store")
+    absent = dosage < 0
+    low, high = (dosage == 1) | absent, (dosage == 2) | absent
+    sparse = pack_set(low) + pack_set(high)
+    dense = 2 * 8 * words_of(len(dosage))
+    planes = sparse if len(sparse) * 2 < dense else pack_dosages(dosage).tobytes()
+    uncovered, haploid = dosage == NOT_COVERED, (ploidy == 1) & ~absent
+    extras = uncovered.any() or haploid.any()
+    return planes, pack_set(uncovered) + pack_set(haploid) if extras else b""
 
 
-def unpack_calls(data: bytes) -> Calls:
+def is_dense(size: int, rows: int) -> bool:
+    """Tell from its length in bytes whether a planes message is dense."""
+    return size == 2 * 8 * words_of(rows)
+
+
+def read_planes(data: memoryview | bytes, rows: int, out: Words) -> None:
+    """Read a planes message into out, (2, words) of zeros, of at least `rows` rows."""
+    data, words = memoryview(data), words_of(rows)
+    if is_dense(len(data), rows):
+        out[:, :words] = np.frombuffer(data, np.uint64).reshape(2, words)
+        return
+    for plane in out:
+        data = unpack_set(data, rows, plane[:words])
+    if len(data):
+        raise LayoutError("bytes follow the planes of a chunk")
+
+
+def read_extras(data: memoryview | bytes, rows: int, words: int) -> Words:
+    """Return (2, words): the rows not covered, and those called haploid."""
+    out = np.zeros((2, words), np.uint64)
+    view = memoryview(data)
+    if view:
+        for plane in out:
+            view = unpack_set(view, rows, plane[: words_of(rows)])
+        if len(view):
+            raise LayoutError("bytes follow the extras of a chunk")
+    return out
+
+
+def unpack_calls(planes: bytes, extras: bytes, rows: int) -> Calls:
     """Unpack one chunk. Raises LayoutError."""
-    rows, odd, width = _head(data)
-    planes = [
-        np.unpackbits(np.frombuffer(data, np.uint8, width, 8 + i * width), count=rows)
-        for i in range(3)
-    ]
-    code = planes[0] + 2 * planes[1]
-    covered = planes[2].astype(bool)
-    dosage = np.where(code == _CODE_NO_CALL, NO_CALL, code).astype(np.int8)
-    dosage[~covered] = NOT_COVERED
-    ploidy = np.where(covered & (code != _CODE_NO_CALL), 2, 0).astype(np.int8)
-    at = 8 + 3 * width
-    where = np.frombuffer(data, "<u4", odd, at)
-    dosage[where] = np.frombuffer(data, np.int8, odd, at + 4 * odd)
-    ploidy[where] = np.frombuffer(data, np.int8, odd, at + 5 * odd)
+    words = words_of(rows)
+    codes = np.zeros((2, words), np.uint64)
+    read_planes(planes, rows, codes)
+    return calls_of(codes, read_extras(extras, rows, words), rows)
+
+
+def calls_of(planes: Words, extras: Words, rows: int) -> Calls:
+    """Return one person's calls from (2, words) planes and extras."""
+    low, high = unpack_bits(planes[0], rows), unpack_bits(planes[1], rows)
+    uncovered, haploid = unpack_bits(extras[0], rows), unpack_bits(extras[1], rows)
+    dosage = low.astype(np.int8) + 2 * high.astype(np.int8)
+    called = dosage != 3
+    dosage[~called] = NO_CALL
+    dosage[uncovered] = NOT_COVERED
+    ploidy = np.where(called, np.where(haploid, 1, 2), 0).astype(np.int8)
     return Calls(dosage, ploidy)
 
 
-def _head(data: bytes) -> tuple[int, int, int]:
-    if len(data) < 8:
-        raise LayoutError("a stored chunk is shorter than its head")
-    rows, odd = struct.unpack_from("<II", data)
-    width = (rows + 7) // 8
-    if len(data) != 8 + 3 * width + 6 * odd:
-        raise LayoutError("a stored chunk has another length than its head says")
-    return rows, odd, width
+def absent_from(rows: int, words: int) -> Words:
+    """Return (words,) with the bits from row `rows` to the end set."""
+    return ~pack_bits(np.ones(rows, np.bool_), words)
 
 
 def pack_features(ids: tuple[str, ...], values: Float64, head: Mapping[str, Any]) -> bytes:

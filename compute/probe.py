@@ -13,7 +13,8 @@ from pathlib import Path
 from compute.config import WorkerConfig, load_config, read_token
 from compute.errors import ComputeError
 from compute.keys import load_keys
-from compute.store import CohortStore, LocalKms
+from compute.kms import open_kms
+from compute.store import CohortStore
 from compute.vault import RecordedAccess, Vault, VaultRefusedError, recorded_access
 from compute.worker_start import clock_ms
 from ledger import Follower, LedgerClient, LedgerError, TrustPolicy
@@ -29,7 +30,7 @@ def probe(config: WorkerConfig, grant: str) -> dict[str, object]:
     follower = Follower(client, trust, None, personal=True, clock=clock_ms)
     follower.sync()
     keys = load_keys(config.directory)
-    kms = LocalKms(keys.kek)
+    kms = open_kms(config.kms_url, keys.kek, config.directory)
     vault = Vault(keys, CohortStore(config.store_path, kms), kms)
     try:
         vault.reader(grant, _newest(follower, client))

@@ -60,6 +60,7 @@ def risk_picture(lifetime: Fraction, spent: Fraction = Fraction(0)) -> str:
     )
     risk, here = risk_of(lifetime), min(float(lifetime), float(HIGHEST))
     used = min(float(spent), here)
+    side, anchor = (1, "start") if here < 0.3 else (-1, "end")
     grid = "".join(
         f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{_y(share):.1f}" y2="{_y(share):.1f}" '
         f'stroke="currentColor" opacity=".2"/><text x="{LEFT - 6}" y="{_y(share) + 4:.1f}" '
@@ -82,7 +83,8 @@ def risk_picture(lifetime: Fraction, spent: Fraction = Fraction(0)) -> str:
         f'<line x1="{_x(0):.1f}" x2="{_x(used):.1f}" y1="{_y(0.5):.1f}" y2="{_y(0.5):.1f}" '
         f'stroke="currentColor" stroke-width="6" opacity=".6"/>'
         f'<circle cx="{_x(here):.1f}" cy="{_y(_right(here)):.1f}" r="5"/>'
-        f'<text x="{_x(here) + 8:.1f}" y="{_y(_right(here)) + 14:.1f}">yours: '
+        f'<text x="{_x(here) + 8 * side:.1f}" y="{_y(_right(here)) + 18:.1f}" '
+        f'text-anchor="{anchor}">yours: '
         f"{risk.right_of_100} of 100</text>"
         f'<text x="{LEFT}" y="{HEIGHT - 4}">lifetime budget; bar: spent. Height: right guesses '
         f"of 100</text></svg>"

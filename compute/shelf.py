@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from compute.errors import QueryError
+from compute.lift import parse_chain
+from compute.loci import parse_loci
 from compute.queries.hierarchy import parse_hierarchy
 from compute.queries.loadings import parse_loadings
 from compute.queries.scorefile import parse_scorefile
@@ -30,8 +32,8 @@ KINDS: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "scores": parse_scorefile,
     "ontologies": parse_hierarchy,
     "loadings": parse_loadings,
-    "loci": bytes,
-    "chains": bytes,
+    "loci": parse_loci,
+    "chains": parse_chain,
 }
 
 
@@ -75,7 +77,7 @@ class Shelf:
         if sha256 not in self._items:
             raise QueryError(
                 f"no reference file {sha256[:12]}… is on the operator's shelf; "
-                "see `omic reference list`",
+                "see `omic references`",
                 code="no_reference",
             )
         return self._items[sha256]

@@ -2,9 +2,10 @@
 
 Every dataset has a data key of its own, wrapped by the key-encryption key behind a small KMS
 port; destroying one person's wrapped key makes that copy noise and rewrites nobody else's. This
-module holds ciphertext and wrapped keys only: the vault alone unwraps. Rows are overwritten on
-deletion (SQLite secure_delete) and the write-ahead log truncated, since a deleted row otherwise
-stays readable in the file.
+module holds ciphertext and wrapped keys only: the vault alone unwraps. The index (heads, wrapped
+keys, where the bytes are) is SQLite; the bytes lie in segment files (compute.segments), many
+people to a file. Rows are overwritten on deletion (SQLite secure_delete) and the write-ahead log
+truncated, since a deleted row otherwise stays readable; the bytes in the segment become a hole.
 
 The variant table is encrypted under a key of the store. It is shared: a variant only one erased
 person carried stays in it as a site, without a word of who carried it.
@@ -19,29 +20,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from compute.errors import ComputeError
 from compute.planes import LAYOUT_VERSION
+from compute.sealing import KEY_BYTES, NONCE_BYTES, Kms, LocalKms, StoreError, seal, unseal
+from compute.segments import Extent, SegmentError, SegmentFiles, unpacked_sizes
 
-KEY_BYTES = 32
-NONCE_BYTES = 12
+__all__ = ["KEY_BYTES", "Kms", "LocalKms", "StoreError", "seal", "unseal"]
+
+_PARAMETERS = 500  # SQLite takes at least 999 in one statement
 TABLE_CONTEXT = b"omic/variant-table/v1"
 OBJECT_CONTEXT = b"omic/own-copy/v1"
 ANSWER_CONTEXT = b"omic/answer/v1"
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS wrapped(
+-- Copies of layout 1 and their variant table are made again from the grants in force.
+DROP TABLE IF EXISTS wrapped;
+DROP TABLE IF EXISTS chunk;
+DROP TABLE IF EXISTS variant_segment;
+CREATE TABLE IF NOT EXISTS copy(
     dataset TEXT PRIMARY KEY, grant_id TEXT NOT NULL, modality TEXT NOT NULL,
     layout INTEGER NOT NULL, table_version INTEGER NOT NULL, data_key BLOB NOT NULL,
-    activity_key BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS wrapped_grant ON wrapped(grant_id);
-CREATE TABLE IF NOT EXISTS chunk(
-    dataset TEXT NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL,
-    PRIMARY KEY (dataset, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS variant_segment(
+    activity_key BLOB NOT NULL, segment TEXT NOT NULL, start INTEGER NOT NULL, sizes BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS copy_grant ON copy(grant_id);
+CREATE INDEX IF NOT EXISTS copy_segment ON copy(segment);
+CREATE TABLE IF NOT EXISTS variant_rows(
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, sealed BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS own_copy(
     name TEXT PRIMARY KEY, wrapped_key BLOB NOT NULL, sealed BLOB NOT NULL);
@@ -52,35 +56,6 @@ CREATE TABLE IF NOT EXISTS answer_member(
 CREATE INDEX IF NOT EXISTS answer_member_name ON answer_member(name);
 CREATE TABLE IF NOT EXISTS store_key(name TEXT PRIMARY KEY, wrapped_key BLOB NOT NULL);
 """
-
-
-class StoreError(ComputeError):
-    """The cohort store cannot give or keep what was asked."""
-
-    default_code = "store"
-
-
-class Kms(Protocol):
-    """Wraps data keys. `context` is authenticated: a wrapped key opens only where it was made."""
-
-    def wrap(self, key: bytes, context: bytes) -> bytes: ...
-
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class LocalKms:
-    """A key-encryption key held in memory, from the worker's key file."""
-
-    kek: bytes
-
-    def wrap(self, key: bytes, context: bytes) -> bytes:
-        """Encrypt `key` under the key-encryption key, bound to `context`."""
-        return seal(self.kek, key, b"omic/kek/v1" + context)
-
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Open a wrapped key. Raises StoreError."""
-        return unseal(self.kek, wrapped, b"omic/kek/v1" + context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +70,22 @@ class CopyHead:
     wrapped_data_key: bytes
     wrapped_activity_key: bytes
 
-    def chunk_context(self, number: int) -> bytes:
-        """Return the additional data of one chunk: dataset, grant, layout, table version, chunk."""
+    def chunk_context(self, number: int, *, last: bool = True) -> bytes:
+        """Return the additional data of one message: dataset, grant, layout, table version, number.
+
+        last: no message that belongs to this one follows (so that none can be taken away).
+        """
         return copy_context(self.dataset, self.grant) + struct.pack(
-            ">IQQ", self.layout, self.table_version, number
+            ">IQQ?", self.layout, self.table_version, number, last
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """A copy's head, and where its sealed messages lie."""
+
+    head: CopyHead
+    extent: Extent
 
 
 def copy_context(dataset: str, grant: str) -> bytes:
@@ -108,24 +94,8 @@ def copy_context(dataset: str, grant: str) -> bytes:
     return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
-def seal(key: bytes, data: bytes, context: bytes) -> bytes:
-    """Encrypt with AES-256-GCM under a fresh nonce: nonce || ciphertext || tag."""
-    nonce = os.urandom(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, data, context)
-
-
-def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
-    """Open `seal`. Raises StoreError."""
-    try:
-        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
-    except (InvalidTag, ValueError):
-        raise StoreError(
-            "stored ciphertext does not open: it was changed, moved or erased"
-        ) from None
-
-
 class CohortStore:
-    """One SQLite file of ciphertext. Safe for threads of one process; many processes by WAL."""
+    """An index in SQLite, ciphertext in segment files. Safe for threads; many processes by WAL."""
 
     def __init__(self, path: Path, kms: Kms) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,11 +106,13 @@ class CohortStore:
         for pragma in ("journal_mode=WAL", "secure_delete=ON", "synchronous=FULL"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_SCHEMA)
+        self.segments = SegmentFiles(path.with_suffix(".segments"))
         self._table_key = self._own_key("variant-table", TABLE_CONTEXT)
 
     def close(self) -> None:
-        """Close the file, leaving no write-ahead log."""
+        """Close the files, leaving no write-ahead log."""
         with self._lock:
+            self.segments.close()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
 
@@ -148,63 +120,112 @@ class CohortStore:
 
     def put(self, head: CopyHead, sealed: Sequence[bytes]) -> None:
         """Store one copy whole, replacing an earlier one of the same dataset."""
-        with self._write() as db:
-            self._drop(db, head.dataset)
-            row = (head.dataset, head.grant, head.modality, head.layout, head.table_version)
-            db.execute(
-                "INSERT INTO wrapped VALUES (?,?,?,?,?,?,?)",
-                (*row, head.wrapped_data_key, head.wrapped_activity_key),
-            )
-            rows = [(head.dataset, number, data) for number, data in enumerate(sealed)]
-            db.executemany("INSERT INTO chunk VALUES (?,?,?)", rows)
+        self.put_all([(head, sealed)])
+
+    def put_all(self, copies: Sequence[tuple[CopyHead, Sequence[bytes]]]) -> None:
+        """Store copies whole, all or none: one wait for the disk, however many."""
+        with self._lock:
+            whole = self.segments.append([part for _, sealed in copies for part in sealed])
+            at, first, earlier = whole.offset, 0, []
+            with self._write() as db:
+                for head, sealed in copies:
+                    sizes = whole.sizes[first : first + len(sealed)]
+                    extent = Extent(whole.segment, at, sizes)
+                    earlier += self._drop(db, "dataset", head.dataset)
+                    row = (head.dataset, head.grant, head.modality, head.layout)
+                    keys = (head.table_version, head.wrapped_data_key, head.wrapped_activity_key)
+                    place = (extent.segment, extent.offset, extent.packed_sizes())
+                    db.execute(
+                        "INSERT INTO copy VALUES (?,?,?,?,?,?,?,?,?,?)", (*row, *keys, *place)
+                    )
+                    at, first = at + extent.length, first + len(sealed)
+        for one in earlier:
+            self.segments.erase(one)
 
     def head(self, dataset: str) -> CopyHead | None:
         """Return what is known of a copy, or None."""
-        with self._lock:
-            row = self._db.execute("SELECT * FROM wrapped WHERE dataset=?", (dataset,)).fetchone()
-        return None if row is None else CopyHead(*row)
+        found = self.copies([dataset])
+        return found[dataset].head if found else None
 
     def heads(self) -> list[CopyHead]:
         """Return every copy's head, by dataset."""
         with self._lock:
-            rows = self._db.execute("SELECT * FROM wrapped ORDER BY dataset").fetchall()
-        return [CopyHead(*row) for row in rows]
+            rows = self._db.execute("SELECT * FROM copy ORDER BY dataset").fetchall()
+        return [CopyHead(*row[:7]) for row in rows]
+
+    def grants(self) -> set[str]:
+        """Return every grant a copy was made under."""
+        with self._lock:
+            return {row[0] for row in self._db.execute("SELECT grant_id FROM copy")}
+
+    def copies(self, datasets: Sequence[str]) -> dict[str, StoredCopy]:
+        """Return the copies of these datasets that there are."""
+        wanted = list(dict.fromkeys(datasets))
+        rows: list[tuple[Any, ...]] = []
+        with self._lock:
+            for start in range(0, len(wanted), _PARAMETERS):
+                part = wanted[start : start + _PARAMETERS]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT * FROM copy WHERE dataset IN ({marks})"  # noqa: S608 (marks only)
+                rows += self._db.execute(query, part).fetchall()
+        return {row[0]: StoredCopy(CopyHead(*row[:7]), _extent(row[7:])) for row in rows}
+
+    def messages(self, copy: StoredCopy) -> memoryview:
+        """Return a copy's sealed messages, one after another, mapped. Raises StoreError.
+
+        A copy moved by compaction meanwhile is looked up again.
+        """
+        try:
+            return self.segments.view(copy.extent)
+        except SegmentError:
+            again = self.copies([copy.head.dataset]).get(copy.head.dataset)
+            if again is None or again.head != copy.head or again.extent == copy.extent:
+                raise StoreError("the derived copy of this dataset is not in the store") from None
+            return self.segments.view(again.extent)
 
     def chunk_count(self, dataset: str) -> int:
-        """Return how many chunks a copy has."""
-        with self._lock:
-            query = "SELECT count(*) FROM chunk WHERE dataset=?"
-            return int(self._db.execute(query, (dataset,)).fetchone()[0])
+        """Return how many messages a copy has."""
+        found = self.copies([dataset]).get(dataset)
+        return 0 if found is None else len(found.extent.sizes)
 
     def chunk(self, dataset: str, number: int) -> bytes:
-        """Return one sealed chunk. Raises StoreError."""
-        with self._lock:
-            query = "SELECT sealed FROM chunk WHERE dataset=? AND number=?"
-            row = self._db.execute(query, (dataset, number)).fetchone()
-        if row is None:
+        """Return one sealed message. Raises StoreError."""
+        found = self.copies([dataset]).get(dataset)
+        if found is None or not 0 <= number < len(found.extent.sizes):
             raise StoreError("the derived copy of this dataset is not in the store")
-        return bytes(row[0])
+        start = sum(found.extent.sizes[:number])
+        return bytes(self.messages(found)[start : start + found.extent.sizes[number]])
 
     def destroy_grants(self, grants: Iterable[str]) -> int:
         """Delete wrapped keys and copies of these grants for good; return how many there were.
 
-        Kept answers that any of them had a part in go with them.
+        Kept answers that any of them had a part in go with them. The keys go first, so that a
+        crash in between leaves noise; nobody else's bytes are touched.
         """
         wanted = set(grants)
-        found = [head.dataset for head in self.heads() if head.grant in wanted]
         with self._write() as db:
             answers = self._drop_answers(db, wanted)
-            for dataset in found:
-                self._drop(db, dataset)
-        if found or answers:
+            gone = [extent for grant in wanted for extent in self._drop(db, "grant_id", grant)]
+        if gone or answers:
             self._truncate_log()
-        return len(found)
+        for extent in gone:
+            self.segments.erase(extent)
+        return len(gone)
+
+    def compact(self, least: float = 0.5) -> int:
+        """Move the copies of segments less than `least` full into others; return segments removed.
+
+        Ciphertext is copied as it is, unopened. Crash-safe: the index changes in one transaction
+        after the moved bytes are on the disk, and a file goes only when nothing names it.
+        """
+        with self._lock:
+            return sum(self._compact(name, least) for name in self.segments.names())
 
     # -- the shared variant table --------------------------------------------------------------
 
     def variant_segments(self, start: int = 0) -> list[tuple[int, int, bytes]]:
         """Return (first row, rows, opened bytes) of the segments from row `start` on."""
-        query = "SELECT first, count, sealed FROM variant_segment WHERE first >= ? ORDER BY first"
+        query = "SELECT first, count, sealed FROM variant_rows WHERE first >= ? ORDER BY first"
         with self._lock:
             rows = self._db.execute(query, (start,)).fetchall()
         return [
@@ -216,10 +237,10 @@ class CohortStore:
         """Append a segment at row `first`; False when another writer was there before."""
         sealed = seal(self._table_key, data, _segment(first, count))
         with self._write() as db:
-            query = "SELECT coalesce(max(first + count), 0) FROM variant_segment"
+            query = "SELECT coalesce(max(first + count), 0) FROM variant_rows"
             if db.execute(query).fetchone()[0] != first:
                 return False
-            db.execute("INSERT INTO variant_segment VALUES (?,?,?)", (first, count, sealed))
+            db.execute("INSERT INTO variant_rows VALUES (?,?,?)", (first, count, sealed))
         return True
 
     # -- the worker's own copies of answers ----------------------------------------------------
@@ -287,9 +308,39 @@ class CohortStore:
             return self._kms.unwrap(db.execute(query, (name,)).fetchone()[0], context)
 
     @staticmethod
-    def _drop(db: sqlite3.Connection, dataset: str) -> None:
-        db.execute("DELETE FROM wrapped WHERE dataset=?", (dataset,))
-        db.execute("DELETE FROM chunk WHERE dataset=?", (dataset,))
+    def _drop(db: sqlite3.Connection, column: str, value: str) -> list[Extent]:
+        """Delete copies by "dataset" or "grant_id"; return where their bytes lie."""
+        query = f"SELECT segment, start, sizes FROM copy WHERE {column}=?"  # noqa: S608
+        found = [_extent(row) for row in db.execute(query, (value,))]
+        db.execute(f"DELETE FROM copy WHERE {column}=?", (value,))  # noqa: S608
+        return found
+
+    def _compact(self, name: str, least: float) -> bool:
+        with self.segments.claimed(name) as ours:
+            if not ours:
+                return False
+            live = self._in_segment(name)
+            used = sum(extent.length for _, extent in live)
+            if live and used >= least * self.segments.size(name):
+                return False
+            self._move(live, name)
+            self.segments.remove(name)
+            return True
+
+    def _in_segment(self, name: str) -> list[tuple[str, Extent]]:
+        query = "SELECT dataset, segment, start, sizes FROM copy WHERE segment=? ORDER BY start"
+        with self._lock:
+            return [(row[0], _extent(row[1:])) for row in self._db.execute(query, (name,))]
+
+    def _move(self, live: Sequence[tuple[str, Extent]], name: str) -> None:
+        moved = []
+        for dataset, extent in live:
+            whole = bytes(self.segments.view(extent))
+            new = self.segments.append([whole], apart_from=name)
+            moved.append((new.segment, new.offset, dataset, name, extent.offset))
+        with self._write() as db:
+            query = "UPDATE copy SET segment=?, start=? WHERE dataset=? AND segment=? AND start=?"
+            db.executemany(query, moved)
 
     @staticmethod
     def _drop_answers(db: sqlite3.Connection, grants: Iterable[str]) -> int:
@@ -325,9 +376,24 @@ def _segment(first: int, count: int) -> bytes:
     return TABLE_CONTEXT + struct.pack(">QQ", first, count)
 
 
+def _extent(row: Sequence[Any]) -> Extent:
+    return Extent(row[0], row[1], unpacked_sizes(row[2]))
+
+
 def fresh_head(dataset: str, grant: str, modality: str, table_version: int) -> CopyHead:
     """Return a head without keys; the vault adds them wrapped."""
     return CopyHead(dataset, grant, modality, LAYOUT_VERSION, table_version, b"", b"")
+
+
+def seal_messages(head: CopyHead, key: bytes, messages: Sequence[bytes]) -> list[bytes]:
+    """Encrypt a copy's messages under its data key, each in its place; an empty one stays empty."""
+    cipher, sealed = AESGCM(key), []
+    for number, message in enumerate(messages):
+        followed = number % 2 == 1 and any(messages[number + 1 : number + 2])
+        nonce = os.urandom(NONCE_BYTES)
+        context = head.chunk_context(number, last=not followed)
+        sealed.append(nonce + cipher.encrypt(nonce, message, context) if message else b"")
+    return sealed
 
 
 def digest(data: bytes) -> str:

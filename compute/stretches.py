@@ -18,6 +18,7 @@ from compute.parsed import NOT_COVERED, Int8, Int32, Intervals
 from compute.planes import Calls, LayoutError
 
 Int64: TypeAlias = npt.NDArray[np.int64]
+_COLUMNS = ("build", "contig", "pos", "span")
 _DTYPE = np.dtype([("contig", "i1"), ("start", "<i4"), ("end", "<i4"), ("ploidy", "i1")])
 
 
@@ -41,8 +42,15 @@ class Places:
             np.array([key[1] for key in keys], np.int32),
             np.array([len(key[2]) for key in keys], np.int32),
         )
-        names = ("build", "contig", "pos", "span")
-        return Places(*(np.concatenate([getattr(p, n) for p in (self, more)]) for n in names))
+        return self.joined(more)
+
+    def joined(self, more: Places) -> Places:
+        """Return these places and those."""
+        return Places(*(np.concatenate([getattr(p, n) for p in (self, more)]) for n in _COLUMNS))
+
+    def taken(self, rows: Int64) -> Places:
+        """Return the places of some rows."""
+        return Places(*(getattr(self, n)[rows] for n in _COLUMNS))
 
 
 def pack_stretches(found: Intervals) -> bytes:

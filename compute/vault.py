@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from compute.cohort_reader import CohortReader, OpenedCopy
 from compute.crypt import (
     CryptError,
     decrypt_all,
@@ -33,11 +34,12 @@ from compute.store import (
     CohortStore,
     CopyHead,
     Kms,
+    StoredCopy,
     copy_context,
     fresh_head,
-    seal,
-    unseal,
+    seal_messages,
 )
+from compute.variants import SharedVariants
 from ledger import Grant, State, access_tag, tree_root_of
 
 INGEST = "ingest"
@@ -106,24 +108,6 @@ class OpenedGrant:
     access: RecordedAccess
 
 
-class CopyReader:
-    """Decrypts chunks of one derived copy under one recorded access."""
-
-    __slots__ = ("_key", "_store", "head")
-
-    def __init__(self, store: CohortStore, head: CopyHead, key: bytes) -> None:
-        self._store, self.head, self._key = store, head, key
-
-    def chunk(self, number: int) -> bytes:
-        """Decrypt one chunk. Raises StoreError."""
-        sealed = self._store.chunk(self.head.dataset, number)
-        return unseal(self._key, sealed, self.head.chunk_context(number))
-
-    def whole(self) -> list[bytes]:
-        """Decrypt every chunk in order."""
-        return [self.chunk(n) for n in range(self._store.chunk_count(self.head.dataset))]
-
-
 class Vault:
     """Opens what the log says may be opened, and destroys what it says has ended."""
 
@@ -175,19 +159,36 @@ class Vault:
             wrapped_data_key=self._kms.wrap(key, b"data" + context),
             wrapped_activity_key=self._kms.wrap(opened.activity_key, b"activity" + context),
         )
-        sealed = [seal(key, chunk, head.chunk_context(n)) for n, chunk in enumerate(chunks)]
-        self._store.put(head, sealed)
+        self._store.put(head, seal_messages(head, key, list(chunks)))
 
-    def reader(self, grant_id: str, access: RecordedAccess) -> CopyReader:
+    def reader(self, grant_id: str, access: RecordedAccess) -> OpenedCopy:
         """Unwrap one data key for reading under a recorded access. Raises VaultRefusedError.
 
         Codes: stopped, not_recorded, no_copy.
         """
-        grant = _grant_in_force(grant_id, access)
-        head = self._head(grant)
-        _demand(access, self._activity_key(head))
-        context = b"data" + copy_context(head.dataset, head.grant)
-        return CopyReader(self._store, head, self._kms.unwrap(head.wrapped_data_key, context))
+        return self.readers([grant_id], access)[0]
+
+    def readers(self, grant_ids: Sequence[str], access: RecordedAccess) -> list[OpenedCopy]:
+        """Unwrap the data keys of many grants, each as `reader` does, in order: all or none."""
+        grants = [_grant_in_force(grant_id, access) for grant_id in grant_ids]
+        copies = self._store.copies([grant.dataset for grant in grants])
+        return [self._opened(copies.get(grant.dataset), grant, access) for grant in grants]
+
+    def cohort(
+        self, grant_ids: Sequence[str], access: RecordedAccess, variants: SharedVariants
+    ) -> CohortReader:
+        """Return a reader of the genotypes of many grants, in order. It raises as `readers`."""
+        return CohortReader(
+            len(grant_ids), lambda a, b: self.readers(grant_ids[a:b], access), variants
+        )
+
+    def _opened(self, copy: StoredCopy | None, grant: Grant, access: RecordedAccess) -> OpenedCopy:
+        if copy is None or copy.head.grant != grant.id:
+            raise _no_copy()
+        _demand(access, self._activity_key(copy.head))
+        context = b"data" + copy_context(copy.head.dataset, copy.head.grant)
+        key = self._kms.unwrap(copy.head.wrapped_data_key, context)
+        return OpenedCopy(self._store, copy, key)
 
     def tag(self, grant: Grant, access: str) -> bytes:
         """Compute a grant's leaf in an access tree; opens no data. Raises VaultRefusedError."""
@@ -212,7 +213,7 @@ class Vault:
     def _head(self, grant: Grant) -> CopyHead:
         head = self._store.head(grant.dataset)
         if head is None or head.grant != grant.id:
-            raise VaultRefusedError("there is no derived copy under this grant", code="no_copy")
+            raise _no_copy()
         return head
 
     def _activity_key(self, head: CopyHead) -> bytes:
@@ -237,6 +238,10 @@ class Vault:
             return tuple(session_keys(header, epoch.crypt4gh_secret)) if epoch else ()
         except CryptError:
             raise VaultRefusedError("the header packet does not open", code="tampered") from None
+
+
+def _no_copy() -> VaultRefusedError:
+    return VaultRefusedError("there is no derived copy under this grant", code="no_copy")
 
 
 def _grant_in_force(grant_id: str, access: RecordedAccess) -> Grant:

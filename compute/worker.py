@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from compute.config import default_settings, format_toml, load_config
 from compute.errors import ComputeError
 from compute.keys import create_keys
+from compute.ontology import use_ontology_file
 from ledger import LedgerError, b64
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def run(directory: Path) -> int:
     from compute.worker_start import build_workshop, open_for_work, wait_for_ledger
 
     config = load_config(directory)
+    use_ontology_file(os.environ.get("OMIC_ONTOLOGY"))
     shop = build_workshop(config)
     wait_for_ledger(shop)
     open_for_work(shop)
@@ -92,16 +94,18 @@ def run(directory: Path) -> int:
     tender = threading.Thread(target=_tend, args=tending, name="tender", daemon=True)
     tender.start()
     logger.info("ready: region %s", config.region)
-    status = serve(config.broker_url, directory, handle)
+    status = serve(config.broker_url, directory, handle, config.region)
     ended.set()
     return status
 
 
-def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> int:
+def serve(
+    broker_url: str, directory: Path, handle: Callable[[str], None], region: str = "local"
+) -> int:
     """Give every job id from the broker to `handle`, one at a time, until SIGTERM."""
-    from compute.broker import QUEUE, TASK, make_app
+    from compute.broker import TASK, make_app, queue_of
 
-    app = make_app(broker_url, directory)
+    app = make_app(broker_url, directory, region)
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def omic_run(job_id: str) -> None:
@@ -109,7 +113,7 @@ def serve(broker_url: str, directory: Path, handle: Callable[[str], None]) -> in
 
     worker = app.Worker(
         pool="solo",
-        queues=[QUEUE],
+        queues=[queue_of(region)],
         hostname=f"compute@{os.getpid()}",
         without_gossip=True,
         without_mingle=True,

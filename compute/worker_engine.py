@@ -1,23 +1,27 @@
 """Answering one query over one recorded cohort: decrypt a person, add, forget.
 
-Two passes: the first reads participant records and which variants the cohort's files state (the
-frame holds no site that only outsiders carry), the second adds each person to the partial sums.
-Variants a buyer lists are the frame as they stand, known to anybody's file or not: were they looked
-up, one person's file could decide whether everybody else's calls are counted.
+Where a query speaks of the table's rows, everybody's genotype states are counted in bit planes
+first (compute.genome_counts): from it comes the frame, which holds no site that only outsiders
+carry, and for a family that is counts the whole answer. Others add each person to their partial
+sums, after a first pass over the records where strata, or a family, must know them before.
+Variants a buyer lists are the frame as they stand, known to anybody's file or not: were they
+looked up, one person's file could decide whether everybody else's calls are counted.
 Nothing of a person outlives its turn. Never releases anything: the gate does.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from compute.builds import CONTIGS
-from compute.copies import BUILDS, SharedVariants, decode_genotypes
+from compute.builds import CONTIGS, Build
+from compute.copies import SharedVariants
+from compute.genome_counts import StateCounts, count_states
 from compute.opened import levels_of, open_person
-from compute.planes import NOT_COVERED, Calls, Int64
+from compute.picked_rows import PickedRows
+from compute.planes import CHUNK_ROWS, Int64
 from compute.private import asked_variants
 from compute.queries import (
     Answer,
@@ -28,23 +32,19 @@ from compute.queries import (
     VariantTable,
     learn,
     reduce,
+    span_of,
     start,
 )
 from compute.selection import Member
 from compute.shelf import Shelf
-from compute.stretches import Places
 from compute.vault import RecordedAccess, Vault
 
 Tick = Callable[[], None]
+MOST_THREADS: Final = 8
+DEFAULT_BUILD: Final[Build] = "GRCh37"  # of queries that speak of no variant
+COUNTED: Final = frozenset({"genotype_counts"})  # families whose partial takes counts of states
 Key: TypeAlias = tuple[int, int, str, str]
 """(contig index, 1-based position, ref, alt)."""
-
-
-class Rows(NamedTuple):
-    """Of every row: the site it belongs to, and where it lies."""
-
-    sites: Int64
-    places: Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +59,89 @@ class Cohort:
 
 
 def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Answer:
-    """Return the exact answer. tick is called between people: it may stop the job by raising.
+    """Return the exact answer. tick is called for each person: it may stop the job by raising.
 
     Raises VaultRefusedError when a member may not be opened, QueryError, StoreError.
     """
-    keys, rows, table = _variants(cohort, query, tick)
-    frame = _first_pass(cohort, query, VariantTable.of(query.build or "GRCh37", keys), tick)
-    partial = start(query, frame)
-    for member in cohort.members:
-        tick()
-        partial.add(_person(cohort, query, member, rows, table))
+    build = query.build or DEFAULT_BUILD
+    if "genotypes" not in query.needs.modalities:
+        frame = _first_pass(cohort, query, VariantTable.of(build, []), tick)
+        return _person_by_person(cohort, query, frame, None, tick)
+    cohort.variants.refresh()
+    if query.picks_variants:
+        keys = sorted(_key(name) for name in asked_variants(query))
+        frame = _first_pass(cohort, query, VariantTable.of(build, keys), tick)
+        picked = PickedRows.named(cohort.variants, build, keys)
+        return _person_by_person(cohort, query, frame, picked, tick)
+    rows = _candidates(cohort.variants, query)
+    if query.family in COUNTED:
+        return _counted(cohort, query, rows, tick)
+    rows = rows[_count(cohort, rows, [0] * len(cohort.members), 1, tick).stated[rows]]
+    table = VariantTable.of(build, cohort.variants.keys_of(rows))
+    picked = PickedRows.of(cohort.variants, rows)
+    frame = _first_pass(cohort, query, table, tick)
+    return _person_by_person(cohort, query, frame, picked, tick)
+
+
+def _counted(cohort: Cohort, query: Query, rows: Int64, tick: Tick) -> Answer:
+    """Answer a family that is counts of states, without unpacking anybody."""
+    levels, of_member = _level_numbers(cohort, query, tick)
+    count = max((len(names) for names in levels.values()), default=1)
+    found = _count(cohort, rows, of_member, count, tick)
+    rows = rows[found.stated[rows]]
+    table = VariantTable.of(query.build or DEFAULT_BUILD, cohort.variants.keys_of(rows))
+    partial: Any = start(query, Frame(table, levels))
+    partial.add_counts(found.counts[:, :, rows], np.bincount(of_member, minlength=count))
     return reduce(query, partial)
 
 
-def _variants(cohort: Cohort, query: Query, tick: Tick) -> tuple[list[Key], Int64, Rows]:
-    if "genotypes" not in query.needs.modalities:
-        return [], np.zeros(0, np.int64), Rows(np.zeros(0, np.int64), cohort.variants.places())
-    cohort.variants.refresh()
-    if query.picks_variants:
-        return listed_rows(cohort.variants, query)
-    table = Rows(cohort.variants.site_rows(), cohort.variants.places())
-    rows = _cohort_rows(cohort, query, table, tick)
-    return [cohort.variants.rows[row][1:] for row in rows.tolist()], rows, table
+def _count(
+    cohort: Cohort, rows: Int64, of_member: Sequence[int], levels: int, tick: Tick
+) -> StateCounts:
+    """Count states over the chunks that hold these rows, many people at a time."""
+    grants = [member.grants["genotypes"].id for member in cohort.members]
+    reader = cohort.vault.cohort(grants, cohort.access, cohort.variants)
+    chunks = np.unique(rows // CHUNK_ROWS).tolist()
+    threads = max(1, min(MOST_THREADS, len(os.sched_getaffinity(0))))
+    return count_states(reader, of_member, levels, chunks=chunks, threads=threads, tick=tick)
+
+
+def _candidates(variants: SharedVariants, query: Query) -> Int64:
+    """Return the rows, in genome order, of the query's build and place."""
+    wanted = variants.on_build(query.build or DEFAULT_BUILD)
+    span = span_of(query.params)
+    if span is not None:
+        at = variants.sites.pos
+        wanted &= variants.sites.contig == CONTIGS.index(span[0])
+        wanted &= (at >= span[1]) & (at <= span[2])
+    return variants.in_genome_order(np.flatnonzero(wanted))
+
+
+def _level_numbers(
+    cohort: Cohort, query: Query, tick: Tick
+) -> tuple[dict[str, tuple[str, ...]], list[int]]:
+    """Return the levels of the stratum a query asks for, if any, and which each member has."""
+    needs = query.needs
+    if not needs.strata:
+        return {}, [0] * len(cohort.members)
+    records = replace(needs, modalities=needs.modalities & {"participant"})
+    people = []
+    for member in cohort.members:
+        tick()
+        people.append(open_person(cohort.vault, cohort.access, records, member))
+    levels = levels_of(needs.strata, people)
+    name = needs.strata[0]
+    return levels, [levels[name].index(person.strata.get(name, "unknown")) for person in people]
+
+
+def _person_by_person(
+    cohort: Cohort, query: Query, frame: Frame, picked: PickedRows | None, tick: Tick
+) -> Answer:
+    partial = start(query, frame)
+    for member in cohort.members:
+        tick()
+        partial.add(_person(cohort, query, member, picked))
+    return reduce(query, partial)
 
 
 def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Tick) -> Frame:
@@ -100,72 +161,15 @@ def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Tick) -
     return replace(frame, learned=learn(query, people(needs), frame)) if needs.learns else frame
 
 
-def _cohort_rows(cohort: Cohort, query: Query, table: Rows, tick: Tick) -> Int64:
-    """Return the rows, in genome order, that some member's file lists, without ALT "."."""
-    stated = np.zeros(len(table.sites), bool)
-    for member in cohort.members:
-        tick()
-        stated |= _listed(cohort, member, table)
-    known = cohort.variants.rows
-    rows = [
-        int(row)
-        for row in np.flatnonzero(stated)
-        if known[row][0] == query.build and known[row][4] != "."
-    ]
-    rows.sort(key=lambda row: known[row][1:])
-    return np.array(rows, np.int64)
-
-
-def _listed(cohort: Cohort, member: Member, table: Rows) -> npt.NDArray[np.bool_]:
-    """Tell which rows a member's own file speaks of.
-
-    A stretch covers sites only outsiders carry as well, so of its people only calls count that no
-    stretch could have made: the answer must not name a site for a stranger's sake.
-    """
-    opened = cohort.vault.reader(member.grants["genotypes"].id, cohort.access).whole()
-    head, calls = decode_genotypes(opened, table.sites)
-    stated: npt.NDArray[np.bool_] = calls.dosage != NOT_COVERED
-    return stated & (calls.dosage != 0) if head.get("stretches") else stated
-
-
-def listed_rows(variants: SharedVariants, query: Query) -> tuple[list[Key], Int64, Rows]:
-    """Return the listed variants in genome order, their rows, and where all rows lie.
-
-    A variant no file ever listed gets a row past the table's end, at its own site: there a person
-    whose file states the site is covered without this ALT, and anybody else is not covered.
-    """
-    keys = sorted(_key(name) for name in asked_variants(query))
-    build = query.build or BUILDS[0]
-    places, sites = variants.places(), variants.site_rows().tolist()
-    site_of = {variants.rows[row][:4]: site for row, site in enumerate(sites)}
-    rows: list[int] = []
-    unlisted: list[Key] = []
-    for key in keys:
-        row = variants.row_of.get((build, *key))
-        if row is None:
-            row = len(sites)
-            sites.append(site_of.setdefault((build, *key[:3]), len(site_of)))
-            unlisted.append(key)
-        rows.append(row)
-    places = places.extended(BUILDS.index(build), unlisted)
-    return keys, np.array(rows, np.int64), Rows(np.array(sites, np.int64), places)
-
-
 def _key(name: str) -> Key:
     contig, pos, ref, alt = name.split("-")
     return CONTIGS.index(contig), int(pos), ref, alt
 
 
-def _person(cohort: Cohort, query: Query, member: Member, rows: Int64, table: Rows) -> PersonData:
+def _person(cohort: Cohort, query: Query, member: Member, picked: PickedRows | None) -> PersonData:
     person = open_person(cohort.vault, cohort.access, query.needs, member)
-    if "genotypes" not in query.needs.modalities:
+    if picked is None:
         return replace(person, dosage=np.zeros(0, np.int8))
-    calls = _calls(cohort, member, table)
-    ploidy = calls.ploidy[rows]
-    mixed = bool((ploidy == 1).any())
-    return replace(person, dosage=calls.dosage[rows], ploidy=ploidy if mixed else None)
-
-
-def _calls(cohort: Cohort, member: Member, table: Rows) -> Calls:
-    opened = cohort.vault.reader(member.grants["genotypes"].id, cohort.access).whole()
-    return decode_genotypes(opened, *table)[1]
+    calls = picked.calls(cohort.vault.reader(member.grants["genotypes"].id, cohort.access))
+    mixed = bool((calls.ploidy == 1).any())
+    return replace(person, dosage=calls.dosage, ploidy=calls.ploidy if mixed else None)

@@ -213,7 +213,7 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> 
     at the public size: a copy noticed there would tell its maker whom the cohort holds.
     """
     people = len(cohort.members) if order.mode == "trusted" else in_scope
-    half = people // 2 if order.query.picks_variants else 3 * people // 2
+    half = people // 2
     try:
         exact = answer_query(cohort, order.query, _ticker(run, half))
     except VaultRefusedError:

@@ -29,11 +29,12 @@ from compute.keys import (
     new_epoch,
     write_epoch,
 )
+from compute.kms import open_kms
 from compute.orderbook import OrderBook
 from compute.planner import charge_of
 from compute.selection import Member
 from compute.shelf import Shelf
-from compute.store import CohortStore, LocalKms
+from compute.store import CohortStore
 from compute.tables import open_engine, upgrade
 from compute.vault import INGEST, Vault
 from compute.worker_entries import signed
@@ -89,7 +90,7 @@ def build_workshop(config: WorkerConfig) -> Workshop:
     engine = open_engine(config.database_url)
     trust = TrustPolicy.load(config.trust_file)
     keys = _with_epoch(config, load_keys(config.directory))
-    kms = LocalKms(keys.kek)
+    kms = open_kms(config.kms_url, keys.kek, config.directory)
     store = CohortStore(config.store_path, kms)
     envelopes = LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "envelopes"))
     worker = f"worker-{keys.identity_public.hex()[:16]}"
@@ -148,8 +149,11 @@ def wait_for_ledger(shop: Workshop, wait_s: float = START_WAIT_S) -> None:
 
 
 def open_for_work(shop: Workshop) -> None:
-    """Apply stops again, hold the budget against the ledger, publish keys and code digest."""
+    """Apply stops again, compact the store, hold the budget against the ledger, publish keys and
+    code digest.
+    """
     destroy_stopped(shop)
+    shop.store.compact()
     reconcile(shop)
     announce(shop)
 

@@ -73,7 +73,7 @@ def destroy_stopped(shop: Workshop) -> int:
     """
     state, now = shop.follower.state, int(shop.follower.checkpoint.quorum_time)
     grants, ended = state.grants, []
-    for name in {head.grant for head in shop.store.heads()} | shop.store.answer_grants():
+    for name in shop.store.grants() | shop.store.answer_grants():
         grant = grants.get(name)
         if grant is None or grant.stopped_at is not None or is_over(state, grant, now):
             ended.append(name)

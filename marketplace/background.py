@@ -157,6 +157,7 @@ class Background:
     def run_once(self) -> None:
         """Do one round of everything that is due; each step fails alone."""
         services = self.services
+        self._step("events", lambda: money.work_events(services))
         self._step("outbox", self.publish)
         known = services.view.known()
         if known is not None:
@@ -197,8 +198,8 @@ class Background:
             swept = jobs.sweep(session, services.clock(), services.config.limits)
             for job_id in swept.exhausted:
                 decisions.exhausted(services, session, job_id)
-        for job_id in swept.send:
-            services.sender.send(job_id)
+        for job_id, region in swept.send:
+            services.sender.send(job_id, region)
 
     def _expire(self) -> None:
         now = self.services.clock()

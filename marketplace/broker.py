@@ -19,8 +19,13 @@ FILESYSTEM = "filesystem://"
 class JobSender(Protocol):
     """Where job ids go."""
 
-    def send(self, job_id: str) -> None:
-        """Hand one job id to the workers. Raises UnavailableError."""
+    def send(self, job_id: str, region: str) -> None:
+        """Hand one job id to the workers of a region. Raises UnavailableError."""
+
+
+def queue_of(region: str) -> str:
+    """Return the queue of a region; the embedded one keeps the plain name."""
+    return QUEUE if region == "local" else f"{QUEUE}.{region}"
 
 
 class CelerySender:
@@ -35,13 +40,13 @@ class CelerySender:
             settings = _filesystem(root, self._folders)
         self._app = Celery(APP_NAME, task_ignore_result=True, **settings)
 
-    def send(self, job_id: str) -> None:
-        """Hand one job id to the workers. Raises UnavailableError."""
+    def send(self, job_id: str, region: str = "local") -> None:
+        """Hand one job id to the workers of a region. Raises UnavailableError."""
         try:
             self._app.send_task(
                 TASK,
                 args=[job_id],
-                queue=QUEUE,
+                queue=queue_of(region),
                 ignore_result=True,
                 argsrepr="(...)",
                 kwargsrepr="{}",

@@ -136,6 +136,7 @@ class MarketConfig:
     stop_rate_limit: str = "120 per minute"
     challenge_key_file: Path | None = None
     keys_url: str = ""
+    reference_dir: Path | None = None
 
     @property
     def keys_origin(self) -> str:
@@ -248,6 +249,7 @@ def _config(here: Path, values: Mapping[str, Any]) -> MarketConfig:
         stop_rate_limit=str(values.get("stop_rate_limit", "120 per minute")),
         challenge_key_file=here / values.get("challenge_key_file", CHALLENGE_KEY_FILE),
         keys_url=str(values.get("keys_url", "")),
+        reference_dir=here / values.get("reference_dir", here.parent / "reference"),
     )
 
 

@@ -167,23 +167,29 @@ def votes_of(snapshot: Snapshot, order: Order) -> dict[str, str]:
 
 
 def ingest_due(services: Services, snapshot: Snapshot) -> bool:
-    """Create one ingest job when grants appeared and then none for a moment; tell whether."""
+    """Create one ingest job a region when grants appeared there and then none for a moment."""
     now = services.clock()
     if now - newest_time(snapshot) < services.config.limits.ingest_quiet_ms:
         return False
-    newest = index_of(snapshot.state).newest
+    due = [
+        (region, newest)
+        for region, newest in index_of(snapshot.state).newest_by_region().items()
+        if _wanted_now(services, region, newest)
+    ]
+    for region, newest in due:
+        with services.db.write() as session:
+            if _ingest_wanted(session, region, newest):
+                jobs.create(session, new_id(), jobs.INGEST, now, covers=newest, region=region)
+    return bool(due)
+
+
+def _wanted_now(services: Services, region: str, newest: int) -> bool:
     with services.db.read() as session:
-        if not _ingest_wanted(session, newest):
-            return False
-    with services.db.write() as session:
-        if not _ingest_wanted(session, newest):
-            return False
-        jobs.create(session, new_id(), jobs.INGEST, now, covers=newest)
-        return True
+        return _ingest_wanted(session, region, newest)
 
 
-def _ingest_wanted(session: Session, newest: int) -> bool:
-    query = select(Job).where(col(Job.kind) == jobs.INGEST)
+def _ingest_wanted(session: Session, region: str, newest: int) -> bool:
+    query = select(Job).where(col(Job.kind) == jobs.INGEST, col(Job.region) == region)
     known = session.exec(query.order_by(col(Job.created_at).desc()).limit(20)).all()
     open_one = any(job.state in jobs.OPEN for job in known)
     return not open_one and newest > max((job.covers for job in known), default=-1)
@@ -197,7 +203,8 @@ def newest_time(snapshot: Snapshot) -> int:
 def leased_ingest(job: Job, snapshot: Snapshot) -> None:
     """Note that an ingest covers what the ledger shows as it is taken: the worker looks itself."""
     if job.kind == jobs.INGEST:
-        job.covers = max(job.covers, index_of(snapshot.state).newest)
+        newest = index_of(snapshot.state).newest_by_region().get(job.region, -1)
+        job.covers = max(job.covers, newest)
 
 
 def exhausted(services: Services, session: Session, job_id: str) -> None:

@@ -13,11 +13,12 @@ from sqlmodel import Session, col, select
 
 from marketplace.config import Limits
 from marketplace.errors import ConflictError, LostLeaseError, NotFoundError
-from marketplace.tables import Job
+from marketplace.tables import Job, Order
 
 QUERY, INGEST, RELEASE = "query", "ingest", "release"
 QUEUED, LEASED, DONE, CANCELLED = "queued", "leased", "done", "cancelled"
 OPEN = (QUEUED, LEASED)
+HOME = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,28 @@ class JobMessage:
 
 def create(
     session: Session, job_id: str, kind: str, now: int, *, order_id: str | None = None,
-    covers: int = -1,
+    covers: int = -1, region: str = HOME,
 ) -> Job:  # fmt: skip
-    """Add a queued job, due at once; the job of an order and kind exists once."""
+    """Add a queued job, due at once; the job of an order and kind exists once.
+
+    region: where it may run. An order's is its signed scope's.
+    """
     if order_id is not None:
         known = select(Job).where(col(Job.order_id) == order_id, col(Job.kind) == kind)
         if (job := session.exec(known).first()) is not None:
             return job
-    job = Job(id=job_id, kind=kind, order_id=order_id, covers=covers, created_at=now, due_at=now)
+    job = Job(
+        id=job_id, kind=kind, order_id=order_id, covers=covers, created_at=now, due_at=now,
+        region=region if order_id is None else _region_of(session, order_id),
+    )  # fmt: skip
     session.add(job)
     session.flush()
     return job
+
+
+def _region_of(session: Session, order_id: str) -> str:
+    order = session.get(Order, order_id)
+    return HOME if order is None else str(order.payload["scope"]["region"])
 
 
 def reopen(session: Session, job: Job, due_at: int) -> None:
@@ -119,9 +131,9 @@ def cancel(session: Session, order_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What the sweeper found: job ids to send (again), and jobs that used up their attempts."""
+    """What the sweeper found: (job id, region) to send (again), and jobs that are exhausted."""
 
-    send: list[str]
+    send: list[tuple[str, str]]
     exhausted: list[str]
 
 
@@ -142,6 +154,6 @@ def sweep(session: Session, now: int, limits: Limits) -> Swept:
             # The old worker cannot come back, not even before the next lease.
             job.fencing += 1
             job.sent_at, job.due_at = now, now + limits.resend_ms
-            swept.send.append(job.id)
+            swept.send.append((job.id, job.region))
         session.add(job)
     return swept

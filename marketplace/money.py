@@ -9,21 +9,24 @@ import logging
 import secrets
 from collections.abc import Callable
 
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from marketplace import book, book_store, disputes, order_service, outbox, payees, payouts, refunds
 from marketplace.entries import new_id, reference_commitment
-from marketplace.errors import ConflictError
+from marketplace.errors import ConflictError, PaymentRefusedError, PaymentUnavailableError
 from marketplace.orders import OrderEvent, OrderState
-from marketplace.payments import Checkout, CheckoutState, WebhookEvent
+from marketplace.payments import Checkout, CheckoutState
 from marketplace.services import Services
-from marketplace.store import Database
-from marketplace.tables import Order, Payment, Quote
-from marketplace.tables import WebhookEvent as Seen
+from marketplace.tables import Order, Payment, Quote, WebhookEvent
 
 LOG = logging.getLogger(__name__)
 OPEN, RECEIVED, SURPLUS, REFUNDED, CLOSED = "open", "received", "surplus", "refunded", "closed"
+NEW, DONE = "new", "done"
 LOOK_AGAIN_MS = 20_000
+EVENTS = 200  # a round
+FAMILIES = ("checkout.session.", "charge.dispute.", "refund.", "transfer.", "account.updated")
 
 Act = Callable[[Session], None]
 
@@ -111,52 +114,85 @@ def reopen(services: Services, session: Session, order: Order, checkout_id: str)
 
 
 def webhook(services: Services, raw: bytes, signature: str) -> bool:
-    """Act on a verified provider event once; tell whether it was new. Raises WebhookRefusedError.
+    """Keep a verified provider event; tell whether it was new. Raises WebhookRefusedError.
 
-    The event row is written with what it led to: after a crash the provider's repeat finds none.
+    It is acted on in the background (`work_events`), as the provider asks of its receivers: the
+    row is written before the answer, so nothing is lost, and a burst is never turned away.
     """
     event = services.payments.parse_webhook(raw, signature)
-    if _seen(services.db, event.id):
-        return False
-    act = _looked_up(services, event)
-    with services.db.write() as session:
-        if act is not None:
-            act(session)
-        _note(session, event.id, event.type, services.clock())
+    try:
+        with services.db.write() as session:
+            if session.get(WebhookEvent, event.id) is not None:
+                return False
+            session.add(
+                WebhookEvent(
+                    id=event.id, type=event.type, object_id=event.object_id, state=NEW,
+                    received_at=services.clock(),
+                )
+            )  # fmt: skip
+    except IntegrityError:
+        return False  # its copy was written at the same moment
     services.nudge.set()
     return True
 
 
-def _looked_up(services: Services, event: WebhookEvent) -> Act | None:
-    """Fetch what an event is about, as it is now; return what to do with it in a transaction."""
-    fetch, about = services.payments, event.object_id
-    if event.type.startswith("checkout.session."):
+def work_events(services: Services) -> int:
+    """Act on events that wait, oldest first, once for each thing they are about; return how many.
+
+    What happened is fetched again, and the events are noted in the transaction that acts on it:
+    after a crash they are still new. One that the provider cannot answer for now waits.
+    """
+    with services.db.read() as session:
+        query = select(WebhookEvent).where(col(WebhookEvent.state) == NEW)
+        waiting = session.exec(query.order_by(col(WebhookEvent.received_at)).limit(EVENTS)).all()
+    about: dict[tuple[str, str], list[str]] = {}
+    for event in waiting:
+        about.setdefault((_family(event.type), event.object_id), []).append(event.id)
+    return sum(_work(services, *what, ids) for what, ids in about.items())
+
+
+def _family(kind: str) -> str:
+    """Return what an event is about, of the kinds that matter here; "" for the others."""
+    return next((name for name in FAMILIES if kind.startswith(name)), "")
+
+
+def _work(services: Services, family: str, about: str, ids: list[str]) -> int:
+    try:
+        act = _looked_up(services, family, about)
+    except PaymentUnavailableError as error:
+        LOG.warning("%s %s is looked up later: %s", family, about, error)
+        return 0
+    except PaymentRefusedError as error:
+        # The provider does not know it: there is nothing to act on, ever.
+        LOG.error("%s %s: %s", family, about, error)  # noqa: TRY400
+        act = None
+    with services.db.write() as session:
+        if act is not None:
+            act(session)
+        done = update(WebhookEvent).where(col(WebhookEvent.id).in_(ids)).values(state=DONE)
+        session.execute(done)
+    return len(ids)
+
+
+def _looked_up(services: Services, family: str, about: str) -> Act | None:
+    """Fetch what events are about, as it is now; return what to do with it in a transaction."""
+    fetch = services.payments
+    if family == "checkout.session.":
         checkout_state = fetch.fetch_checkout(about)
         return lambda session: apply_checkout(services, session, checkout_state)
-    if event.type.startswith("charge.dispute."):
+    if family == "charge.dispute.":
         dispute = fetch.fetch_dispute(about)
         return lambda session: disputes.apply(services, session, dispute)
-    if event.type.startswith("refund."):
+    if family == "refund.":
         refund = fetch.fetch_refund(about)
         return lambda session: refunds.apply(services, session, refund)
-    if event.type.startswith("transfer."):
+    if family == "transfer.":
         transfer = fetch.fetch_transfer(about)
         return lambda session: payouts.apply(services, session, transfer)
-    if event.type == "account.updated":
+    if family == "account.updated":
         account = fetch.fetch_account(about)
         return lambda session: payees.apply(services, session, account)
     return None
-
-
-def _seen(db: Database, event_id: str) -> bool:
-    with db.read() as session:
-        return session.get(Seen, event_id) is not None
-
-
-def _note(session: Session, event_id: str, kind: str, now: int) -> None:
-    if session.get(Seen, event_id) is None:
-        session.add(Seen(id=event_id, type=kind, received_at=now))
-        session.flush()
 
 
 def apply_checkout(services: Services, session: Session, state: CheckoutState) -> None:

@@ -157,6 +157,7 @@ def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResu
     snapshot: Snapshot = services.view.fresh()
     now = services.clock()
     claims = claims_of(snapshot.state, services.trust.pins, party, now)
+    _require_region(snapshot, request, now)
     found = catalogue.people_for(snapshot, request, claims, now=now)
     priced = found
     if len(found.people) < MIN_PEOPLE and found.left_out.get("needs_owner"):
@@ -169,6 +170,17 @@ def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResu
     fees, currency = services.config.fees, request.currency
     cost = price(units, len(priced.people), request.release, fees, currency)
     return ScopeResult(priced.people, found.left_out), cost
+
+
+def _require_region(snapshot: Snapshot, request: Request, now: int) -> None:
+    """Refuse a region where nobody computes. Raises InputError naming those where somebody does."""
+    if snapshot.state.compute_key_for(request.scope.region, now) is None:
+        keys = snapshot.state.compute_keys.values()
+        open_ = sorted({key.region for key in keys if key.not_before <= now < key.not_after})
+        raise InputError(
+            f"no compute service works in region {request.scope.region!r} now; "
+            f"orders can be placed for {', '.join(open_) or 'no region yet'}"
+        )
 
 
 def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:

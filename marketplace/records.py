@@ -45,6 +45,17 @@ TABLES: Mapping[str, Held] = {
     "shared_files": Held(
         "health passport", CONSENT, "until stopped or its date", "owner", ("token_sha256",)
     ),
+    "upload_parts": Held("ciphertext on its way in parts", CONSENT, "24 hours", "owner"),
+    "passkeys": Held("sign in", CONTRACT, "until removed or the account is closed", "party"),
+    "vaults": Held(
+        "a party's own keys, as ciphertext only they open",
+        CONTRACT,
+        "until the account is closed",
+        "party",
+    ),
+    "vault_locators": Held(
+        "find a vault by a passkey or a printed code", CONTRACT, "with its vault", "party"
+    ),
     "quotes": Held("a binding price", CONTRACT, "with its order, else 30 minutes", "party"),
     "orders": Held("carry an order out", CONTRACT, LEGAL, "researcher"),
     "order_events": Held("show what happened to an order", CONTRACT, ORDER_LIFE),

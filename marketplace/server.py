@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
+from compute import ComputeError, use_ontology_file
 from ledger import b64
 from marketplace.config import (
     SIGNING_KEY_FILE,
@@ -54,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "init":
             return init(options.dir, options.port)
+        use_ontology_file(os.environ.get("OMIC_ONTOLOGY"))
         return serve(load_config(options.dir))
-    except MarketError as error:
+    except (MarketError, ComputeError) as error:
         sys.stderr.write(f"marketplace: {error}\n")
         return CANNOT_START
 

@@ -124,13 +124,18 @@ def _settle(
     if order.state != OrderState.RELEASING or order.access is None or pending:
         return False
     paid = owners.paid_for(session, state, order, outcome, services.config.fees.weights)
+    return settle_order(services, session, order, paid)
+
+
+def settle_order(services: Services, session: Session, order: Order, paid: owners.Paid) -> bool:
+    """Split what a released order holds among its payees, and sign the settlement; once."""
     now = services.clock()
     left = _reprice(session, order, paid.people)
     shares = split_shares(order, paid.weights, now)
     session.execute(insert(Share), [dict(row) for row in shares.rows])
-    book_store.record(session, _transaction(order, shares, now), order_id)
-    owners.forget(session, order_id)
-    fields = settlement_fields(order, order.access, shares)
+    book_store.record(session, _transaction(order, shares, now), order.id)
+    owners.forget(session, order.id)
+    fields = settlement_fields(order, str(order.access), shares)
     decided = order_service.decide(
         session, services.signer, order, OrderEvent.SETTLE, now=now, fields=fields
     )

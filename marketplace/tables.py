@@ -370,11 +370,16 @@ class Reconciliation(Table, table=True):
 
 
 class WebhookEvent(Table, table=True):
-    """A provider event we have acted on: its id is unique, so acting twice is impossible."""
+    """A provider event: its id is unique, so acting twice is impossible. state: new or done.
+
+    object_id is all that is believed of it: what happened is fetched again.
+    """
 
     __tablename__: ClassVar[str] = "webhook_events"
     id: str = Field(primary_key=True)
     type: str
+    object_id: str = ""
+    state: str = Field(default="done", index=True)
     received_at: int = _big()
 
 
@@ -383,6 +388,7 @@ class Job(Table, table=True):
 
     `fencing` grows with every lease: a worker that lost its lease can change nothing any more.
     `covers` (ingest) is the newest grant index the job is known to include. `paid`: see `owners`.
+    `region` chooses the queue: only workers there hold the keys its grants are sealed to.
     """
 
     __tablename__: ClassVar[str] = "jobs"
@@ -390,6 +396,7 @@ class Job(Table, table=True):
     id: str = Field(primary_key=True)
     kind: str
     order_id: str | None = Field(default=None, foreign_key="orders.id", index=True)
+    region: str = "local"
     state: str = "queued"
     attempts: int = 0
     fencing: int = 0

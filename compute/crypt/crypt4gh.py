@@ -8,8 +8,9 @@ Spec: samtools/hts-specs crypt4gh.tex, sections 2.3 (data blocks) and 4.3 (decry
 """
 
 import hashlib
+import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -136,8 +137,8 @@ def decrypt_file(file: bytes, secret: bytes, manifest: Manifest | None = None) -
 def decrypt_all(body: bytes | memoryview, keys: Sequence[bytes]) -> bytes:
     """Decrypt the data blocks of a file (what follows its header). Raises CryptError."""
     view = memoryview(body)
-    plaintext_size(len(view), 0)
-    return b"".join(_segments(view, keys))
+    size = plaintext_size(len(view), 0)
+    return _decrypted(view, keys, size) if size else b""
 
 
 def plaintext_size(size: int, header_size: int) -> int:
@@ -169,24 +170,35 @@ def decrypt_range(
     data = read(begin, stop - begin)
     if len(data) != stop - begin:
         raise CryptError("the store returned fewer bytes than it holds", code="cut")
-    plain = b"".join(_segments(memoryview(data), keys))
+    body = memoryview(data)
+    plain = _decrypted(body, keys, plaintext_size(len(body), 0))
     offset = first * SEGMENT_BYTES
     return plain[start - offset : end - offset]
 
 
-def _segments(view: memoryview, keys: Sequence[bytes]) -> Iterator[bytes]:
+def _decrypted(view: memoryview, keys: Sequence[bytes], size: int) -> bytes:
+    """Decrypt every segment straight into its place: `size` plaintext bytes, at least one."""
     ciphers = []
     for key in keys:
         check_key(key)
         ciphers.append(ChaCha20Poly1305(key))
-    for start in range(0, len(view), CIPHER_SEGMENT_BYTES):
-        yield _segment(view[start : start + CIPHER_SEGMENT_BYTES], ciphers)
+    # BytesIO hands its buffer out as bytes without a copy; fresh memory is what costs here.
+    room = io.BytesIO()
+    room.seek(size - 1)
+    room.write(b"\0")
+    with room.getbuffer() as out:
+        for number, start in enumerate(range(0, len(view), CIPHER_SEGMENT_BYTES)):
+            segment = view[start : start + CIPHER_SEGMENT_BYTES]
+            place = number * SEGMENT_BYTES
+            _segment(segment, ciphers, out[place : place + len(segment) - OVERHEAD])
+    return room.getvalue()
 
 
-def _segment(segment: memoryview, ciphers: Sequence[ChaCha20Poly1305]) -> bytes:
+def _segment(segment: memoryview, ciphers: Sequence[ChaCha20Poly1305], out: memoryview) -> None:
     for cipher in ciphers:
         try:
-            return cipher.decrypt(segment[:NONCE_BYTES], segment[NONCE_BYTES:], None)
+            cipher.decrypt_into(segment[:NONCE_BYTES], segment[NONCE_BYTES:], None, out)
         except InvalidTag:
             continue
+        return
     raise CryptError("a segment is damaged, or not encrypted with this key", code="damaged")

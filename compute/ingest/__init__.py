@@ -18,6 +18,7 @@ from compute.ingest.parse import (
     parse_genotypes,
     parse_participant,
 )
+from compute.ingest.split import Part, split_plink, split_vcf
 from compute.ingest.summary import (
     ClinicalSummary,
     FeatureSummary,
@@ -73,6 +74,7 @@ __all__ = [
     "Parsed",
     "ParserDiedError",
     "ParserHost",
+    "Part",
     "Participant",
     "ParticipantSummary",
     "Summary",
@@ -89,6 +91,8 @@ __all__ = [
     "parse_genotypes",
     "parse_participant",
     "reference_ploidy",
+    "split_plink",
+    "split_vcf",
     "summarise",
     "write_features",
 ]

@@ -17,7 +17,7 @@ import numpy as np
 from compute.builds import CONTIG_CODE, CONTIGS, LENGTHS, Build, canonical_contig
 from compute.errors import IngestError
 from compute.ingest.intervals import MIN_DP, MIN_GQ, IntervalBuilder
-from compute.parsed import NO_CALL, Callability, Genotypes, Limits
+from compute.parsed import NO_CALL, Callability, Genotypes, Int8, Int32, Limits
 
 Call: TypeAlias = tuple[int, ...] | str  # allele indexes, or why there is no call
 # contig code, pos, ref, alt, number of its line or record, dosage, ploidy
@@ -164,21 +164,39 @@ class Collector:
             code="bad_position",
         )
 
+    @property
+    def rows(self) -> list[Row]:
+        """Return the rows kept so far, in the order they came."""
+        return self._rows
+
     def finish(self, sample: str, callability: Callability) -> Genotypes:
         """Sort, refuse duplicate sites, and return the sample's Genotypes."""
         rows = sorted(self._rows)
         _refuse_duplicates(rows, self._unit)
         contig, pos, ref, alt, _, dosage, ploidy = zip(*rows, strict=True) if rows else ((),) * 7
+        columns = (np.array(contig, np.int8), np.array(pos, np.int32))
+        calls = (np.array(dosage, np.int8), np.array(ploidy, np.int8))
+        return self.genotypes(sample, callability, columns, (ref, alt), calls)
+
+    def genotypes(
+        self,
+        sample: str,
+        callability: Callability,
+        columns: tuple[Int8, Int32],
+        alleles: tuple[tuple[str, ...], tuple[str, ...]],
+        calls: tuple[Int8, Int8],
+    ) -> Genotypes:
+        """Return Genotypes of sorted columns (contig, pos), (ref, alt), (dosage, ploidy)."""
         return Genotypes(
             sample=sample,
             build=self._build,
             callability=callability,
-            contig=np.array(contig, np.int8),
-            pos=np.array(pos, np.int32),
-            ref=ref,
-            alt=alt,
-            dosage=np.array(dosage, np.int8),
-            ploidy=np.array(ploidy, np.int8),
+            contig=columns[0],
+            pos=columns[1],
+            ref=alleles[0],
+            alt=alleles[1],
+            dosage=calls[0],
+            ploidy=calls[1],
             records=self.records,
             skipped=dict(self.skipped),
             no_calls=dict(self.no_calls),
@@ -193,12 +211,16 @@ def _gvcf(alts: list[str]) -> int:
 def _refuse_duplicates(rows: list[Row], unit: str) -> None:
     for first, second in pairwise(rows):
         if first[1] == second[1] and first[:4] == second[:4]:
-            raise IngestError(
-                f"the variant of {unit} {first[4]} is written again; remove one "
-                "(bcftools norm -d exact)",
-                code="duplicate_site",
-                where=f"{unit} {second[4]}",
-            )
+            refuse_duplicate(unit, first[4], second[4])
+
+
+def refuse_duplicate(unit: str, first: int, second: int) -> None:
+    """Refuse a variant written at two lines or records. Raises IngestError."""
+    raise IngestError(
+        f"the variant of {unit} {first} is written again; remove one (bcftools norm -d exact)",
+        code="duplicate_site",
+        where=f"{unit} {second}",
+    )
 
 
 def _is_symbolic(allele: str) -> bool:

@@ -23,6 +23,7 @@ from compute.ingest.participant import parse_participant_text
 from compute.ingest.source import Source, decode, inflate, read
 from compute.ingest.summary import Summary, summarise
 from compute.ingest.vcf import is_vcf, parse_vcf
+from compute.ingest.vcf_fast import parse_vcf_bytes
 from compute.parsed import (
     DEFAULT_LIMITS,
     FEATURE_MODALITIES,
@@ -174,6 +175,9 @@ def _one_sample(
         # From the descriptor itself: a confined child may not write the bytes anywhere.
         return parse_bcf(source, sample=sample, callability=callability, limits=limits)
     if is_vcf(plain):
+        fast = parse_vcf_bytes(plain, sample=sample, callability=callability, limits=limits)
+        if fast is not None:
+            return fast
         text = decode(plain)
         del plain  # a genome's text once, not twice
         return parse_vcf(text, sample=sample, callability=callability, limits=limits)

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import Final, TypeAlias
+from importlib import import_module
+from typing import Any, Final, TypeAlias
 
 from compute.errors import IngestError
 from compute.parsed import Limits
 
 Source: TypeAlias = bytes | int
+
+
+def _fastest() -> Any:
+    """Return isal's zlib, several times faster, or the standard one: the same interface."""
+    try:
+        return import_module("isal.isal_zlib")
+    except ImportError:
+        return zlib
+
+
+_zlib: Final = _fastest()
+_ERRORS: Final = (zlib.error, _zlib.error)
 
 _GZIP: Final = b"\x1f\x8b"
 _BGZF_EOF: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -65,7 +78,7 @@ def inflate(data: bytes, limits: Limits) -> bytes:
         raise _truncated("the BGZF end-of-file block is missing")
     try:
         return _inflate(data, limits)
-    except zlib.error as error:
+    except _ERRORS as error:
         raise IngestError(
             "the compressed data are damaged; copy or download the file again", code="damaged"
         ) from error
@@ -85,7 +98,7 @@ def _inflate(data: bytes, limits: Limits) -> bytes:
         rest = data[start : start + _STEP]
         while rest or member is not None:
             if member is None:
-                member = zlib.decompressobj(31)
+                member = _zlib.decompressobj(31)
             piece = member.decompress(rest, 1 << 20)
             total += len(piece)
             if total > budget:

@@ -181,7 +181,7 @@ def _read_records(text: str, offset: int, header: Header, index: int, collector:
         number += 1
         collector.number = number
         try:
-            _read_record(line, index + 9, width, calls, collector)
+            read_record(line, index + 9, width, calls, collector)
         except IngestError as error:
             raise IngestError(error.reason, code=error.code, where=f"line {number}") from None
 
@@ -193,9 +193,10 @@ def _lines(text: str, at: int) -> Iterator[str]:
         at = end + 1
 
 
-def _read_record(
+def read_record(
     line: str, column: int, width: int, calls: dict[str, Call], collector: Collector
 ) -> None:
+    """Read one record into the collector; calls: GTs read before. Raises IngestError."""
     fields = line.split("\t")
     if len(fields) != width:
         raise IngestError(

@@ -6,12 +6,11 @@ machine code in milliseconds.
 """
 
 import math
-from typing import Any, TypeAlias
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from compute.kernels.compiled_fit import fit_linear, fit_logistic
+from compute.kernels.compiled_jit import Float64, Int32, Int64, Words, jit
 from compute.kernels.simd import (
     COUNTER_PLANES,
     GROUP,
@@ -22,13 +21,17 @@ from compute.kernels.simd import (
     weigh_codes,
 )
 
-Words: TypeAlias = npt.NDArray[np.uint64]
-Float64: TypeAlias = npt.NDArray[np.float64]
-Int32: TypeAlias = npt.NDArray[np.int32]
-Int64: TypeAlias = npt.NDArray[np.int64]
-jit: Any = numba.njit(cache=True, nogil=True, boundscheck=False)
-# May be reordered and contracted: sums whose order is no part of the answer.
-fast: Any = numba.njit(cache=True, nogil=True, boundscheck=False, fastmath={"contract", "reassoc"})
+__all__ = [
+    "add_bits",
+    "add_codes",
+    "fit_linear",
+    "fit_logistic",
+    "flush",
+    "hwe",
+    "score",
+    "sum_absent",
+    "sum_values",
+]
 
 
 @jit
@@ -188,4 +191,20 @@ def _hwe_one(hom_ref: int, het: int, hom_alt: int, logs: Float64) -> float:
     return min(found, 1.0)
 
 
-from compute.kernels.compiled_fit import fit_linear, fit_logistic  # noqa: E402, F401
+@jit
+def set_gaps(gaps: np.ndarray, rows: int, out: Words) -> bool:
+    """Set the bits a list of gaps names (see compute.rowsets); False where one is past `rows`."""
+    row, number, shift = np.int64(-1), np.int64(0), 0
+    for byte in gaps:
+        number |= np.int64(byte & 0x7F) << shift
+        shift += 7
+        if byte & 0x80:
+            if shift > 28:
+                return False
+            continue
+        row += number + 1
+        if row >= rows:
+            return False
+        out[row >> 6] |= np.uint64(1) << np.uint64(row & 63)
+        number, shift = np.int64(0), 0
+    return shift == 0

@@ -2,18 +2,17 @@
 
 import math
 
-import numba
 import numpy as np
 
-from compute.kernels.compiled import Float64, Int64, Words, fast, jit
+from compute.kernels.compiled_jit import Float64, Int64, Words, contract, fast, jit
 from compute.kernels.simd import as_bits, as_double
 
-contract = numba.njit(cache=True, nogil=True, boundscheck=False, fastmath={"contract"})
 # Codes are indexes into compute.kernels.linear.REASONS.
 MONOMORPHIC, TOO_FEW, CONSTANT, COLLINEAR, NOBODY, SEPARATED, UNSETTLED = 1, 2, 3, 4, 5, 6, 7
 MAX_VIF = 50.0
 SINGULAR = 1e-9
 MAX_STEPS = 25
+BLOCK = 512  # people whose columns stay in the first cache
 SETTLED = 1e-7
 LOG2E = 1.4426950408889634
 LN2_HIGH = 6.93145751953125e-1
@@ -197,6 +196,20 @@ def spread_rows(planes: Words, word: int, codes: np.ndarray) -> None:
 
 
 @jit
+def _dosages(codes: np.ndarray, dosage: Float64, called: Float64) -> tuple[int, int, int]:
+    """Fill in dosage and called (1 or 0); return n, AC and the sum of squared dosages."""
+    one = two = absent = 0
+    for i in range(len(codes)):
+        one += int(codes[i] == 1)
+        two += int(codes[i] == 2)
+        absent += int(codes[i] == 3)
+    for i in range(len(codes)):
+        called[i] = np.float64(codes[i] != 3)
+        dosage[i] = np.float64(codes[i]) * called[i]
+    return len(codes) - absent, one + 2 * two, one + 4 * two
+
+
+@jit
 def fit_logistic(
     planes: Words, first: int, last: int, design: Float64, y: Float64, start: Float64, firth: bool,
     chosen: np.ndarray, ints: Int64, beta: Float64, se: Float64, code: np.ndarray,
@@ -215,18 +228,7 @@ def fit_logistic(
         for row in range(low, high):
             if not chosen[row]:
                 continue
-            n = ac = squares = 0
-            for i in range(people):
-                c = codes[row - word * 64, i]
-                there = c < 3
-                called[i] = 1.0 if there else 0.0
-                x[0, i] = c if there else 0.0
-            for i in range(people):
-                c = np.int64(codes[row - word * 64, i])
-                here = np.int64(c < 3)
-                n += here
-                ac += c * here
-                squares += c * c * here
+            n, ac, squares = _dosages(codes[row - word * 64], x[0], called)
             ints[row, 0], ints[row, 1] = n, ac
             beta[row], se[row] = np.nan, np.nan
             if n == 0:
@@ -240,6 +242,28 @@ def fit_logistic(
 
 
 @jit
+def _normal(
+    x: Float64, y: Float64, called: Float64, b: Float64, work: Float64, low: int, high: int,
+    info: Float64, gradient: Float64,
+) -> None:  # fmt: skip
+    """Add people low … high - 1 to the information (lower triangle) and the gradient at b."""
+    size = x.shape[0]
+    eta, w = work[0, low:high], work[1, low:high]
+    r, t = work[2, low:high], work[3, low:high]
+    eta[:] = 0.0
+    for k in range(size):
+        if b[k] != 0.0:
+            add_scaled(x[k, low:high], b[k], eta)
+    predict(eta, y[low:high], called[low:high], w, r)
+    for k in range(size):
+        column = x[k, low:high]
+        gradient[k] += dot(r, column)
+        times(w, column, t)
+        for m in range(k + 1):
+            info[k, m] += dot(t, x[m, low:high])
+
+
+@jit
 def _newton(
     x: Float64, y: Float64, called: Float64, start: Float64, firth: bool, work: Float64
 ) -> tuple[int, float, float]:
@@ -250,21 +274,19 @@ def _newton(
     b[1:] = start
     info = np.empty((size, size))
     for _ in range(MAX_STEPS if not firth else 4 * MAX_STEPS):
-        eta[:] = 0.0
+        info[:] = 0.0
+        gradient[:] = 0.0
+        for at in range(0, len(y), BLOCK):
+            _normal(x, y, called, b, work, at, min(at + BLOCK, len(y)), info, gradient)
         for k in range(size):
-            if b[k] != 0.0:
-                add_scaled(x[k], b[k], eta)
-        predict(eta, y, called, w, r)
-        for k in range(size):
-            times(w, x[k], t)
-            for m in range(k + 1):
-                info[k, m] = info[m, k] = dot(t, x[m])
+            for m in range(k):
+                info[m, k] = info[k, m]
         if not _inverse(info, size):
             return (SEPARATED if np.abs(b).max() > 10.0 else COLLINEAR), np.nan, np.nan
         if firth:
             _penalise(x, eta, w, r, t, h, info, called)
-        for k in range(size):
-            gradient[k] = dot(r, x[k])
+            for k in range(size):
+                gradient[k] = dot(r, x[k])
         largest = 0.0
         for k in range(size):
             step = 0.0

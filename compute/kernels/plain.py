@@ -135,3 +135,22 @@ def fit_logistic(
         ints[row] = called.sum(), dosage[called].sum()
         found = logistic_one(dosage[called], design[:, called], y[called], start, firth=firth)
         code[row], beta[row], se[row] = found
+
+
+def set_gaps(gaps: npt.NDArray[np.uint8], rows: int, out: Words) -> bool:
+    """As `compiled.set_gaps`."""
+    last = gaps < 0x80
+    if len(gaps) and not last[-1]:
+        return False
+    start = np.flatnonzero(np.concatenate([[True], last[:-1]])) if len(gaps) else np.zeros(0, int)
+    place = np.arange(len(gaps)) - np.repeat(start, np.diff(np.append(start, len(gaps))))
+    if len(gaps) and place.max() > 4:
+        return False
+    numbers = np.add.reduceat((gaps.astype(np.int64) & 0x7F) << (7 * place), start) if len(
+        gaps) else np.zeros(0, np.int64)  # fmt: skip
+    found = np.cumsum(numbers + 1) - 1
+    if len(found) and found[-1] >= rows:
+        return False
+    octets = out.view(np.uint8)
+    np.bitwise_or.at(octets, found >> 3, (1 << (found & 7)).astype(np.uint8))
+    return True

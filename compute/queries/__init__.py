@@ -1,5 +1,6 @@
 """Face of the query catalogue: closed families over arrays, exact before release control."""
 
+from compute.builds import Build
 from compute.errors import QueryError
 from compute.queries.catalogue import (
     Query,
@@ -26,10 +27,12 @@ from compute.queries.family import (
     Sensitivity,
     source_digest,
 )
+from compute.queries.params import span_of
 from compute.queries.private import PrivateForm, Shape, Told
 
 __all__ = [
     "Answer",
+    "Build",
     "CohortData",
     "Family",
     "Frame",
@@ -57,5 +60,6 @@ __all__ = [
     "reduce",
     "run",
     "source_digest",
+    "span_of",
     "start",
 ]

@@ -27,6 +27,8 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.params import Strict
+from compute.queries.prevalence import Prevalence
+from compute.queries.private import PrivateForm
 from compute.queries.traits import Curie, Sha256, has_term, wanted_terms
 from compute.stats import frequency
 
@@ -98,10 +100,14 @@ class ClinicalCounts(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "People with coded terms (descendants included), and prevalence"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
+    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
+    private: ClassVar[PrivateForm] = Prevalence()
     params: ClassVar[type[Strict]] = ClinicalCountParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.clinical_counts",
+        "compute.queries.prevalence",
+        "compute.queries.frequencies",
+        "compute.queries.private",
         "compute.queries.disclosure",
         "compute.queries.traits",
         "compute.queries.hierarchy",

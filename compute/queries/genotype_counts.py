@@ -76,6 +76,11 @@ class GenotypeCountPartial:
         self.counts[level, state, self._at] += 1
         self.members[level] += 1
 
+    def add_counts(self, counts: Counts, members: npt.NDArray[np.int64]) -> None:
+        """Add people counted already: int64 (levels, states, table rows), and people a level."""
+        self.counts += counts[:, :, self.rows]
+        self.members += members
+
     def merge(self, other: Self) -> None:
         """Add another partial of the same query and frame."""
         if self.counts.shape != other.counts.shape or self.levels != other.levels:

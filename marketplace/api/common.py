@@ -186,7 +186,7 @@ def _unexpected(error: Exception) -> Response:
 
 def install_headers(app: Flask, config: MarketConfig) -> None:
     """Send strict security headers with everything; a page may tighten its own policy."""
-    pay = f"{config.stripe.base_url} https://checkout.stripe.com"
+    pay = f"{config.stripe.base_url} https://checkout.stripe.com https://connect.stripe.com"
     policy = (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "

@@ -125,6 +125,26 @@ class ComputeKeysOut(BaseModel):
     keys: list[ComputeKeyOut]
 
 
+class ReferencesOut(BaseModel):
+    references: list[dict[str, Any]]
+
+
+class ResolveIn(In):
+    """Names as typed, the build they are meant on, and a chain file (SHA-256) to lift by."""
+
+    names: Annotated[list[Text], Field(max_length=1000)]
+    build: Text
+    chain: Text | None = None
+
+
+class ResolveOut(BaseModel):
+    build: str
+    names: list[dict[str, Any]]
+    variants: list[str]
+    regions: list[str]
+    lifted: list[dict[str, Any]]
+
+
 class DatasetIn(In):
     dataset: Id
 

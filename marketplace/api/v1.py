@@ -15,6 +15,7 @@ from marketplace import (
     money,
     order_service,
     quotes,
+    references,
     reports,
     settlement,
     stops,
@@ -151,6 +152,21 @@ def browse() -> Any:
     if len(facets) > MAX_FACETS:
         raise InputError(f"ask for at most {MAX_FACETS} facets")
     return catalogue.overview(services().view.snapshot().state, facets)
+
+
+@api.get("/references")
+@api.output(models.ReferencesOut)
+def reference_files() -> Any:
+    """List the operator's reference files, which queries name by their SHA-256."""
+    return {"references": references.listed(services())}
+
+
+@api.post("/variants/resolve")
+@api.input(models.ResolveIn)
+@api.output(models.ResolveOut)
+def resolve(json_data: models.ResolveIn) -> Any:
+    """Learn what rs-ids and genes stand for, and where they lie on another build; costs nothing."""
+    return references.resolved(services(), json_data.names, json_data.build, json_data.chain)
 
 
 @api.post("/dry-run")

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from compute import ComputeError
+from compute import ComputeError, use_ontology_file
 from ledger import LedgerError
 from marketplace.client import (
     cli_account,
     cli_audit,
     cli_budget,
+    cli_custodian,
     cli_identity,
     cli_ledger,
     cli_money,
@@ -49,6 +50,7 @@ cli_audit.add_to(app)
 cli_operator.add_to(app)
 cli_ledger.add_to(app)
 cli_identity.add_to(app)
+cli_custodian.add_to(app)
 
 
 @app.callback()
@@ -72,6 +74,7 @@ def options(
 def main() -> None:
     """Run the command; our own errors become one clear line and exit status 2."""
     try:
+        use_ontology_file(os.environ.get("OMIC_ONTOLOGY"))
         app()
     except (ClientError, ComputeError, LedgerError, SetupError) as error:
         fail(str(error))

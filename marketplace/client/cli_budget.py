@@ -9,8 +9,11 @@ import typer
 
 from compute import parse_terms, risk_of, risk_picture, risk_words
 from marketplace.client.activity import activity
+from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
 from marketplace.client.terminal import context_of, say
+
+MOST = Fraction(1, 2)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +33,7 @@ def show_budget(
     """Show how much of your privacy budget is spent, and how much anybody could learn with it."""
     options = context_of(context)
     session = Session.open(options.open_home())
-    limit = Fraction(lifetime) if lifetime else lifetime_of(session)
+    limit = lifetime_budget(lifetime) if lifetime else lifetime_of(session)
     # Every access the ledger states is counted, also one whose charge was given back: at most this.
     spent = sum((Fraction(use.rho) for use in activity(session)), Fraction(0))
     found = budget(limit, spent)
@@ -42,6 +45,20 @@ def show_budget(
     say(f"Lifetime privacy budget: {limit}. Spent: {spent}. Left: {found['left']}. Never refilled.")
     say(risk_words(limit))
     say("Exact answers, where your terms allow them (trusted release), are not counted here.")
+
+
+def lifetime_budget(text: str) -> Fraction:
+    """Return a lifetime budget an owner may choose: above 0, at most 1/2. Raises ClientError."""
+    try:
+        found = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ClientError(f"{text!r} is no budget; write it as a fraction, such as 1/10") from None
+    if not 0 < found <= MOST:
+        raise ClientError(
+            f"a lifetime budget lies above 0 and at most at {MOST}, where anybody could tell that "
+            f"you took part in {risk_of(MOST).right_of_100} of 100 cases; {text} does not"
+        )
+    return found
 
 
 def budget(limit: Fraction, spent: Fraction) -> dict[str, Any]:

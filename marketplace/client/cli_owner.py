@@ -12,6 +12,7 @@ from compute import describe, parse_terms
 from compute.ingest import IngestError, Modality
 from ledger import LedgerError
 from marketplace.client.activity import foreign_entries, mine_of, own_events
+from marketplace.client.cli_budget import lifetime_budget
 from marketplace.client.cli_terms import chosen_terms, date_ms
 from marketplace.client.errors import ClientError
 from marketplace.client.history import USE, csv_rows
@@ -222,11 +223,19 @@ def offer(
     region: Annotated[
         list[str] | None, typer.Option(help="Where it may be computed on; default: anywhere.")
     ] = None,
+    lifetime_rho: Annotated[
+        str,
+        typer.Option(help="Privacy budget for your lifetime, at most 1/2; see `omic budget`."),
+    ] = "1/10",
 ) -> None:
     """Publish the terms your datasets are offered under."""
     options = context_of(context)
     session = Session.open(options.open_home())
-    limits = {"valid_until": date_ms(until), "regions": tuple(region or ("*",))}
+    limits = {
+        "valid_until": date_ms(until),
+        "regions": tuple(region or ("*",)),
+        "lifetime_rho": str(lifetime_budget(lifetime_rho)),
+    }
     chosen = chosen_terms(terms, disease or [], price, trusted, limits)
     facets = _facets(facet or [])
     offered, submission = Owner(session).offer(datasets, chosen, facets)

@@ -28,6 +28,8 @@ def add_to(app: typer.Typer) -> None:
     """Add the researcher's commands to the main one."""
     app.command()(join)
     app.command()(queries)
+    app.command("references")(references)
+    app.command("resolve")(resolve)
     app.command("dry-run")(dry_run)
     app.add_typer(order_app, name="order")
     app.add_typer(review_app, name="review")
@@ -160,6 +162,39 @@ def answer_table(
     if plot is not None:
         draw(columns, family, plot)
         say(f"Drawn: {plot}")
+
+
+def references(context: typer.Context) -> None:
+    """List the operator's reference files: scores, ontologies, loadings, loci, chains."""
+    found = _researcher(context).references()
+    if context_of(context).json_output:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    rows = [(one["kind"], one["name"], one["sha256"]) for one in found]
+    console.print(table("Reference files", ("kind", "name", "sha256"), rows))
+
+
+def resolve(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(help="rs-ids, genes, or chrom-pos-ref-alt.")],
+    build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "GRCh37",
+    chain: Annotated[
+        str | None, typer.Option(help="SHA-256 of a chain file, to lift to the other build.")
+    ] = None,
+) -> None:
+    """Show what names stand for before you order, and put that into your request yourself."""
+    answer = _researcher(context).resolve(names, build, chain)
+    if context_of(context).json_output:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    rows = [
+        (one["asked"], one["kind"], one["region"] or ", ".join(one["variants"]), one["problem"])
+        for one in answer["names"]
+    ]
+    console.print(table(f"On {build}", ("asked", "kind", "stands for", "problem"), rows))
+    lifted = [(x["asked"], x["variant"] or "", x["strand"], x["problem"]) for x in answer["lifted"]]
+    if lifted:
+        console.print(table("Lifted", ("asked", "variant", "strand", "problem"), lifted))
 
 
 def dry_run(context: typer.Context, request: RequestFile) -> None:

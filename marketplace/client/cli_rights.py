@@ -49,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(notices)
     app.command("takeout")(takeout)
     app.command()(breach)
+    app.command()(visas)
     app.command("records")(records)
 
 
@@ -312,6 +313,20 @@ def check(
     ]
     show(options, value, lines)
     raise typer.Exit(0 if found.ok else 1)
+
+
+def visas(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Files with one GA4GH visa (JWT) each.")],
+) -> None:
+    """For researchers: let visas from your institution or passport broker count as claims."""
+    session = _session(context)
+    tokens = [path.read_text().strip() for path in files]
+    said = session.attester.show_visas(session.home.party, tokens)
+    known = session.home.read("attestations.json") or {"indexes": []}
+    session.home.write("attestations.json", {"indexes": [*known["indexes"], said["index"]]})
+    lines = [f"{name}: {value}" for name, value in said["claims"].items()]
+    show(context_of(context), said, [*lines, f"Stated on the ledger: entry {said['index']}."])
 
 
 # -- for operators

@@ -11,7 +11,7 @@ from compute.queries import catalogue, parse_query
 
 ORDER = ("genotypes", "expression", "participant", "methylation", "proteomics", "metabolomics",
          "microbiome", "clinical")  # fmt: skip
-SHELF = "SHA256_FROM_omic_reference_list"
+SHELF = "SHA256_FROM_omic_references"
 _PANEL: Mapping[str, Any] = {"variants": {"panel": "all"}}
 _REGION: Mapping[str, Any] = {"variants": {"region": "22:17000000-17500000"}}
 _FEATURES: Mapping[str, Any] = {

@@ -3,7 +3,7 @@
 Signs in by a challenge that the party's own key signs: there are no passwords.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -100,6 +100,10 @@ class Attester:
         """Ask for claims about a party; return the ledger index of the party.attested entry."""
         body = {"party": party, "role": role, "claims": dict(claims)}
         return int(self._post("/attest", body)["index"])
+
+    def show_visas(self, party: str, visas: Sequence[str]) -> dict[str, Any]:
+        """Show GA4GH visas; return what the attester stated of the party, and where."""
+        return self._post("/visas", {"party": party, "visas": list(visas)})
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:

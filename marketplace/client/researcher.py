@@ -96,6 +96,17 @@ class Researcher:
                 )
             time.sleep(0.05)
 
+    def references(self) -> list[dict[str, Any]]:
+        """Return the operator's reference files: kind, name, sha256, size."""
+        found: list[dict[str, Any]] = self.session.market.get("/references")["references"]
+        return found
+
+    def resolve(self, names: list[str], build: str, chain: str | None = None) -> dict[str, Any]:
+        """Return what names stand for on a build, and with a chain where that lies lifted; free."""
+        body = {"names": names, "build": build, **({"chain": chain} if chain else {})}
+        answer: dict[str, Any] = self.session.market.post("/variants/resolve", body)
+        return answer
+
     def dry_run(self, request: Request) -> dict[str, Any]:
         """Return people (a bucket), who was left out and why, price and expected error; free."""
         answer: dict[str, Any] = self.session.market.post("/dry-run", request.asked())

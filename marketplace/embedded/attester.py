@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,18 @@ from ledger import (
     validate_payload,
 )
 from marketplace.client.keys import KeyStore, SigningKey
+from marketplace.errors import InputError
+from marketplace.visas import Issuer, load_issuers, read_visas
 
 COSIGNED = ("party.registered", "mandate.given")
 CLAIM_YEARS = 2
 _YEAR_MS = 365 * 24 * 3600 * 1000
 
 
-def create_app(key: SigningKey, ledger: LedgerClient) -> Flask:
-    """Return the attester's HTTP application."""
+def create_app(key: SigningKey, ledger: LedgerClient, issuers: Sequence[Issuer] = ()) -> Flask:
+    """Return the attester's HTTP application. issuers: of GA4GH visas it accepts."""
     app = Flask(__name__)
+    bound: dict[str, str] = {}
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
 
     @app.get("/healthz")
@@ -68,8 +72,22 @@ def create_app(key: SigningKey, ledger: LedgerClient) -> Flask:
         response.headers["Access-Control-Allow-Headers"] = "Content-Type"
         return response
 
+    @app.post("/visas")
+    def visas() -> Response:
+        """State what GA4GH visas vouch for, of the first party that shows them."""
+        body = _body()
+        vouched = read_visas(list(body["visas"]), issuers, time.time_ns() // 1_000_000)
+        if bound.setdefault(vouched.subject, body["party"]) != body["party"]:
+            raise LedgerError("these visas were shown by another party before")
+        entry = _attestation(
+            key, body["party"], "researcher", dict(vouched.claims), vouched.expires_at
+        )
+        (done,) = ledger.append([submission_for(entry, secrets.token_bytes(32))])
+        return jsonify({"index": done.index, "claims": dict(vouched.claims)})
+
+    @app.errorhandler(InputError)
     @app.errorhandler(LedgerError)
-    def refused(error: LedgerError) -> tuple[Response, int]:
+    def refused(error: LedgerError | InputError) -> tuple[Response, int]:
         problem = {"type": "about:blank", "title": "Not attested", "status": 400}
         response = jsonify({**problem, "detail": str(error)})
         response.content_type = "application/problem+json"
@@ -85,7 +103,9 @@ def _body() -> dict[str, Any]:
     return value
 
 
-def _attestation(key: SigningKey, party: Any, role: Any, claims: Any) -> Any:
+def _attestation(
+    key: SigningKey, party: Any, role: Any, claims: Any, expires_at: int | None = None
+) -> Any:
     now = time.time_ns() // 1_000_000
     fields = {
         "id": secrets.token_hex(16),
@@ -93,7 +113,7 @@ def _attestation(key: SigningKey, party: Any, role: Any, claims: Any) -> Any:
         "party": party,
         "role": role,
         "claims": claims,
-        "expires_at": now + CLAIM_YEARS * _YEAR_MS,
+        "expires_at": expires_at or now + CLAIM_YEARS * _YEAR_MS,
     }
     entry = sign_entry(key.private.private_bytes_raw(), "party.attested", fields)
     validate_payload(entry)
@@ -119,7 +139,9 @@ def main() -> None:
 def _serve(directory: Path, key: SigningKey) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     config = tomllib.loads((directory / "config.toml").read_text())
-    app = create_app(key, LedgerClient(config["ledger_url"]))
+    pinned = directory / "visa-issuers.json"
+    issuers = load_issuers(pinned) if pinned.exists() else []
+    app = create_app(key, LedgerClient(config["ledger_url"]), issuers)
     server = create_server(
         app, host="127.0.0.1", port=config["port"], threads=4, connection_limit=500
     )

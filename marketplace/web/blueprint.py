@@ -17,6 +17,7 @@ from marketplace.services import Services
 from marketplace.web import errors, glossary, text, words
 from marketplace.web.pages_ledger import add_ledger_pages
 from marketplace.web.pages_me import add_owner_pages
+from marketplace.web.pages_money import add_money_pages
 from marketplace.web.pages_public import add_public_pages
 from marketplace.web.pages_research import add_research_pages
 from marketplace.web.pages_signin import add_signin_pages
@@ -93,6 +94,7 @@ def make_blueprint() -> Blueprint:
     add_ledger_pages(made)
     add_signin_pages(made)
     add_owner_pages(made)
+    add_money_pages(made)
     add_research_pages(made)
     errors.add_error_pages(made)
     return made

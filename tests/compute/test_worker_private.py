@@ -12,7 +12,6 @@ from compute.crypt import decrypt_file
 from compute.queries import run
 from compute.repeat import question_key
 from compute.utility import private_counts_request
-from compute.worker_engine import listed_rows
 from compute.worker_outcomes import Code
 from compute.worker_start import reconcile
 from compute.worker_steps import STEPS
@@ -257,12 +256,12 @@ def test_the_lifetime_budget_ends_and_people_leave_together(world):
 
 def test_whether_anybodys_file_lists_a_variant_changes_nobody_elses_calls(world):
     """An unlisted ALT at a site everybody states: covered for all, and so it must stay."""
+    from compute.picked_rows import PickedRows
     from compute.queries import CohortData, PersonData, VariantTable, parse_query
-    from compute.worker_engine import _calls
 
     query = parse_query(listed("1-1000-A-C", "1-1000-A-G", "3-5-A-C"))
-    keys, rows, sites = listed_rows(world.shop.variants, query)
-    assert keys == [(0, 1000, "A", "C"), (0, 1000, "A", "G"), (2, 5, "A", "C")]
+    keys = [(0, 1000, "A", "C"), (0, 1000, "A", "G"), (2, 5, "A", "C")]
+    picked = PickedRows.named(world.shop.variants, query.build, keys)
     order = world.order(query=listed("1-20000-A-G"), release=PRIVATE)
     world.run("query", order)
     from compute.vault import recorded_access
@@ -283,8 +282,9 @@ def test_whether_anybodys_file_lists_a_variant_changes_nobody_elses_calls(world)
     table = VariantTable.of("GRCh37", keys)
     people = []
     for member in members:
-        calls = _calls(cohort, member, sites)
-        people.append(PersonData(member.participant, calls.dosage[rows], calls.ploidy[rows]))
+        opened = cohort.vault.reader(member.grants["genotypes"].id, cohort.access)
+        calls = picked.calls(opened)
+        people.append(PersonData(member.participant, calls.dosage, calls.ploidy))
     answer = run(query, CohortData.of(table, people))
     other, own, unknown = answer.columns["an"].tolist()
     assert other == own == expected_counts(world.people)[1000][1]

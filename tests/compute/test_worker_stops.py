@@ -37,16 +37,21 @@ def world(tmp_path):
 
 
 def watch_reader(world, monkeypatch, then):
-    """Call then(count) after each opening of a data key; return who was opened, by access."""
-    opened, read = {}, world.shop.vault.reader
+    """Call then(count) after each opening of data keys; return who was opened, by access.
 
-    def reader(grant, access):
-        found = read(grant, access)
-        opened.setdefault(access.access, []).append(grant)
+    One person a batch, one batch at a time, so that something can happen between two people.
+    """
+    opened, read = {}, world.shop.vault.readers
+
+    def readers(grants, access):
+        found = read(grants, access)
+        opened.setdefault(access.access, []).extend(grants)
         then(sum(map(len, opened.values())))
         return found
 
-    monkeypatch.setattr(world.shop.vault, "reader", reader)
+    monkeypatch.setattr(world.shop.vault, "readers", readers)
+    monkeypatch.setattr("compute.cohort_reader.BATCH", 1)
+    monkeypatch.setattr("compute.worker_engine.MOST_THREADS", 1)
     return opened
 
 

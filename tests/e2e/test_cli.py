@@ -132,3 +132,54 @@ def test_an_unknown_order_is_said_and_so_is_an_unknown_offer(researcher, omic):
     assert status == 2
     status, _, said = omic(researcher, "consent", "grant", "f" * 32)
     assert (status, "omic offer" in said) == (2, True)
+
+
+def test_a_custodian_registers_under_a_mandate_that_the_person_ends(market, omic, tmp_path):
+    study, out, trust = tmp_path / "study", tmp_path / "split", market.layout.trust_file
+    lines = vcf(*SITES).decode().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("#CHROM"))
+    lines[at] = "\t".join([*lines[at].split("\t")[:9], "p1", "p2"])
+    lines[at + 1 :] = [line + "\t1/1" for line in lines[at + 1 :]]
+    (tmp_path / "s.vcf").write_text("\n".join(lines) + "\n")
+    done(omic(study, "keygen", "--trust", trust))
+    done(omic(study, "enrol"))
+    told = done(omic(study, "custodian", "split", tmp_path / "s.vcf", "--out", out))
+    assert told["participants"] == ["p1", "p2"]
+    first, second = done(omic(study, "custodian", "register", out, "--code", "study-x"))
+    assert not list(out.glob("*/*.vcf")) and first["dataset"] != second["dataset"]
+    person = out / "p1" / "home"
+    (kept,) = done(omic(person, "mandate", "list"))
+    assert (kept["kind"], kept["mandate"], kept["ended"]) == ("custodian", first["mandate"], None)
+    # Consent is the person's alone, with the keys they were handed.
+    disease = ("--terms", "my_condition_free", "--disease", "MONDO:0005148")
+    offer = done(omic(person, "offer", first["dataset"], *disease))["offer"]
+    assert done(omic(person, "consent", "grant", offer))["grants"]
+    done(omic(person, "mandate", "end", kept["mandate"]))
+    # Ended: neither our own bookkeeping nor the ledger lets the custodian act any more.
+    (out / "p1" / "genotypes.vcf").write_bytes(vcf(*SITES[:3]))
+    status, _, said = omic(study, "custodian", "register", out, "--code", "study-x")
+    assert status == 2 and "has ended your mandate" in said
+    document = person / "mandates" / f"{kept['mandate']}.json"
+    document.write_text(json.dumps({**json.loads(document.read_text()), "ended": None}))
+    status, _, said = omic(study, "custodian", "register", out, "--code", "study-x")
+    assert status == 2 and "the signer is not a sign key of the owner" in said
+
+
+def test_a_researcher_sees_what_names_stand_for_before_paying(market, omic, tmp_path):
+    loci = market.layout.root / "reference" / "loci"
+    loci.mkdir(parents=True, exist_ok=True)
+    (loci / "genes.tsv").write_text(
+        "##build=GRCh37\nname\tkind\tchrom\tstart\tend\tref\talt\n"
+        "GNB1\tgene\t1\t1716725\t1822526\t.\t.\nrs7\trsid\t1\t100\t100\tA\tG\n"
+    )
+    home = tmp_path / "rita"
+    done(omic(home, "keygen", "--trust", market.layout.trust_file, "--role", "researcher"))
+    done(omic(home, "join", "--organisation", "Institute"))
+    (item,) = [one for one in done(omic(home, "references")) if one["kind"] == "loci"]
+    assert item["name"] == "genes.tsv" and len(item["sha256"]) == 64
+    told = done(omic(home, "resolve", "GNB1", "rs7", "rs8", "2-5-A-C"))
+    assert told["regions"] == ["1:1716725-1822526"]
+    assert told["variants"] == ["1-100-A-G", "2-5-A-C"]
+    assert [bool(one["problem"]) for one in told["names"]] == [False, False, True, False]
+    status, _, said = omic(home, "resolve", "rs7", "--build", "hg19")
+    assert status == 2 and "GRCh37" in said

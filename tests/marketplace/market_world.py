@@ -35,6 +35,7 @@ from ledger import (
 from ledger.cosignature import Ed25519Cosigner
 from ledger.note import Ed25519Signer, format_vkey
 from ledger.trust import CLAIMS, Auditor
+from marketplace import money
 from marketplace.app import create_app
 from marketplace.background import Background
 from marketplace.config import Limits, MarketConfig, StripeConfig
@@ -158,10 +159,11 @@ class SimSender:
     """Where job ids go."""
 
     def __init__(self):
-        self.sent = []
+        self.sent, self.regions = [], {}
 
-    def send(self, job_id):
+    def send(self, job_id, region="local"):
         self.sent.append(job_id)
+        self.regions[job_id] = region
 
 
 @dataclass
@@ -197,6 +199,7 @@ class World:
     def __init__(self, path, *, url=None, limits=None, stripe=None, **config_changes):
         self.clock = Clock()
         self.operators = [Party(), Party(), Party()]
+        self.signed_in = []
         self.market, self.compute, self.attester = (os.urandom(32) for _ in range(3))
         self.auditor = Party()
         self.trust = _trust(self)
@@ -353,6 +356,13 @@ class World:
         self.attest(party, "reviewer", output_reviewer=True)
         return self.sign_in(party)
 
+    def operate(self, number, action, details):
+        """Let an operator state something on the ledger."""
+        fields = {"action": action, "details": details}
+        index = self.submit(self.operators[number].seed, "operator.acted", fields)
+        self.services.view.refresh()
+        return index
+
     # -- the market's clients ----------------------------------------------------------------
 
     def sign_in(self, party):
@@ -366,6 +376,8 @@ class World:
         answer = self.http.post("/api/v1/session", json=body)
         assert answer.status_code == 200, answer.json
         party.token = answer.json["token"]
+        if party not in self.signed_in:
+            self.signed_in.append(party)
         return party
 
     def upload(self, owner, data=None, sha256=None):
@@ -409,6 +421,12 @@ class World:
         assert self.webhook(self.payments.pay(self.checkout(researcher, order))).status_code == 200
         self.turn()
 
+    def told(self, event):
+        """Send an event to the webhook and let the background act on it, and on nothing else."""
+        answer = self.webhook(event)
+        money.work_events(self.services)
+        return answer
+
     def deliver_events(self):
         """Send every event the payment provider has to the webhook; return the answers' codes."""
         return [self.webhook(event).status_code for event in self.payments.events()]
@@ -449,7 +467,7 @@ class World:
             headers={**self.worker_auth, "X-Content-SHA256": digest(data)},
         )
 
-    def record_access(self, order, owners):
+    def record_access(self, order, owners, attempt=1):
         access = new_id()
         tags = sorted(os.urandom(32) for _ in owners)
         placed = self.ledger.state.orders[order].payload
@@ -458,7 +476,7 @@ class World:
             "query_digest": placed["query_digest"], "code_digest": placed["code_digest"],
             "judged_size": self.ledger.state.size, "judged_root": "0" * 64,
             "cohort_size": len(tags), "opened": len(tags), "cohort_root": tree_root_of(tags).hex(), "excluded": {},
-            "release": placed["release"], "region": "local", "attempt": 1,
+            "release": placed["release"], "region": "local", "attempt": attempt,
         }  # fmt: skip
         attachment = {"access_tree": b"".join(tags)}
         self.submit(self.compute, "access.recorded", fields, attachments=attachment)

@@ -150,6 +150,9 @@ class DevPayments(Payments):
 
     # -- events ------------------------------------------------------------------------------
 
+    def event_of_account(self, account):
+        return self.event("account.updated", account)
+
     def event(self, kind, object_id, event_id=None):
         """Return the newest event of a kind about an object, signed; another id if one is given."""
         with self.server.store.unit(self.clock()) as unit:

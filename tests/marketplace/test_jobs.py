@@ -98,12 +98,12 @@ def test_heartbeats_keep_the_sweeper_away(db, job):
 
 def test_the_sweeper_sends_new_and_abandoned_jobs_and_fences_the_old_worker(db, job):
     with db.write() as session:
-        assert jobs.sweep(session, NOW, LIMITS).send == [JOB]
+        assert jobs.sweep(session, NOW, LIMITS).send == [(JOB, "local")]
     with db.write() as session:
         assert jobs.sweep(session, NOW + 1, LIMITS).send == []
     held = lease(db, NOW + 2)
     with db.write() as session:
-        assert jobs.sweep(session, NOW + 1002, LIMITS).send == [JOB]
+        assert jobs.sweep(session, NOW + 1002, LIMITS).send == [(JOB, "local")]
     with pytest.raises(LostLeaseError), db.write() as session:
         jobs.heartbeat(session, JOB, held.lease, NOW + 1003, LIMITS)
 

@@ -46,7 +46,7 @@ def paid(world):
     world.owner(upload=False)
     researcher = world.researcher()
     order = world.place(researcher)
-    world.webhook(world.payments.pay(world.checkout(researcher, order)))
+    world.told(world.payments.pay(world.checkout(researcher, order)))
     return world, researcher, order
 
 

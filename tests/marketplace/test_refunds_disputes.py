@@ -108,6 +108,7 @@ def test_an_order_that_fails_while_disputed_covers_the_loss(world, paid):
     dispute = world.payments.dispute(session)
     world.payments.decide(dispute, "lost")
     world.webhook(world.payments.event("charge.dispute.closed", dispute))
+    world.turn()
     assert balances(world)["dispute_loss"] > 0
     world.outcome(job, state="failed", code="internal")
     world.turn(5)

@@ -117,9 +117,15 @@ def upgrade() -> None:
     op.add_column("payments", sa.Column("receipt_url", sqlmodel.sql.sqltypes.AutoString(), nullable=True))
     op.add_column("payments", sa.Column("method", sqlmodel.sql.sqltypes.AutoString(), nullable=True))
     op.add_column("payments", sa.Column("purchase_order", sqlmodel.sql.sqltypes.AutoString(), nullable=True))
+    op.add_column("webhook_events", sa.Column("object_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False, server_default=""))
+    op.add_column("webhook_events", sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False, server_default="done"))
+    op.create_index(op.f("ix_webhook_events_state"), "webhook_events", ["state"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_webhook_events_state"), table_name="webhook_events")
+    op.drop_column("webhook_events", "state")
+    op.drop_column("webhook_events", "object_id")
     op.drop_column("payments", "purchase_order")
     op.drop_column("payments", "method")
     op.drop_column("payments", "receipt_url")

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from compute.parsed import Clinical, Demographics, Term
 from compute.private import FormNoise, private_problem
 from compute.queries import CohortData, PersonData, VariantTable, parse_query, private_form, run
 from compute.queries.private_association import STEPS, SUMS, contribution, fitted
@@ -160,3 +161,42 @@ def test_a_contribution_never_passes_a_step_a_place():
     for value in VALUES[1:]:
         found = contribution(query.params, value, np.array([-1, 0, 1]))
         assert np.abs(found).max() <= STEPS
+
+
+TERMS = ["HP:0000118", "HP:0000365", "MONDO:0005148"]
+
+
+def patient(name, *terms, ruled_out=()):
+    stated = [Term(term, "") for term in terms] + [Term(t, "", excluded=True) for t in ruled_out]
+    clinical = Clinical("phenopacket", tuple(stated), (), Demographics())
+    return PersonData(name, np.zeros(0, np.int8), clinical=clinical)
+
+
+def prevalence(people, **more):
+    query = query_of("clinical_counts", terms=TERMS, **more)
+    return query, run(query, CohortData.of(VariantTable.of("GRCh37", []), people))
+
+
+def test_one_patient_moves_people_and_every_term_by_one_at_most():
+    query, exact = prevalence([patient("a", TERMS[0])])
+    form = private_form(query)
+    before, worst = form.vector(query.params, exact), 0
+    for held in itertools.product([False, True], repeat=3):
+        terms = [term for term, has in zip(TERMS, held, strict=True) if has]
+        ruled = [term for term in TERMS if term not in terms]
+        _, exact = prevalence([patient("a", TERMS[0]), patient("b", *terms, ruled_out=ruled)])
+        moved = form.vector(query.params, exact) - before
+        worst = max(worst, int((moved**2).sum()))
+    assert worst == form.shape(query.params).sensitivity_squared == 4
+
+
+def test_a_private_prevalence_is_near_the_truth_and_tells_no_more():
+    people = [patient(str(at), *TERMS[: 1 + (at % 4 == 0)]) for at in range(400)]
+    query, exact = prevalence(people)
+    told = FormNoise(query, seeded(9)).add(exact, Fraction(1, 10))
+    for found, truth in zip(told["columns"]["prevalence"], (1.0, 0.25, 0.0), strict=True):
+        assert abs(found - truth) < 5 * told["columns"]["noise_sd"][0]
+    assert "stated_absent" not in told["columns"]
+    assert private_problem(query_of("clinical_counts", terms=TERMS, by="sex"))
+    expected = expected_error(query, Release(mode="private", rho="1/10"), 400)
+    assert expected["statistic"] == "prevalence"

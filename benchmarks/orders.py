@@ -1,0 +1,338 @@
+"""Orders and money: python -m benchmarks.orders [--quick] [--steps N] [--json FILE].
+
+Webhooks per second through the whole server (waitress, signature, state fetched again from the
+development Stripe server, one write transaction each) beside bare Flask + the same database in the
+same run; settlement of one order over many owners; a statement among them. --steps runs the money
+state machine of the tests for that many random steps instead (nightly: 100000).
+"""
+
+import argparse
+import hashlib
+import hmac
+import json
+import secrets
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import waitress
+from flask import Flask, request
+from sqlmodel import col, select
+
+from benchmarks.harness import Figure, machine, percentile, report, say
+from marketplace import book_store, earnings, money, owners, quotes, settlement
+from marketplace.app import create_app
+from marketplace.book import Account, payment_received
+from marketplace.payments import Payments
+from marketplace.server import THREADS
+from marketplace.services import Services
+from marketplace.store import Database
+from marketplace.tables import Order, Payment, Quote, Share, WebhookEvent
+from tests.marketplace.market_world import World
+from tests.marketplace.stripe_world import BASE, KEY, SECRET
+
+RATE = 200  # webhooks a second asked for
+STATEMENT_MS, SETTLE_S, P99_MS = 200, 60, 250
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.orders", description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="fewer owners, shorter load")
+    parser.add_argument("--steps", type=int, help="run the money state machine for so many steps")
+    options = parser.parse_args(arguments)
+    started = machine()
+    if options.steps:
+        figures = walk(options.steps)
+    else:
+        figures = webhooks(5 if options.quick else 20)
+        figures += settle(5_000 if options.quick else 100_000)
+    report(figures, options.json, started)
+    return 0
+
+
+# -- webhooks --------------------------------------------------------------------------------------
+
+
+def webhooks(seconds: int) -> list[Figure]:
+    """Send one event for each of many paid orders at a fixed rate; measure the answers' times.
+
+    Server (its background working on the events meanwhile), development Stripe server and load are
+    processes of their own, on these cores.
+    """
+    count = seconds * RATE
+    with tempfile.TemporaryDirectory() as folder:
+        bare = _bare_limit(Path(folder), count)
+        served, booked = _served_webhooks(Path(folder), count)
+    note, limit = f"{count} events at {RATE}/s, {served.failed} failed", "Flask + database"
+    return [
+        Figure("webhooks sustained", served.rate, "1/s", RATE * 0.98, True, bare.rate, limit, note),
+        Figure("webhook p50", served.p50, "ms", None, False, bare.p50, limit),
+        Figure("webhook p99", served.p99, "ms", P99_MS, False, bare.p99, limit),
+        Figure("payments looked up and booked", booked, "1/s", note="from the first to the last"),
+    ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one load measured; p50 and p99 in ms from when a request was due."""
+
+    rate: float
+    p50: float
+    p99: float
+    failed: int
+
+
+def _served_webhooks(folder: Path, count: int) -> tuple[Measured, float]:
+    world = World(folder / "world")
+    say(f"making {count} paid orders")
+    events = [_signed(json.loads(_paid_event(world, number))) for number in range(count)]
+    world.payments.close()
+    with devstripe(folder / "world" / "stripe") as stripe_url:
+        payments = Payments(
+            KEY, base_url=stripe_url, webhook_secret=SECRET, success_url=f"{BASE}/done",
+            cancel_url=f"{BASE}/back",
+        )  # fmt: skip
+        services = replace(world.services, payments=payments)
+        done, start = threading.Event(), time.perf_counter()
+        worker = threading.Thread(target=_work_events, args=(services, done))
+        worker.start()
+        with serving(create_app(services)) as url:
+            measured = _load(folder, f"{url}/stripe/webhook", events)
+        done.set()
+        worker.join()
+        seconds = time.perf_counter() - start
+        with services.db.read() as session:
+            states = Counter(session.exec(select(Payment.state)).all())
+    assert states["received"] == count - measured.failed, states
+    world.services.db.close()
+    return measured, count / seconds
+
+
+def _work_events(services: Services, loaded: threading.Event) -> None:
+    """Do the background's part, as its leader does: until the load is over and nothing waits."""
+    while money.work_events(services) or not loaded.is_set():
+        services.nudge.wait(0.05)
+        services.nudge.clear()
+
+
+def _paid_event(world: World, number: int) -> bytes:
+    """Make an order whose checkout is paid at Stripe but not booked yet; return its event."""
+    order, key = secrets.token_hex(16), f"k{number}"
+    made = world.payments.create_checkout(order, 900, "gbp", "x", key)
+    now = world.clock()
+    with world.services.db.write() as session:
+        session.add(Quote(id=order, party="r", body={}, sha256="", created_at=now, valid_until=now))
+        session.flush()
+        session.add(_order(order, now, number + 1, amount=900, state="awaiting_payment"))
+        session.flush()
+        session.add(
+            Payment(
+                id=order, order_id=order, provider="stripe-test", checkout_id=made.session_id,
+                checkout_url=made.url, idempotency_key=key, amount=900, currency="gbp",
+                reference_salt="00" * 32, created_at=now, changed_at=now,
+            )
+        )  # fmt: skip
+    raw, _signature = world.payments.pay(made.session_id)
+    return raw
+
+
+def _order(name: str, now: int, place: int, *, amount: int, state: str, **more: Any) -> Order:
+    return Order(
+        id=name, researcher="r", quote_id=name, state=state, payload={}, placed_index=place,
+        amount=amount, platform_fee=more.get("platform", 0), compute_fee=more.get("compute", 0),
+        owners_total=more.get("owners", amount), currency="gbp", access=more.get("access"),
+        created_at=now, changed_at=now, deadline=now,
+    )  # fmt: skip
+
+
+def _signed(body: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    raw, now = json.dumps(body), int(time.time())
+    mac = hmac.new(SECRET.encode(), f"{now}.{raw}".encode(), hashlib.sha256).hexdigest()
+    return raw, {"Stripe-Signature": f"t={now},v1={mac}"}
+
+
+def _bare_limit(folder: Path, count: int) -> Measured:
+    """Measure a bare Flask view that stores one row a request, under the same load."""
+    db = Database(f"sqlite:///{folder / 'bare.sqlite'}")
+    db.migrate()
+    app = Flask("bare")
+
+    @app.post("/bare")
+    def take() -> str:
+        body = json.loads(request.get_data())
+        with db.write() as session:
+            session.add(WebhookEvent(id=body["id"], type=body["type"], received_at=0))
+        return "ok"
+
+    events = [(json.dumps({"id": f"evt_{i}", "type": "x"}), dict[str, str]()) for i in range(count)]
+    with serving(app) as url:
+        measured = _load(folder, f"{url}/bare", events)
+    db.close()
+    return measured
+
+
+@contextmanager
+def devstripe(folder: Path) -> Iterator[str]:
+    """Run the development Stripe server's own program on a folder."""
+    command = [sys.executable, "-m", "marketplace.devstripe", "--port", "0", "--dir", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--key", KEY], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().rsplit(" ", 1)[-1].strip()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve an app with the server's own number of threads until the block ends."""
+    server = waitress.create_server(app, host="127.0.0.1", port=0, threads=THREADS)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.close()
+
+
+def _load(folder: Path, url: str, events: Sequence[tuple[str, dict[str, str]]]) -> Measured:
+    """Post events at RATE a second from another process."""
+    (folder / "load.json").write_text(json.dumps([url, RATE, events]))
+    command = [sys.executable, "-m", "benchmarks.orders_load", str(folder / "load.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    said = json.loads(done.stdout)
+    ms, rate = said["ms"], len(events) / said["seconds"]
+    return Measured(rate, percentile(ms, 0.5), percentile(ms, 0.99), said["failed"])
+
+
+# -- settlement ------------------------------------------------------------------------------------
+
+
+def settle(people: int) -> list[Figure]:
+    """Settle one order over many owners, then read statements and a proof among them."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        order = _paid_order(world, people)
+        weights = {secrets.token_hex(16): 100 for _ in range(people)}
+        say(f"settling {people} owners")
+        seconds = _timed(lambda: _settle(world, order, weights))
+        some = list(weights)[:: max(1, people // 50)]
+        pages = [_timed(lambda one=one: earnings.statement(world.services, one)) for one in some]
+        first = _timed(lambda: settlement.shares_of(world.services, some[0]))
+        proofs = [_timed(lambda one=one: settlement.shares_of(world.services, one)) for one in some]
+        limit = _insert_limit(Path(folder), people)
+        world.close()
+    return [
+        Figure(
+            f"settle {people:,} owners",
+            seconds,
+            "s",
+            SETTLE_S,
+            False,
+            limit,
+            "two row inserts each",
+        ),
+        Figure("statement p99", percentile(pages, 0.99) * 1000, "ms", STATEMENT_MS, False),
+        Figure("first proof of an order", first * 1000, "ms", None, False, note="builds the tree"),
+        Figure("next proofs p99", percentile(proofs, 0.99) * 1000, "ms", STATEMENT_MS, False),
+    ]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _paid_order(world: World, people: int) -> str:
+    """Write an order that is paid and answered, for `people` people, straight into the database."""
+    cost = quotes.price({"genotypes": 200}, people, _trusted(), world.services.config.fees)
+    body = {"items": [dict(item) for item in cost.items], "compute_fee": cost.compute_fee}
+    now, name = world.clock(), secrets.token_hex(16)
+    with world.services.db.write() as session:
+        session.add(
+            Quote(id=name, party="r", body=body, sha256="", created_at=now, valid_until=now)
+        )
+        session.flush()
+        session.add(
+            _order(
+                name, now, 1, amount=cost.total, state="releasing", access=secrets.token_hex(16),
+                platform=cost.platform_fee, compute=cost.compute_fee, owners=cost.owners_total,
+            )
+        )  # fmt: skip
+        session.flush()
+        paid = payment_received(name, cost.total, "gbp", time=book_store.moment(now), payment=name)
+        book_store.record(session, paid, name)
+    return name
+
+
+def _trusted() -> Any:
+    from compute import parse_release
+
+    return parse_release({"mode": "trusted", "rho": "0"})
+
+
+def _settle(world: World, order_id: str, weights: dict[str, int]) -> None:
+    """Do what the background does once the answer is out: split, book, sign, in one transaction."""
+    services = world.services
+    with services.db.write() as session:
+        order = session.get_one(Order, order_id)
+        settlement.settle_order(services, session, order, owners.Paid(len(weights), weights))
+    with services.db.read() as session:
+        total = sum(session.exec(select(Share.amount).where(col(Share.order_id) == order_id)).all())
+        assert total == session.get_one(Order, order_id).owners_total
+        assert book_store.balance(session, Account.ESCROW, order_id, "gbp") == 0
+
+
+def _insert_limit(folder: Path, people: int) -> float:
+    """Return how long SQLite alone takes to insert as many rows, two for each owner."""
+    db = sqlite3.connect(folder / "limit.sqlite")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, c INTEGER, d TEXT)")
+    db.execute("CREATE INDEX i ON t (a)")
+    rows = [(secrets.token_hex(16), "x" * 32, i, "y" * 64) for i in range(2 * people)]
+    start = time.perf_counter()
+    db.executemany("INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)", rows)
+    db.commit()
+    return time.perf_counter() - start
+
+
+# -- the state machine -----------------------------------------------------------------------------
+
+
+def walk(steps: int) -> list[Figure]:
+    """Run the money machine for about so many random steps; a broken promise raises."""
+    from hypothesis import HealthCheck, settings
+    from hypothesis.stateful import run_state_machine_as_test
+
+    from tests.marketplace.money_machine import ENDS, STEPS, MoneyMachine
+
+    MoneyMachine.folder = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    each, start = min(steps, 200), time.perf_counter()
+    while sum(STEPS.values()) < steps:
+        chosen = settings(
+            max_examples=max(1, (steps - sum(STEPS.values())) // each), stateful_step_count=each,
+            deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        run_state_machine_as_test(MoneyMachine, settings=chosen)
+    ends = ", ".join(f"{n} {state}" for state, n in sorted(ENDS.items()))
+    took = time.perf_counter() - start
+    note = f"{took:.0f} s; {ends}"
+    return [Figure("random steps held", sum(STEPS.values()), "steps", steps, note=note)]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,129 @@
+"""Genotype states of many people, row by row, counted in bit planes chunk by chunk.
+
+Haploid calls and rows not covered are counted in planes of their own and taken out of the code
+counts. Nothing of a person is kept; memory is a chunk's counters a thread and stratum.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from compute.cohort_reader import Block, CohortReader, Tick
+from compute.kernels import BitCounter, CodeCounter, Words, unpack_bits, words_of
+from compute.kernels.planes import Bool
+from compute.planes import CHUNK_ROWS, Int64
+
+STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
+
+
+class StateCounter:
+    """Counts of the seven states over one chunk's rows; add people, merge, `counts`."""
+
+    def __init__(self, rows: int) -> None:
+        self._codes = CodeCounter(rows)
+        self._uncovered, self._haploid = BitCounter(rows), BitCounter(rows)
+        self._haploid_alt = BitCounter(rows)
+
+    def add(self, block: Block, chosen: Int64 | None = None) -> None:
+        """Add a block's people, or those at the indexes `chosen`."""
+        if chosen is None:
+            self._codes.add(block.planes)
+            uncovered = np.arange(len(block.uncovered_of))
+            haploid = np.arange(len(block.haploid_of))
+        else:
+            self._codes.add(block.planes[chosen])
+            uncovered = np.flatnonzero(np.isin(block.uncovered_of, chosen))
+            haploid = np.flatnonzero(np.isin(block.haploid_of, chosen))
+        if len(uncovered):
+            self._uncovered.add(block.uncovered[uncovered])
+        if len(haploid):
+            planes = block.haploid[haploid]
+            self._haploid.add(planes)
+            self._haploid_alt.add(planes & block.planes[block.haploid_of[haploid], 0])
+
+    def merge(self, other: Self) -> None:
+        """Add another's people."""
+        for name in ("_codes", "_uncovered", "_haploid", "_haploid_alt"):
+            getattr(self, name).merge(getattr(other, name))
+
+    def counts(self) -> Int64:
+        """Return int64 (7, rows), in the order of STATES."""
+        one, two, without = self._codes.counts()
+        uncovered = self._uncovered.counts()
+        haploid, haploid_alt = self._haploid.counts(), self._haploid_alt.counts()
+        diploid_ref = self._codes.people - one - two - without - (haploid - haploid_alt)
+        return np.stack([uncovered, without - uncovered, diploid_ref, one - haploid_alt, two,
+                         haploid - haploid_alt, haploid_alt])  # fmt: skip
+
+
+def stated_rows(block: Block) -> Words:
+    """Return (words,): the rows some person's own file speaks of.
+
+    A stretch covers sites only outsiders carry as well, so of its people only calls count that no
+    stretch could have made: an answer must not name a site for a stranger's sake.
+    """
+    words = block.planes.shape[2]
+    everything = np.full(words, ~np.uint64(0))
+    uncovered = dict(zip(block.uncovered_of.tolist(), block.uncovered, strict=True))
+    found = np.zeros(words, np.uint64)
+    for at, by_stretch in enumerate(block.by_stretch.tolist()):
+        covered = ~uncovered[at] if at in uncovered else everything
+        if not by_stretch and covered is everything:
+            return everything
+        found |= covered & (block.planes[at, 0] | block.planes[at, 1]) if by_stretch else covered
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateCounts:
+    """counts: int64 (levels, 7, table rows); stated: (table rows,) some person's file lists it."""
+
+    counts: Int64
+    stated: Bool
+
+
+def count_states(
+    reader: CohortReader,
+    levels: Sequence[int],
+    level_count: int,
+    *,
+    chunks: Sequence[int] | None = None,
+    threads: int = 1,
+    tick: Tick = lambda: None,
+) -> StateCounts:
+    """Count everybody's states at every row; levels: each person's. Chunks left out stay 0.
+
+    Raises StoreError; whatever tick raises stops it.
+    """
+    found = np.zeros((level_count, len(STATES), reader.size), np.int64)
+    stated = np.zeros(reader.size, np.bool_)
+    of_person = np.asarray(levels, np.int64)
+    for chunk in reader.chunks() if chunks is None else chunks:
+        rows = reader.rows(chunk)
+        start = chunk * CHUNK_ROWS
+        sums = [[StateCounter(rows) for _ in range(level_count)] for _ in range(threads)]
+
+        own_stated = np.zeros((threads, words_of(rows)), np.uint64)
+
+        def work(
+            thread: int,
+            block: Block,
+            sums: list[list[StateCounter]] = sums,
+            own_stated: Words = own_stated,
+        ) -> None:
+            own_stated[thread] |= stated_rows(block)
+            own = of_person[block.first : block.first + len(block.planes)]
+            present = np.unique(own).tolist()
+            for level in present:
+                alone = len(present) == 1
+                sums[thread][level].add(block, None if alone else np.flatnonzero(own == level))
+
+        reader.each(chunk, work, threads=threads, tick=tick)
+        for level in range(level_count):
+            for other in sums[1:]:
+                sums[0][level].merge(other[level])
+            found[level, :, start : start + rows] = sums[0][level].counts()
+        stated[start : start + rows] = unpack_bits(np.bitwise_or.reduce(own_stated), rows)
+    return StateCounts(found, stated)

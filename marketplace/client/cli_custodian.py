@@ -1,0 +1,77 @@
+"""The custodian's commands: split a study's file, register each participant under a mandate."""
+
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+
+from compute.ingest import Build, Callability
+from marketplace.client import custodian
+from marketplace.client.errors import ClientError
+from marketplace.client.session import Session
+from marketplace.client.terminal import console, context_of, pairs, say, show, table
+
+custodian_app = typer.Typer(
+    help="Register a study's participants, each a file and home of their own."
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the custodian's commands to the main one."""
+    app.add_typer(custodian_app, name="custodian")
+
+
+@custodian_app.command("split")
+def split(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A VCF of several samples, or a PLINK .bed.")],
+    out: Annotated[Path, typer.Option(help="A new folder: one folder a participant below it.")],
+    callability: Annotated[
+        str | None, typer.Option(help="all-sites, array-manifest or variant-only.")
+    ] = None,
+    build: Annotated[str | None, typer.Option(help="GRCh37 or GRCh38, for PLINK files.")] = None,
+) -> None:
+    """Split a file by participant on this machine. Nothing leaves it."""
+    if callability not in (None, *get_args(Callability)):
+        raise ClientError(f"--callability is one of {', '.join(get_args(Callability))}")
+    if build not in (None, *get_args(Build)):
+        raise ClientError(f"--build is one of {', '.join(get_args(Build))}")
+    chosen, stated = cast("Callability | None", callability), cast("Build | None", build)
+    parts = [
+        (part.sample, part.records, dict(part.skipped), str(path))
+        for part, path in custodian.split(file, out, callability=chosen, build=stated)
+    ]
+    skipped = parts[0][2] if parts else {}
+    options = context_of(context)
+    if not options.json_output:
+        rows = [(name, records, path) for name, records, _, path in parts]
+        console.print(table("Participants", ("sample", "records", "file"), rows))
+        for line in pairs({f"skipped: {k}": v for k, v in skipped.items()}):
+            say(line)
+        say(f"These files are in the clear. Next: omic custodian register {out} --code CODE")
+        return
+    value = {"participants": [p[0] for p in parts], "records": parts[0][1] if parts else 0,
+             "skipped": skipped}  # fmt: skip
+    show(options, value, [])
+
+
+@custodian_app.command("register")
+def register(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="What `omic custodian split` wrote.")],
+    code: Annotated[str, typer.Option(help="Your code as a custodian, as datasets will name it.")],
+) -> None:
+    """Register each participant's file under a recorded mandate; the clear files are removed."""
+    options = context_of(context)
+    acting = custodian.Custodian(Session.open(options.open_home()), code)
+    done = []
+    for one in acting.register(folder):
+        done.append({"participant": one.participant, "home": str(one.home),
+                     "mandate": one.mandate, "dataset": one.dataset})  # fmt: skip
+        if not options.json_output:
+            say(f"  {one.participant}: dataset {one.dataset}")
+    lines = [
+        f"{len(done)} participants registered. Hand each their folder `{custodian.HOME}`: it holds "
+        "their keys, with which they consent, see uses, and end your mandate.",
+    ]
+    show(options, done, lines)

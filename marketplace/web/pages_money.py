@@ -1,0 +1,71 @@
+"""Money pages: an owner's statement and an invoice, both printable; the operator's desk."""
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from marketplace import earnings, invoices, payees, reconcile
+from marketplace.web import sessions
+from marketplace.web.ports import pages
+
+SHOWN_RUNS = 20
+
+
+def add_money_pages(made: Blueprint) -> None:
+    """Add /me/statement, /orders/<order>/invoice and /operator."""
+    made.add_url_rule("/me/statement", "statement", statement)
+    made.add_url_rule("/me/statement.csv", "statement_csv", statement_csv)
+    made.add_url_rule("/me/payee", "payee", choose, methods=["POST"])
+    made.add_url_rule("/orders/<order>/invoice", "invoice", invoice)
+    made.add_url_rule("/operator", "operator", operator)
+    made.add_url_rule("/operator/reconcile", "reconcile", run_reconcile, methods=["POST"])
+
+
+@sessions.require("owner")
+def statement() -> str:
+    """Show what I earned and was paid, as a page that prints on paper."""
+    services = pages().services
+    view = earnings.statement(services, sessions.me().party)
+    return render_template("web/statement.html", view=view, charities=payees.charities(services))
+
+
+@sessions.require("owner")
+def statement_csv() -> Response:
+    """Give the same lines as CSV."""
+    value = earnings.statement(pages().services, sessions.me().party)
+    headers = {"Content-Disposition": 'attachment; filename="statement.csv"'}
+    return Response(earnings.as_csv(value), mimetype="text/csv", headers=headers)
+
+
+@sessions.require("owner")
+def choose() -> AnyResponse:
+    """Choose how I am paid: a charity, or my bank through Stripe's own page."""
+    services, party = pages().services, sessions.me().party
+    if code := request.form.get("charity"):
+        payees.pass_on(services, party, code)
+        return redirect(url_for("web.statement"), 303)
+    back = f"{services.config.origin}{url_for('web.statement')}"
+    country = request.form.get("country", "")
+    return redirect(payees.onboard(services, party, country, back), 303)
+
+
+@sessions.require("researcher")
+def invoice(order: str) -> str:
+    """Show an order's invoice, as a page that prints on paper."""
+    view = invoices.document(pages().services, order, sessions.me().party)
+    return render_template("web/invoice.html", view=view)
+
+
+@sessions.require("operator", "auditor")
+def operator() -> str:
+    """Show what the last comparisons of book, ledger and Stripe found and did."""
+    services = pages().services
+    runs = [reconcile.view(row) for row in reconcile.newest(services, SHOWN_RUNS)]
+    waiting = invoices.waiting(services)
+    return render_template("web/operator.html", runs=runs, waiting=waiting)
+
+
+@sessions.require("operator")
+def run_reconcile() -> AnyResponse:
+    """Compare everything now."""
+    reconcile.run(pages().services, since=0)
+    return redirect(url_for("web.operator"), 303)

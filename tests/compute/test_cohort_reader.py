@@ -1,0 +1,162 @@
+"""Blocks, picked rows and counts say what decoding each person whole says."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compute import cohort_reader
+from compute.cohort_reader import CohortReader, OpenedCopy
+from compute.copies import SharedVariants, decode_genotypes, encode_genotypes
+from compute.genome_counts import STATES, count_states
+from compute.ingest import Genotypes
+from compute.parsed import Intervals
+from compute.picked_rows import PickedRows
+from compute.planes import NOT_COVERED
+from compute.sealing import LocalKms, StoreError
+from compute.store import CohortStore, copy_context, fresh_head, seal_messages
+
+KEY = b"d" * 32
+SITES = [(pos, ref, alt) for pos in range(1, 40) for ref in ("A", "AC") for alt in ("G", "T", "AT")]
+
+
+def person_of(rows, callability="all-sites", covered=None):
+    """rows: {(pos, ref, alt): (dosage, ploidy)}."""
+    keys = sorted(rows)
+    return Genotypes(
+        sample="S", build="GRCh38", callability=callability,
+        contig=np.zeros(len(keys), np.int8), pos=np.array([k[0] for k in keys], np.int32),
+        ref=tuple(k[1] for k in keys), alt=tuple(k[2] for k in keys),
+        dosage=np.array([rows[k][0] for k in keys], np.int8),
+        ploidy=np.array([rows[k][1] for k in keys], np.int8), records=len(keys), covered=covered,
+    )  # fmt: skip
+
+
+def keep(store, table, number, person):
+    version, messages = encode_genotypes(table, person)
+    head = fresh_head(f"d{number}", "g", "genotypes", version)
+    store.put(head, seal_messages(head, KEY, messages))
+    return messages
+
+
+def opener(store, count):
+    def opened(first, last):
+        found = store.copies([f"d{n}" for n in range(count)])
+        return [OpenedCopy(store, found[f"d{n}"], KEY) for n in range(first, last)]
+
+    return opened
+
+
+CALLS = st.sampled_from([(0, 2), (1, 2), (2, 2), (-1, 0), (0, 1), (1, 1)])
+PEOPLE = st.lists(
+    st.tuples(
+        st.dictionaries(st.sampled_from(SITES), CALLS, max_size=25),
+        st.sampled_from(["all-sites", "array-manifest", "variant-only", "gvcf-blocks"]),
+        st.integers(1, 39),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+def alone(calls):
+    """Return (7, rows) with a 1 where the person is in that state."""
+    dosage, ploidy = calls.dosage, calls.ploidy
+    two, one = ploidy == 2, ploidy == 1
+    masks = [dosage == NOT_COVERED, dosage == -1, two & (dosage == 0), two & (dosage == 1),
+             two & (dosage == 2), one & (dosage == 0), one & (dosage == 1)]  # fmt: skip
+    return np.array(masks, np.int64)
+
+
+@given(PEOPLE, st.sampled_from([512, 1024]), st.sampled_from([1, 2]))
+@settings(deadline=None, max_examples=40)
+def test_counts_blocks_and_picked_rows_agree_with_decoding(tmp_path_factory, people, chunk, batch):
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("planes", "cohort_reader", "genome_counts"):
+            patch.setattr(f"compute.{module}.CHUNK_ROWS", chunk)
+        patch.setattr(cohort_reader, "BATCH", batch)
+        store = CohortStore(tmp_path_factory.mktemp("s") / "s.sqlite", LocalKms(b"k" * 32))
+        table, kept = SharedVariants(store), []
+        filler = {(pos, "C", "T"): (pos % 3, 2) for pos in range(1000, 1700)}
+        for number, (rows, callability, end) in enumerate(people):
+            lone = np.zeros(1, np.int32)
+            stretch = Intervals(lone.astype(np.int8), lone + 1, lone + end,
+                                np.array([2], np.int8))  # fmt: skip
+            covered = stretch if callability == "gvcf-blocks" else None
+            person = person_of({**filler, **rows} if number % 2 else rows, callability, covered)
+            kept.append(keep(store, table, number, person))
+        reader = CohortReader(len(people), opener(store, len(people)), table)
+        decoded = [
+            decode_genotypes(messages, table.site_rows(), table.places())[1] for messages in kept
+        ]
+        levels = [n % 2 for n in range(len(people))]
+        for threads in (1, 2):
+            found = count_states(reader, levels, 2, threads=threads).counts
+            for level in range(2):
+                mine = [alone(c) for n, c in enumerate(decoded) if levels[n] == level]
+                assert np.array_equal(found[level], sum(mine, np.zeros((7, len(table)), int)))
+        keys = [(0, *site) for site in SITES]
+        rows = [table.row_of("GRCh38", key) for key in keys]
+        picked = PickedRows.named(table, "GRCh38", keys)
+        whole = PickedRows.of(table, np.arange(len(table)))
+        for number, calls in enumerate(decoded):
+            opened = opener(store, len(people))(number, number + 1)[0]
+            got, all_rows = picked.calls(opened), whole.calls(opened)
+            assert np.array_equal(all_rows.dosage, calls.dosage)
+            assert np.array_equal(all_rows.ploidy, calls.ploidy)
+            for at, row in enumerate(rows):
+                if row is not None:
+                    assert (got.dosage[at], got.ploidy[at]) == (
+                        calls.dosage[row],
+                        calls.ploidy[row],
+                    )
+        store.close()
+
+
+def test_a_stretch_covers_rows_the_file_does_not_list(tmp_path):
+    store = CohortStore(tmp_path / "s.sqlite", LocalKms(b"k" * 32))
+    table = SharedVariants(store)
+    keep(store, table, 0, person_of({(5, "A", "G"): (1, 2), (50, "A", "G"): (1, 2)}))
+    stretch = Intervals(*(np.array([n], t) for n, t in zip((0, 1, 9, 2), "bili", strict=True)))
+    person = person_of({(7, "A", "C"): (2, 2)}, "gvcf-blocks", stretch)
+    _, calls = decode_genotypes(keep(store, table, 1, person), table.site_rows())
+    assert calls.dosage.tolist() == [0, NOT_COVERED, 2]
+    store.close()
+
+
+def test_changed_ciphertext_and_missing_extras_do_not_open(tmp_path):
+    store = CohortStore(tmp_path / "s.sqlite", LocalKms(b"k" * 32))
+    table = SharedVariants(store)
+    keep(store, table, 0, person_of({(5, "A", "G"): (1, 1)}))  # haploid: extras follow
+    with pytest.raises(StoreError):
+        store.chunk("d0", 9)
+    query = "SELECT segment, start, sizes FROM copy"
+    segment, start, sizes = store._db.execute(query).fetchone()
+    cut = sizes[:8] + bytes(4)
+    store._db.execute("UPDATE copy SET sizes=?", (cut,))
+    reader = CohortReader(1, opener(store, 1), table)
+    with pytest.raises(StoreError, match="does not open"):
+        reader.block(0, 0)
+    store._db.execute("UPDATE copy SET sizes=?", (sizes,))
+    path = tmp_path / "s.segments" / f"{segment}.seg"
+    data = bytearray(path.read_bytes())
+    data[start + sum(np.frombuffer(sizes, "<u4")[:1]) + 14] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match="does not open"):
+        CohortReader(1, opener(store, 1), table).block(0, 0)
+    store.close()
+
+
+def test_memory_is_a_batch_whatever_the_cohort(tmp_path):
+    store = CohortStore(tmp_path / "s.sqlite", LocalKms(b"k" * 32))
+    table = SharedVariants(store)
+    for number in range(3):
+        keep(store, table, number, person_of({(5, "A", "G"): (number, 2)}))
+    reader = CohortReader(3, opener(store, 3), table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cohort_reader, "BATCH", 2)
+        first = reader.block(0, 0).planes
+        assert np.shares_memory(first, reader.block(0, 2).planes)
+    assert len(STATES) == 7
+    assert copy_context("d", "g") != copy_context("dg", "")
+    store.close()

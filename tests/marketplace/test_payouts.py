@@ -1,0 +1,278 @@
+"""Payouts: once a period, once each, to the bank or a charity; statements and proofs; reversals."""
+
+import csv
+import io
+
+import pytest
+from sqlmodel import select
+
+from ledger import FormatError, VerificationError, canonical, leaf_hash, verify_inclusion
+from marketplace import book_store, payees, payouts, reconcile
+from marketplace.book import Account
+from marketplace.config import PayoutConfig
+from marketplace.tables import Payee, Payout, PayoutBatch
+from tests.marketplace.market_world import World
+
+WEEK = 7 * 86_400_000
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path, payouts=PayoutConfig(period_ms=WEEK, minimum=1))
+    yield made
+    made.close()
+
+
+def settled(world, owners, **changes):
+    researcher = world.researcher()
+    order = world.place(researcher, **changes)
+    world.pay(researcher, order)
+    world.answer(order, owners)
+    world.turn()
+    return order
+
+
+def next_period(world):
+    world.clock.forward(WEEK)
+    for one in world.signed_in:
+        world.sign_in(one)
+    world.turn(4)
+
+
+def bank(world, owner, onboard=True):
+    answer = world.http.post("/api/v1/me/payee/onboard", json={"country": "gb"}, headers=owner.auth)
+    assert answer.json["url"].startswith("http://stripe.test/connect/")
+    with world.services.db.read() as session:
+        account = session.get(Payee, owner.id).account_id
+    if onboard:
+        world.payments.onboard(account)
+        world.webhook(world.payments.event_of_account(account))
+    return account
+
+
+def owed(world, party, account=Account.OWNERS_PAYABLE):
+    with world.services.db.read() as session:
+        return book_store.balance(session, account, party, "gbp")
+
+
+def rows(world, table):
+    with world.services.db.read() as session:
+        return session.exec(select(table)).all()
+
+
+def agree(world):
+    world.clock.forward(60_000)
+    world.turn()
+    for _ in range(2):
+        run = reconcile.run(world.services, since=0)
+    assert run.report["open"] == []
+    said = run.report["totals"]["gbp"]
+    assert said["difference"] == 0
+    assert said["ledger"] == said["book"]
+    return said
+
+
+def test_two_orders_of_a_period_are_one_transfer_with_a_proof_on_the_ledger(world):
+    owner, waiting = world.owner(upload=False), world.owner(upload=False)
+    bank(world, owner)
+    bank(world, waiting, onboard=False)
+    for _ in range(2):
+        settled(world, [owner, waiting])
+    due = owed(world, owner.id)
+    assert due > 0
+    assert not rows(world, Payout)  # this period's money waits for the next
+    next_period(world)
+    (payout,) = rows(world, Payout)
+    assert (payout.party, payout.amount, payout.state) == (owner.id, due, "sent")
+    assert owed(world, owner.id) == 0
+    assert owed(world, waiting.id) == due  # until Stripe knows who it is
+    assert world.payments.calls["transfer"] == 1
+    (batch,) = rows(world, PayoutBatch)
+    entry = world.ledger.state.payouts[batch.id].payload
+    assert (entry["amount"], entry["payouts"], entry["reversed"]) == (due, 1, 0)
+    (shown,) = world.http.get("/api/v1/me/payouts", headers=owner.auth).json["payouts"]
+    value = {"payout": shown["payout"], "party": owner.id, "amount": due, "currency": "gbp"}
+    verify(value, shown["proof"], entry)
+    with pytest.raises(VerificationError):
+        verify({**value, "amount": due + 1}, shown["proof"], entry)
+    assert agree(world)["ledger"]["paid_out"] == due
+    world.turn(4)
+    assert world.payments.calls["transfer"] == 1
+
+
+def verify(value, proof, entry):
+    import hashlib
+    import hmac
+
+    leaf = hmac.new(bytes.fromhex(proof["salt"]), canonical(value), hashlib.sha256).digest()
+    steps = [bytes.fromhex(step) for step in proof["proof"]]
+    root = bytes.fromhex(entry["payout_root"])
+    try:
+        verify_inclusion(proof["index"], entry["payouts"], leaf_hash(leaf), steps, root)
+    except FormatError as error:
+        raise VerificationError(str(error)) from None
+
+
+def test_below_the_threshold_a_share_waits(tmp_path):
+    world = World(tmp_path, payouts=PayoutConfig(period_ms=WEEK, minimum=50))
+    owner, other = world.owner(upload=False), world.owner(upload=False)
+    bank(world, owner)
+    settled(world, [owner, other])  # £19 each
+    next_period(world)
+    assert not rows(world, Payout)
+    for _ in range(2):
+        settled(world, [owner, other])
+    next_period(world)
+    (payout,) = rows(world, Payout)
+    assert payout.amount == 3 * 1900
+    world.close()
+
+
+def test_who_wants_no_money_passes_it_to_a_charity_without_an_account(world):
+    owner, other = world.owner(upload=False), world.owner(upload=False)
+    payees.add_charity(world.services, "heart_fund", "Heart Fund")
+    listed = world.http.get("/api/v1/charities").json["charities"]
+    assert listed == [{"code": "heart_fund", "name": "Heart Fund", "ready": False}]
+    answer = world.http.post(
+        "/api/v1/me/payee/charity", json={"charity": "heart_fund"}, headers=owner.auth
+    )
+    assert answer.json["mode"] == "charity"
+    settled(world, [owner, other])
+    due = owed(world, owner.id)
+    next_period(world)
+    charity = payees.charity_party("heart_fund")
+    assert owed(world, owner.id) == 0
+    assert owed(world, charity, Account.CHARITY) == due
+    assert owed(world, other.id) == due
+    payees.onboard(world.services, charity, "GB", "http://localhost:8080/status")
+    with world.services.db.read() as session:
+        world.payments.onboard(session.get(Payee, charity).account_id)
+    world.clock.forward(60_000)
+    world.turn()  # the webhook is lost; Stripe is asked
+    next_period(world)
+    (payout,) = rows(world, Payout)
+    assert (payout.party, payout.amount) == (charity, due)
+    lines = world.http.get("/api/v1/me/statement", headers=owner.auth).json["lines"]
+    assert [(one["kind"], one["amount"]) for one in lines] == [
+        ("earned", due), ("passed to charity", -due)
+    ]  # fmt: skip
+    agree(world)
+
+
+def test_a_withdrawn_owner_is_paid_for_what_was_used(world):
+    owner, other = world.owner(upload=False), world.owner(upload=False)
+    bank(world, owner)
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    world.answer(order, [owner, other])
+    world.withdraw(owner)
+    world.turn()
+    next_period(world)
+    (payout,) = rows(world, Payout)
+    assert payout.party == owner.id
+
+
+def test_a_custodian_gets_the_part_its_people_consented_to(world):
+    custodian = world.register(type(world.owner(upload=False))(), "owner")
+    details = {"custodian": "biobank", "party": custodian.id, "percent": 30}
+    world.operate(0, "custodian.split", details)
+    people = [world.owner(upload=False, custodian="biobank") for _ in range(3)]
+    world.operate(0, "custodian.split", {**details, "percent": 90})  # after their consent
+    alone = world.owner(upload=False)
+    order = settled(world, [*people, alone])
+    total = world.ledger.state.orders[order].settlement.payload["owners_total"]
+    each = total / 4
+    assert owed(world, alone.id) == pytest.approx(each, abs=1)
+    for one in people:
+        assert owed(world, one.id) == pytest.approx(each * 0.7, abs=1)
+    assert owed(world, custodian.id) == pytest.approx(each * 0.9, abs=1)
+    shares = [owed(world, one.id) for one in (*people, alone, custodian)]
+    assert sum(shares) == total
+
+
+@pytest.mark.parametrize("cut", ["fail_before", "fail_after"])
+def test_a_cut_cable_repeats_no_transfer(world, cut):
+    owners = [world.owner(upload=False) for _ in range(3)]
+    for owner in owners:
+        bank(world, owner)
+    settled(world, owners)
+    setattr(world.payments, cut, 2)
+    next_period(world)
+    world.turn(4)
+    assert len(world.payments.all("transfer")) == 3
+    assert {one.state for one in rows(world, Payout)} == {"sent"}
+    assert len(rows(world, PayoutBatch)) == len(world.ledger.state.payouts) == 1
+    agree(world)
+
+
+def test_a_refused_transfer_is_owed_in_the_next_period_again(world):
+    owner, other = world.owner(upload=False), world.owner(upload=False)
+    account = bank(world, owner)
+    settled(world, [owner, other])
+    world.payments.restrict(account)  # and the webhook is lost
+    due = owed(world, owner.id)
+    next_period(world)
+    (payout,) = rows(world, Payout)
+    assert payout.state == "failed"
+    assert owed(world, owner.id) == due
+    world.payments.onboard(account)
+    world.webhook(world.payments.event_of_account(account))
+    next_period(world)
+    assert sorted(one.state for one in rows(world, Payout)) == ["failed", "sent"]
+    assert owed(world, owner.id) == 0
+    agree(world)
+
+
+def test_an_operator_takes_a_payout_back_and_it_is_owed_again(world):
+    owner, other = world.owner(upload=False), world.owner(upload=False)
+    bank(world, owner)
+    settled(world, [owner, other])
+    next_period(world)
+    (payout,) = rows(world, Payout)
+    operator = world.sign_in(world.operators[0])
+    path = f"/api/v1/operator/payouts/{payout.id}/reverse"
+    assert world.http.post(path, json={"amount": 100}, headers=operator.auth).status_code == 200
+    assert owed(world, owner.id) == 100
+    assert world.http.post(path, json={"amount": 10**9}, headers=operator.auth).status_code == 409
+    assert world.http.post(path, json={}, headers=owner.auth).status_code == 403
+    world.webhook(world.payments.event("transfer.reversed", payout.transfer_id))
+    assert owed(world, owner.id) == 100
+    answer = world.http.post("/api/v1/operator/payouts", headers=operator.auth)
+    assert answer.status_code == 200
+    world.turn(4)
+    assert owed(world, owner.id) == 0
+    newest = max(world.ledger.state.payouts.values(), key=lambda one: one.index).payload
+    assert (newest["amount"], newest["reversed"]) == (100, 100)
+    agree(world)
+
+
+def test_a_statement_is_the_book_and_only_its_owners(world):
+    owner, other = world.owner(upload=False), world.owner(upload=False)
+    bank(world, owner)
+    order = settled(world, [owner, other])
+    next_period(world)
+    mine = world.http.get("/api/v1/me/statement", headers=owner.auth).json
+    assert [one["kind"] for one in mine["lines"]] == ["earned", "paid out"]
+    assert mine["lines"][0]["about"] == order
+    assert mine["balances"] == {"gbp": 0}
+    theirs = world.http.get("/api/v1/me/statement", headers=other.auth).json
+    assert [one["kind"] for one in theirs["lines"]] == ["earned"]
+    text = world.http.get("/api/v1/me/statement.csv", headers=owner.auth)
+    assert text.mimetype == "text/csv"
+    table = list(csv.DictReader(io.StringIO(text.text)))
+    assert [line["amount"] for line in table] == ["19.00", "-19.00"]
+    assert world.http.get("/api/v1/me/statement").status_code == 401
+    bad = world.http.get("/api/v1/me/statement?since=x", headers=owner.auth)
+    assert bad.status_code == 400
+
+
+def test_a_period_is_planned_once(world):
+    assert payouts.period_of(0, 10) == ("p0", 0)
+    assert payouts.period_of(25, 10) == ("p2", 20)
+    owner = world.owner(upload=False)
+    bank(world, owner)
+    settled(world, [owner])
+    now = world.clock() + 1
+    assert len(payouts.plan_period(world.services, "by hand", now)) == 1
+    assert payouts.plan_period(world.services, "by hand", now) == []

@@ -1,0 +1,65 @@
+"""The statement, the invoice and the operator's desk, as pages."""
+
+import pytest
+
+from marketplace import payees, reconcile
+from tests.marketplace.market_world import World
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def browser(world, party):
+    """Return a client signed in by cookie, as the one-time link does."""
+    from marketplace.web.sessions import cookie_name
+
+    client = world.app.test_client()
+    client.set_cookie(cookie_name(world.services.config), party.token, domain="localhost")
+    return client
+
+
+def test_an_owners_statement_shows_its_own_lines_and_ways_to_be_paid(world):
+    owner, other, researcher = (*(world.owner(upload=False) for _ in range(2)), world.researcher())
+    payees.add_charity(world.services, "heart_fund", "Heart Fund")
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    world.answer(order, [owner, other])
+    world.turn()
+    page = browser(world, owner).get("/me/statement")
+    assert page.status_code == 200
+    for text in ("£19.00", "earned", order[:8], "Heart Fund", "Be paid to my bank"):
+        assert text in page.text
+    assert other.id not in page.text
+    table = browser(world, owner).get("/me/statement.csv").text
+    assert "19.00" in table
+    assert world.app.test_client().get("/me/statement").status_code in (302, 303, 401)
+    assert browser(world, researcher).get("/me/statement").status_code == 403
+
+
+def test_an_invoice_can_be_printed(world):
+    world.owner(upload=False)
+    researcher = world.researcher()
+    order = world.place(researcher)
+    path = f"/api/v1/orders/{order}/invoice"
+    world.http.post(path, json={"purchase_order": "PO-<7>"}, headers=researcher.auth)
+    page = browser(world, researcher).get(f"/orders/{order}/invoice")
+    assert page.status_code == 200
+    assert "PO-&lt;7&gt;" in page.text
+    assert "INV-" in page.text
+
+
+def test_the_operator_sees_what_was_compared_and_done(world):
+    world.owner(upload=False)
+    researcher, operator = world.researcher(), world.sign_in(world.operators[0])
+    order = world.place(researcher)
+    world.payments.pay(world.checkout(researcher, order))  # the webhook is lost
+    reconcile.run(world.services, since=0)
+    page = browser(world, operator).get("/operator")
+    assert page.status_code == 200
+    assert "payment not booked" in page.text
+    assert "Compare everything now" in page.text
+    assert browser(world, researcher).get("/operator").status_code == 403
