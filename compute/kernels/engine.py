@@ -7,14 +7,17 @@ from types import ModuleType
 
 @cache
 def engine() -> ModuleType:
-    """Return the module of kernels. OMIC_KERNELS=plain asks for numpy's."""
+    """Return the module of kernels. OMIC_KERNELS=plain asks for numpy's.
+
+    numba keeps machine code beside the package, in the user's cache, or in NUMBA_CACHE_DIR.
+    """
     from compute.kernels import plain
 
     if os.environ.get("OMIC_KERNELS") == "plain":
         return plain
     try:
         from compute.kernels import compiled
-    except ImportError:
+    except (ImportError, RuntimeError):  # not installed; nowhere to keep compiled code
         return plain
     return compiled
 

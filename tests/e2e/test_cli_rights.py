@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from compute import Purpose, Scope, preset
 from compute.crypt import generate_keypair, write_key_files
+from marketplace.client.researcher import Request
 from tests.compute.ingest.vcf_text import vcf
 from tests.e2e.test_cli import done, omic  # noqa: F401  (a fixture)
 
@@ -247,3 +249,46 @@ def test_the_record_of_processing_and_the_breach_scope(person, market):
     found = ann.do("breach", "--token-file", token, "--dataset", ann.dataset)
     assert found["grants"] == [grant]
     assert found["people"] == [json.loads((ann.home / "identity.json").read_text())["party"]]
+
+
+def asking_terms(path, **changes):
+    """Terms on asthma alone, so that nobody else on this market is in scope."""
+    whole = preset("everything_at_a_price", valid_from=0, price=0, release_mode="trusted").to_dict()
+    value = {**whole, "permissions": ["DUO:0000007"], "diseases": ["MONDO:0004979"], **changes}
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_an_order_waits_for_its_owner_and_a_rule_says_yes(person, market, tmp_path):
+    asks = [{"id": "DUO:0000020", "parameters": {"investigators": ["somebody"]}}]
+    ann = person("ann")
+    offer = ann.do("offer", ann.dataset, "--terms",
+                   asking_terms(tmp_path / "asks.json", modifiers=asks))["offer"]  # fmt: skip
+    ann.do("consent", "grant", offer)
+    request = Request(
+        Purpose(primary="DS", diseases=("MONDO:0004979",), commercial=False, sponsor="a college"),
+        {"v": 1, "family": "genotype_counts", "build": "GRCh37",
+         "params": {"variants": {"panel": "all"}}},
+        Scope(modalities=("genotypes",), build="GRCh37", facets={}, region="local"),
+        {"mode": "trusted", "rho": "0"},
+    )  # fmt: skip
+    market.until(lambda: any(e["kind"] == "ingest" for e in ann.do("activity")), what="the ingest")
+    order = market.place(request)
+    market.pay(order)
+    market.until_state(order, "needs_owners")
+    (waits,) = ann.do("approvals", "list")
+    assert (waits["order"], waits["attested"]["sector"]) == (order, "academic")
+    assert waits["reasons"] == [
+        "only together with people the owner names: the owner must confirm it"
+    ]
+    (notice,) = ann.do("notices")
+    assert (notice["kind"], notice["about"]) == ("approval", order)
+    assert ann.do("approvals", "auto") == {}
+    ann.do("rules", "add", "asthma research", "--terms", asking_terms(tmp_path / "rule.json"))
+    assert [rule["name"] for rule in ann.do("rules", "list")] == ["asthma research"]
+    given = ann.do("approvals", "auto")
+    assert list(given) == [order]
+    assert ann.do("approvals", "list") == []
+    # One person passes no floor: the worker refuses, and the money goes back.
+    assert market.until_state(order, "refunded", seconds=120) == "refunded"
+    assert any(event["kind"] == "refusal" for event in ann.do("activity"))

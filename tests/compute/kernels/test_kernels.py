@@ -1,6 +1,8 @@
 """Each kernel against the obvious way of doing it, and numba's against numpy's."""
 
 import os
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -229,3 +231,29 @@ def test_scores_are_weighted_sums(seed, people, rows):
 
 def test_numpy_is_asked_for_by_name(kernels):
     assert os.environ["OMIC_KERNELS"] == kernels
+
+
+def test_without_numba_numpy_does_the_work(monkeypatch):
+    monkeypatch.delenv("OMIC_KERNELS")
+    for fault in (ImportError, RuntimeError):  # not installed; nowhere to keep machine code
+        loaded = {"compute.kernels.compiled": None} if fault is ImportError else {}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in loaded.items():
+                patch.setitem(sys.modules, name, value)
+            if fault is RuntimeError:
+                patch.delitem(sys.modules, "compute.kernels.compiled", raising=False)
+                patch.setitem(sys.modules, "compute.kernels.compiled_fit", Unlocated())
+            patch.delattr("compute.kernels.compiled", raising=False)
+            engine.cache_clear()
+            assert engine().__name__.endswith("plain")
+    engine.cache_clear()
+
+
+class Unlocated(types.ModuleType):
+    """A module whose functions cannot be cached, as numba says it."""
+
+    def __init__(self):
+        super().__init__("compute.kernels.compiled_fit")
+
+    def __getattr__(self, name):
+        raise RuntimeError("cannot cache function: no locator available")
