@@ -1,0 +1,80 @@
+"""What a family declares must not leave: small cells, quantiles' tails, rounding, derived columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compute.queries import Answer
+from compute.queries.disclosure import disclose
+from compute.queries.family import Cell, Disclosure
+from compute.suppress import SMALL, suppress_cells
+
+
+def answer(people=None, **columns):
+    arrays = {
+        name: np.array(v, dtype=object if isinstance(v[0], str) else None)
+        for name, v in columns.items()
+    }
+    return Answer("x", 1, arrays, people or {"all": 100})
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "hidden"),
+    [(0, 100, False), (1, 100, True), (7, 100, True), (8, 100, False), (92, 100, False),
+     (93, 100, True), (99, 100, True), (100, 100, False)],
+)  # fmt: skip
+def test_a_small_cell_or_a_small_rest_hides_what_it_determines(count, of, hidden):
+    rules = Disclosure(cells=(Cell("k", ("k", "share"), of="n"),))
+    told, notes = disclose(answer(k=[count], n=[of], share=[count / of]), rules, SMALL)
+    assert (told.columns["k"][0] is None) == (told.columns["share"][0] is None) == hidden
+    assert told.columns["n"][0] == of and bool(notes) == hidden
+
+
+def test_what_is_hidden_in_one_stratum_is_hidden_in_all():
+    rules = Disclosure(cells=(Cell("k", ("k",)),), spread=True)
+    rows = answer({"a": 50, "b": 50}, stratum=["a", "a", "b", "b"], k=[3, 20, 30, 40])
+    assert disclose(rows, rules, SMALL)[0].columns["k"].tolist() == [None, 20, None, 40]
+
+
+def test_a_quantile_needs_ten_people_on_either_side():
+    rules = Disclosure(tails={"q05": 0.05, "q50": 0.5})
+    rows = answer(n=[19, 20, 199, 200], q05=[1.0] * 4, q50=[1.0] * 4)
+    told = disclose(rows, rules, SMALL)[0].columns
+    assert told["q05"].tolist() == [None, None, None, 1.0]
+    assert told["q50"].tolist() == [None, 1.0, 1.0, 1.0]
+
+
+def test_a_quantile_is_nobodys_own_value():
+    rules = Disclosure(grid={"q50": "sd"})
+    told = disclose(answer(q50=[3.14159], sd=[2.0]), rules, SMALL)[0]
+    assert told.columns["q50"][0] == pytest.approx(3.1) and told.columns["sd"][0] == 2.0
+
+
+def test_what_is_derived_is_derived_from_the_rounded_counts():
+    rules = Disclosure(rounded=("k", "n"), remake=lambda c: {"share": c["k"] / c["n"]})
+    told = disclose(answer(k=[33], n=[101], share=[33 / 101]), rules, SMALL)[0].columns
+    assert (told["k"][0], told["n"][0], told["share"][0]) == (35, 100, 0.35)
+
+
+def test_a_parent_term_and_its_child_do_not_give_away_the_few_between_them():
+    """31 people with the parent and 29 with the child: the two between are not told."""
+    columns = {
+        "stratum": ["all", "all"], "term": ["HP:1", "HP:2"], "n": [100, 100],
+        "with_term": [31, 29], "prevalence": [0.31, 0.29], "stated_absent": [0, 0],
+    }  # fmt: skip
+    rows = Answer("clinical_counts", 1, answer(**columns).columns, {"all": 100})
+    told = suppress_cells(rows)[0].columns
+    assert told["with_term"].tolist() == [30, 30] and told["prevalence"].tolist() == [0.3, 0.3]
+
+
+def test_the_gate_applies_what_the_family_declares():
+    columns = {
+        "stratum": ["all"], "n": [60], "both": [3], "first_only": [20], "second_only": [17],
+        "neither": [20], "odds_ratio": [1.0], "fisher_p": [0.5],
+    }  # fmt: skip
+    rows = Answer("clinical_crosstab", 1, answer(**columns).columns, {"all": 60})
+    told, notes = suppress_cells(rows)
+    for name in ("both", "first_only", "second_only", "neither", "odds_ratio", "fisher_p"):
+        assert told.columns[name][0] is None, name
+    assert told.columns["hidden"][0] == "small_cell" and notes[0]["code"] == "small_cell"
