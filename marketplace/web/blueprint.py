@@ -15,6 +15,7 @@ from ledger import LedgerClient
 from marketplace.config import read_secret
 from marketplace.services import Services
 from marketplace.web import errors, glossary, text, words
+from marketplace.web.pages_api import add_api_page
 from marketplace.web.pages_ledger import add_ledger_pages
 from marketplace.web.pages_me import add_owner_pages
 from marketplace.web.pages_money import add_money_pages
@@ -96,6 +97,7 @@ def make_blueprint() -> Blueprint:
     add_owner_pages(made)
     add_money_pages(made)
     add_research_pages(made)
+    add_api_page(made)
     errors.add_error_pages(made)
     return made
 

@@ -121,7 +121,8 @@ def job(order: str) -> str:
     if found is None:
         raise NotFoundError("the ledger shows no order of this id")
     view = job_view.job_view(state, found, services.clock())
-    return render_template("web/job.html", job=view)
+    graph = [moment for moment in view.moments if moment.title != "Reviewed"]
+    return render_template("web/job.html", job=view, graph=graph)
 
 
 def status() -> str:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -311,3 +312,37 @@ def test_the_marketplace_never_sees_a_key(owner, market):
     for secret in home.keys.secrets().values():
         assert secret.encode() not in database
     assert owner.file[200:400] not in database
+
+
+AXE = Path(__file__).parents[1] / "marketplace" / "web" / "axe" / "axe.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
+def test_every_key_page_is_accessible_and_fits(owner, width, scheme):
+    page = owner.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    paths = ["", "share", f"consent/{owner.dataset}", f"withdraw/{owner.grant}"]
+    paths += [f"pause/{owner.grant}", f"erase/{owner.dataset}", "verify", "verify/3", "recover"]
+    found = {}
+    for path in [*paths, "import", "nowhere"]:
+        owner.keys(path, unlock=not path.startswith("withdraw"))
+        if path == "share":
+            chosen = {"name": "a.vcf", "mimeType": "text/plain", "buffer": owner.file}
+            page.set_input_files("#file", chosen)
+            page.wait_for_selector("table.would")
+        if path == "verify/3":
+            page.wait_for_selector("ol.climb")
+        if pictures := os.environ.get("OMIC_PICTURES"):
+            name = path.split("/")[0] or "keys"
+            page.screenshot(path=f"{pictures}/{name}-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert "null" not in page.inner_text("main").split(), path
+        page.evaluate(AXE.read_text())
+        result = page.evaluate("(tags) => axe.run({ runOnly: tags })", TAGS)
+        found[path] = [
+            (item["id"], [n["html"][:120] for n in item["nodes"]]) for item in result["violations"]
+        ]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert {path: items for path, items in found.items() if items} == {}

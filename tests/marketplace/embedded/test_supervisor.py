@@ -23,6 +23,7 @@ NAMES = {
     "ledger",
     "stripe",
     "attester",
+    "keys",
     "marketplace",
     "compute",
 }

@@ -64,7 +64,7 @@ def pages_of(who, world):
     orders = who["orders"]
     personal = next(r.index for r in world.ledger.records if r.leaf.type == "consent.withdrawn")
     public = [
-        "/", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin",
+        "/", "/docs/api", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin",
         "/login/" + "x" * 43, f"/ledger/{personal}", f"/jobs/{orders['settled']}",
         f"/ledger/{world.ledger.state.orders[orders['settled']].index}",
     ]  # fmt: skip

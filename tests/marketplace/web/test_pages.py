@@ -175,3 +175,30 @@ def test_an_owner_sees_the_budget_that_is_left_and_its_risk_as_a_picture(lively_
     assert "My privacy budget" in page
     assert "<svg" in page.split("My privacy budget")[1]
     assert "of 100 cases" in page
+
+
+def test_the_api_page_names_every_operation_for_people(fresh):
+    page = fresh.browser().get("/docs/api").text
+    spec = fresh.http.get("/openapi.json").json
+    shown = [path for path in spec["paths"] if not path.startswith(("/worker", "/stripe"))]
+    assert len(shown) > 20
+    assert all(path in page for path in shown)
+
+
+def test_live_progress_is_a_stream_of_states_and_only_mine(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    answer = client.get(f"/orders/{who['orders']['settled']}/events")
+    assert answer.mimetype == "text/event-stream"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert 'event: state\ndata: {"state":"settled"' in answer.text
+    assert client.get(f"/orders/{'0' * 32}/events").status_code == 404
+    assert world.browser().get(f"/orders/{who['orders']['settled']}/events").status_code == 401
+
+
+def test_a_job_shows_where_its_answer_comes_from(lively_world):
+    world, who = lively_world
+    page = world.browser().get(f"/jobs/{who['orders']['settled']}").text
+    graph = page[page.index('<svg class="graph"') :]
+    for title in ("Placed", "Payment arrived", "Data opened", "Answer committed to"):
+        assert title in graph[: graph.index("</svg>")]

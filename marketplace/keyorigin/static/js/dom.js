@@ -22,7 +22,8 @@ export const svg = (tag, given = {}, ...children) => {
 };
 
 export function show(...children) {
-  document.getElementById("main").replaceChildren(...children.flat());
+  const there = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+  document.getElementById("main").replaceChildren(...there);
 }
 
 export const facts = (pairs) => h("dl.fields", {}, pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
