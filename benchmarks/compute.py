@@ -37,7 +37,10 @@ def run(folder: Path, quick: bool, only: list[str] | None = None) -> list[Figure
         for name, part in PARTS.items():
             if not only or name in only:
                 say(f"compute: {name} ...")
-                figures += part(made, Path(place), quick)
+                found = part(made, Path(place), quick)
+                for figure in found:
+                    say(f"compute:   {figure.name}: {figure.value:.4g} {figure.unit}")
+                figures += found
     return figures
 
 

@@ -140,15 +140,13 @@ def _planes(made: Cohort) -> list[np.ndarray]:
     found = []
     for _, start, end in chunks(made.variants):
         planes = np.zeros((made.people, 2, words_of(end - start)), np.uint64)
-        step = 4096
+        step = 16_384
         for at in range(start, end, step):
-            dosage = made.dosages(at, min(at + step, end)).T
-            absent = dosage < 0
-            words = slice((at - start) // 64, (at - start) // 64 + words_of(dosage.shape[1]))
-            for which, copies in enumerate((1, 2)):
-                planes[:, which, words] = pack_bits(
-                    (dosage == copies) | absent, words_of(dosage.shape[1])
-                )
+            last = min(at + step, end)
+            words = slice((at - start) // 64, (at - start) // 64 + words_of(last - at))
+            for people, *pair in made.bits(at, last):
+                for which, bits in enumerate(pair):
+                    planes[people, which, words] = pack_bits(bits, words_of(last - at))
         found.append(planes)
     assert CHUNK_ROWS % step == 0
     return found

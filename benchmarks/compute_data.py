@@ -7,6 +7,7 @@ bytes ours are made from. SNPs only; nobody's data.
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,17 @@ class Cohort:
         rows = body.reshape(self.variants, self.width)[start:end]
         table = _DOSAGE_OF[(np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3]
         return table[rows].reshape(len(rows), -1)[:, : self.people]
+
+    def bits(self, start: int, end: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield (people, lo, hi): bool (people, rows), as `compute.kernels.planes` has them."""
+        body = np.memmap(self.prefix.with_suffix(".bed"), np.uint8, "r", 3)
+        octets = np.ascontiguousarray(body.reshape(self.variants, self.width)[start:end].T)
+        for quarter in range(4):
+            code = (octets >> (2 * quarter)) & 3
+            low, high = (code == 1) | (code == 2), code <= 1
+            people = slice(quarter, self.people, 4)
+            count = len(range(self.people)[people])
+            yield people, low[:count], high[:count]
 
     def sites(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (chromosome 1..parts, position) of each variant."""
