@@ -1,6 +1,14 @@
-"""The table a data access committee reads, written from measured figures into a document."""
+"""The table a data access committee reads, written from measured figures into a document.
 
+    python -m benchmarks.committee ARCHITECTURE.md FILE.json...
+
+writes what several runs of a benchmark kept (`--json`), in the order given.
+"""
+
+import json
+import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from benchmarks.harness import Figure
@@ -28,3 +36,15 @@ def table(figures: Sequence[Figure]) -> str:
         met = {True: "yes", False: "**no**", None: ""}[one.met]
         lines.append(f"| {one.name} | {one.value:.3g} {one.unit} | {target} | {limit} | {met} |")
     return "\n".join(lines)
+
+
+def read_figures(path: Path) -> list[Figure]:
+    """Return the figures a benchmark kept as JSON."""
+    names = {field.name for field in fields(Figure)}
+    kept = json.loads(path.read_text())["figures"]
+    return [Figure(**{name: value for name, value in one.items() if name in names}) for one in kept]
+
+
+if __name__ == "__main__":
+    document, *files = map(Path, sys.argv[1:])
+    write_table(document, [figure for file in files for figure in read_figures(file)])
