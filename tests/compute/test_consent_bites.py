@@ -19,26 +19,31 @@ from tests.compute.worker_world import World, new_id
 COHORT = int(os.environ.get("OMIC_TEST_COHORT", "30"))
 
 
+TURNS = ("open", "_opened")  # every opening of a seal, and of a data key, passes one of these
+
+
+def turning(real, then):
+    """Return a method of the vault that calls then(grant id) for each key it turned."""
+
+    def turned(first, *args, **more):
+        result = real(first, *args, **more)
+        then(first if isinstance(first, str) else args[0].id)
+        return result
+
+    return turned
+
+
 class Opened:
     """Every grant whose seal or data key was opened, in order."""
 
     def __init__(self, vault, monkeypatch):
         self.grants = []
-        for name in ("open", "reader"):
-            self._watch(vault, name, monkeypatch)
-
-    def _watch(self, vault, name, monkeypatch):
-        real = getattr(vault, name)
-
-        def watched(grant, *args, **more):
-            result = real(grant, *args, **more)
-            self.grants.append(grant)
-            return result
-
-        monkeypatch.setattr(vault, name, watched)
+        for name in TURNS:
+            monkeypatch.setattr(vault, name, turning(getattr(vault, name), self.grants.append))
 
     def take(self):
-        taken, self.grants = set(self.grants), []
+        taken = set(self.grants)
+        self.grants.clear()
         return taken
 
 
@@ -83,18 +88,15 @@ def test_opt_outs_at_every_stage_of_a_run_and_nobody_who_opted_out_is_decrypted(
     world = World(tmp_path, people=60)
     rng, out = random.Random(seed), set()
     wrong = []
-    for name in ("open", "reader"):
-        real = getattr(world.shop.vault, name)
-
-        def watched(grant, *args, real=real, **more):
-            # What the log holds when the key is turned, not what the worker has followed so far.
-            result = real(grant, *args, **more)
-            if not world.log.state.grant_in_force(grant) and grant in noted:
-                wrong.append(grant)
-            return result
-
-        monkeypatch.setattr(world.shop.vault, name, watched)
     noted = set()
+
+    def judge(grant):
+        # What the log holds when the key is turned, not what the worker has followed so far.
+        if not world.log.state.grant_in_force(grant) and grant in noted:
+            wrong.append(grant)
+
+    for name in TURNS:
+        monkeypatch.setattr(world.shop.vault, name, turning(getattr(world.shop.vault, name), judge))
 
     def opt_out(entry=None):
         """Somebody opts out; noted once a worker's next follow must have seen it."""
