@@ -48,14 +48,29 @@ class StateCounter:
         for name in ("_codes", "_uncovered", "_haploid", "_haploid_alt"):
             getattr(self, name).merge(getattr(other, name))
 
-    def counts(self) -> Int64:
-        """Return int64 (7, rows), in the order of STATES."""
-        one, two, without = self._codes.counts()
-        uncovered = self._uncovered.counts()
-        haploid, haploid_alt = self._haploid.counts(), self._haploid_alt.counts()
-        diploid_ref = self._codes.people - one - two - without - (haploid - haploid_alt)
-        return np.stack([uncovered, without - uncovered, diploid_ref, one - haploid_alt, two,
-                         haploid - haploid_alt, haploid_alt])  # fmt: skip
+    def counts(self, out: Int64) -> None:
+        """Write int64 (7, rows), in the order of STATES, into `out`.
+
+        In place: fresh memory costs more than the sums.
+        """
+        uncovered, no_call, none, one, two, haploid_ref, haploid_alt = out
+        self._codes.counts(out[3:6])  # one copy, two, without a call
+        no_call[:] = haploid_ref
+        np.subtract(self._codes.people, one, out=none)
+        none -= two
+        none -= no_call
+        for counter, row in (
+            (self._uncovered, uncovered),
+            (self._haploid, haploid_ref),
+            (self._haploid_alt, haploid_alt),
+        ):
+            counter.counts(row)
+        if self._uncovered.used:
+            no_call -= uncovered
+        if self._haploid.used:
+            haploid_ref -= haploid_alt
+            none -= haploid_ref
+            one -= haploid_alt
 
 
 def stated_rows(block: Block) -> Words:
@@ -124,6 +139,6 @@ def count_states(
         for level in range(level_count):
             for other in sums[1:]:
                 sums[0][level].merge(other[level])
-            found[level, :, start : start + rows] = sums[0][level].counts()
+            sums[0][level].counts(found[level, :, start : start + rows])
         stated[start : start + rows] = unpack_bits(np.bitwise_or.reduce(own_stated), rows)
     return StateCounts(found, stated)

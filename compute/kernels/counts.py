@@ -42,11 +42,18 @@ class CodeCounter:
         self._counts += other._counts
         self.people += other.people
 
-    def counts(self) -> Counts:
-        """Return int64 (3, rows): one copy, two copies, without a call (haploid calls as coded)."""
+    def counts(self, out: Counts | None = None) -> Counts:
+        """Return int64 (3, rows): one copy, two copies, without a call (haploid calls as coded).
+
+        Written into `out` where it is given.
+        """
         self._flush()
-        low, high, both = self._counts[:, : self.rows].astype(np.int64)
-        return np.stack([low - both, high - both, both])
+        found = np.empty((3, self.rows), np.int64) if out is None else out
+        low, high, both = self._counts[:, : self.rows]
+        np.subtract(low, both, out=found[0])
+        np.subtract(high, both, out=found[1])
+        found[2] = both
+        return found
 
     def _room(self, people: int) -> None:
         if self._held + people > _FULL:
@@ -64,6 +71,7 @@ class BitCounter:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
+        self.used = False  # whether anybody was added
         self._held = 0
         self._counter = np.zeros((1, _PLANES, words_of(rows)), np.uint64)
         self._counts = np.zeros((1, words_of(rows) * 64), np.int32)
@@ -71,6 +79,7 @@ class BitCounter:
     def add(self, planes: Words) -> None:
         """Add people: uint64 (people, words)."""
         for group in _groups(planes):
+            self.used = True
             if self._held + len(group) > _FULL:
                 self._flush()
             self._held += len(group)
@@ -78,14 +87,19 @@ class BitCounter:
 
     def merge(self, other: Self) -> None:
         """Add another counter's people, of the same rows."""
+        if not other.used:
+            return
+        self.used = True
         self._flush()
         other._flush()
         self._counts += other._counts
 
-    def counts(self) -> Counts:
-        """Return int64 (rows,)."""
+    def counts(self, out: Counts | None = None) -> Counts:
+        """Return int64 (rows,), written into `out` where it is given."""
         self._flush()
-        return self._counts[0, : self.rows].astype(np.int64)
+        found = np.empty(self.rows, np.int64) if out is None else out
+        found[:] = self._counts[0, : self.rows] if self.used else 0
+        return found
 
     def _flush(self) -> None:
         if self._held:
