@@ -261,13 +261,10 @@ def test_withdrawing_takes_two_clicks_and_erasing_reaches_the_file(owner, chromi
     grant = person.consent()
     person.click("Go to my data")
     person.page.wait_for_url("**/me")
-    market.until(
-        lambda: person.page.reload() and person.page.get_by_text("In force").count(),
-        what="the consent on the page",
-    )
-    person.clicks = 0
-    person.clicks += 1
-    person.page.get_by_role("link", name=f"Withdraw consent {grant[:8]}").click()
+    withdraw = person.page.get_by_role("link", name=f"Withdraw consent {grant[:8]}")
+    market.until(lambda: person.page.reload() and withdraw.count(), what="the consent's card")
+    person.clicks = 1
+    withdraw.click()
     person.click("Withdraw with my passkey")
     person.sees("Your consent is withdrawn")
     assert person.clicks == 2
