@@ -66,7 +66,7 @@ def test_an_owners_whole_life(owner, market, omic):
 
     def ingested():
         uses = done(omic(home, "activity"))
-        return [u for u in uses if u["purpose"] == "ingest" and u["datasets"] == [dataset]]
+        return [u for u in uses if u["kind"] == "ingest" and u["datasets"] == [dataset]]
 
     market.until(ingested, what="the access entry of the ingest in `omic activity`")
     assert done(omic(home, "receipts"))["verified"] >= 4
