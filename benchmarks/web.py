@@ -31,6 +31,7 @@ from ledger.note import Note, format_note, sign_note
 from marketplace.keyorigin import build
 from marketplace.keyorigin.server import make_app
 
+START = 1_700_000_000_000
 USERS, THINK_SECONDS, LOAD_SECONDS = 200, 2.0, 30.0
 PUBLIC = ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger", "/status", "/glossary", "/signin")
 ENCRYPT = """
@@ -58,7 +59,7 @@ class BigLog:
     def __init__(self, small, size: int) -> None:
         self.small = small
         plain = [
-            format_leaf(Leaf("consent.granted", 1, 1_700_000_000_000 + i, os.urandom(32)))
+            format_leaf(Leaf("consent.granted", 1, START + i, os.urandom(32), about=os.urandom(16)))
             for i in range(size)
         ]
         self.leaves = plain
