@@ -71,7 +71,8 @@ def audit_whole_ledger(
     options, pinned = context_of(context), _trust(context, trust)
     token = None if token_file is None else _read(token_file).decode().strip()
     source = _source(url, tiles, token, pinned)
-    with Progress(console=_progress_console, transient=True, disable=options.json_output) as bar:
+    quiet = options.json_output or not _progress_console.is_terminal
+    with Progress(console=_progress_console, transient=True, disable=quiet) as bar:
         task = bar.add_task("reading the ledger", total=None)
         report = audit_ledger(
             source,

@@ -225,7 +225,7 @@ def test_the_template_is_a_request_that_reads(tmp_path, omic):
     assert status == 0
     path = tmp_path / "request.json"
     path.write_text(text)
-    assert _request(path).scope.facets
+    assert _request(path).scope.modalities == ("genotypes",)
 
 
 def test_a_facet_and_terms_that_do_not_read(tmp_path, home, omic):
