@@ -85,7 +85,6 @@ def test_an_auditors_bundle_verifies_with_the_logs_leaves_and_says_what_it_lacks
         ("review", {"draft": "77" * 32}),
         ("review", {"reviewer": {"sector": "academic"}}),
     ],
-    ids=str,
 )
 def test_one_thing_wrong_in_the_log_fails_the_check_of_that_thing(check, changes):
     assert check in failed(Story(**changes))
@@ -117,7 +116,6 @@ def test_a_missing_entry_fails_the_log(missing):
         ("query and code", {"code_digest": "99" * 32}),
         ("release", {"release": {"mode": "private", "rho": "0"}}),
     ],
-    ids=str,
 )
 def test_a_changed_result_is_found(check, change):
     story = Story()
@@ -221,7 +219,6 @@ def failed_audit(story, data=None):
         ("consents match", {"claims": {"non_profit": True, "accredited_researcher": True}}),
         ("consents in force", {"judged_root": "00" * 32}),
     ],
-    ids=str,
 )
 def test_one_thing_wrong_with_a_consent_fails_the_check_of_that_thing(check, changes):
     assert check in failed_audit(Story(**changes))
