@@ -240,6 +240,26 @@ def test_more_than_the_owners_share_is_refused_by_scope(world):
     assert world.run("query", order).code == Code.COHORT_FLOOR.value
 
 
+def test_a_score_distribution_goes_through_the_same_gate(world):
+    """Another family, nothing of its own at the gate: charged, noised, floored like frequencies."""
+    params = {
+        "weights": {"1-1000-A-G": "1", "1-2000-A-G": "0.5"},
+        "low": "0",
+        "high": "3",
+        "bins": 3,
+    }
+    query = {"v": 1, "family": "score_distribution", "build": "GRCh37", "params": params}
+    before = spent(world, world.people[0])
+    order = world.order(query=query, release=PRIVATE)
+    assert world.run("query", order).state == "released"
+    answer = answer_of(world, order)
+    assert answer["columns"]["from"] == [0.0, 1.0, 2.0]
+    assert abs(answer["facts"]["n"] - len(world.people)) < 8 * answer["facts"]["n_sd"] + 5
+    assert answer["privacy"]["l2_sensitivity_squared"] == 2_000_000
+    assert spent(world, world.people[0]) - before == Fraction(1, 20)
+    assert "total" not in json.dumps(answer)
+
+
 def test_the_lifetime_budget_ends_and_people_leave_together(world):
     """Spent to the end: the scope empties for everybody at once, and says only "below floor"."""
     outcome, asked = None, 0
@@ -290,23 +310,3 @@ def test_whether_anybodys_file_lists_a_variant_changes_nobody_elses_calls(world)
     assert other == own == expected_counts(world.people)[1000][1]
     assert unknown == 0
     assert answer.columns["ac"].tolist()[0] == 0
-
-
-def test_a_score_distribution_goes_through_the_same_gate(world):
-    """Another family, nothing of its own at the gate: charged, noised, floored like frequencies."""
-    params = {
-        "weights": {"1-1000-A-G": "1", "1-2000-A-G": "0.5"},
-        "low": "0",
-        "high": "3",
-        "bins": 3,
-    }
-    query = {"v": 1, "family": "score_distribution", "build": "GRCh37", "params": params}
-    before = spent(world, world.people[0])
-    order = world.order(query=query, release=PRIVATE)
-    assert world.run("query", order).state == "released"
-    answer = answer_of(world, order)
-    assert answer["columns"]["from"] == [0.0, 1.0, 2.0]
-    assert abs(answer["facts"]["n"] - len(world.people)) < 8 * answer["facts"]["n_sd"] + 5
-    assert answer["privacy"]["l2_sensitivity_squared"] == 2_000_000
-    assert spent(world, world.people[0]) - before == Fraction(1, 20)
-    assert "total" not in json.dumps(answer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from importlib.resources import files
 
 from compute.ingest import inspect
@@ -61,10 +60,8 @@ def test_genes_have_places():
     assert (gene.chrom, gene.start, gene.end) == ("1", 1592939, 1624167)
 
 
-def test_the_cut_is_quick_complete_and_the_same_each_time(tmp_path):
-    began = time.monotonic()
+def test_the_cut_is_complete_and_the_same_each_time(tmp_path):
     assert demo_data.write(tmp_path) == 534
-    assert time.monotonic() - began < 12  # 1 s on a quiet machine
     one = demo_data.people()[7].participant
     assert (tmp_path / one / "genotypes.vcf.gz").read_bytes() == demo_data.vcf(one)
     assert len(list(tmp_path.rglob("*.*"))) == 534

@@ -84,7 +84,7 @@ def test_bombs_are_refused_unread(modality):
     assert refused(bomb, modality).code == "bomb"
     if modality != "participant":
         assert refused(zipped(("x.txt", b"0" * (40 << 20))), modality).code == "bomb"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # the limit a hostile file is promised
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 import pytest
@@ -114,9 +113,7 @@ def test_regressions(population, gene):
         "params": {"gene": gene, "variants": {"panel": "all"}},
     }
     people = cohort(population)
-    began = time.perf_counter()
     found = by_id(run(parse_query(query), people))
-    assert time.perf_counter() - began < 3  # well under a second on a quiet machine
     known = rows(f"geuvadis_{population}.{gene}.glm.linear")
     assert len(known) == 3204
     absent = ties = 0
