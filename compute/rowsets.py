@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.errors import ComputeError
-from compute.kernels.engine import engine
+from compute.kernels.engine import engine_for
 from compute.kernels.planes import Bool, Words, pack_bits
 
 NONE, ALL, PLANE, GAPS = 0, 1, 2, 3
@@ -54,7 +54,9 @@ def unpack_set(data: memoryview, rows: int, out: Words) -> memoryview:
         if length != (rows + 7) // 8:
             raise LayoutError("a stored plane has another length than its rows")
         out.view(np.uint8)[:length] = np.frombuffer(payload, np.uint8)
-    elif kind == GAPS and not engine().set_gaps(np.frombuffer(payload, np.uint8), rows, out):
+    elif kind == GAPS and not engine_for(rows).set_gaps(
+        np.frombuffer(payload, np.uint8), rows, out
+    ):
         raise LayoutError("a stored list of rows leaves its chunk")
     return rest
 

@@ -9,7 +9,7 @@ from typing import Final, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from compute.kernels.engine import engine
+from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words, words_of
 
 Counts: TypeAlias = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ class CodeCounter:
         """Add people: uint64 (people, 2, words)."""
         for group in _groups(planes):
             self._room(len(group))
-            engine().add_codes(group, self._counter)
+            engine_for(32 * group.size).add_codes(group, self._counter)
         self.people += len(planes)
 
     def merge(self, other: Self) -> None:
@@ -62,7 +62,7 @@ class CodeCounter:
 
     def _flush(self) -> None:
         if self._held:
-            engine().flush(self._counter, self._counts)
+            engine_for(self._counts.size).flush(self._counter, self._counts)
             self._held = 0
 
 
@@ -83,7 +83,7 @@ class BitCounter:
             if self._held + len(group) > _FULL:
                 self._flush()
             self._held += len(group)
-            engine().add_bits(group, self._counter[0])
+            engine_for(64 * group.size).add_bits(group, self._counter[0])
 
     def merge(self, other: Self) -> None:
         """Add another counter's people, of the same rows."""
@@ -103,7 +103,7 @@ class BitCounter:
 
     def _flush(self) -> None:
         if self._held:
-            engine().flush(self._counter, self._counts)
+            engine_for(self._counts.size).flush(self._counter, self._counts)
             self._held = 0
 
 

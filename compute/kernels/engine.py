@@ -1,8 +1,25 @@
-"""Which implementation runs: numba's where it can be imported, else numpy's. Chosen once."""
+"""Which implementation runs: numba's where it can be imported and pays, else numpy's."""
 
 import os
+import sys
 from functools import cache
 from types import ModuleType
+from typing import Final
+
+LITTLE: Final = 500_000
+
+
+def engine_for(work: int) -> ModuleType:
+    """Return the module of kernels for one call. work: about how many values it touches.
+
+    Loading numba and its machine code takes seconds, compiling more: little work is done by numpy
+    before that is over, unless something large has loaded it already.
+    """
+    from compute.kernels import plain
+
+    if work < LITTLE and "compute.kernels.compiled" not in sys.modules:
+        return plain
+    return engine()
 
 
 @cache

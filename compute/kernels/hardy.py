@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from compute.kernels.engine import engine
+from compute.kernels.engine import engine_for
 from compute.stats import Float64, Int64
 
 
@@ -21,7 +21,7 @@ def hwe_exact(
     if not len(het):
         return out
     logs = _log_factorials(2 * int((hom_ref + het + hom_alt).max()))
-    kernel = engine().hwe
+    kernel = engine_for(100 * len(het)).hwe
     edges = np.linspace(0, len(het), parts + 1).astype(int).tolist()
     spans = [slice(a, b) for a, b in itertools.pairwise(edges)]
     if pool is None:

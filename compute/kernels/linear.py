@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.kernels.counts import CodeCounter
-from compute.kernels.engine import engine
+from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words
 from compute.kernels.sums import GenotypeSums
 from compute.stats import Float64, Int64
@@ -66,7 +66,7 @@ class LinearAssociation:
         products = np.ascontiguousarray(self._total - self._sums.absent())
         beta, se, code = np.empty(len(one)), np.empty(len(one)), np.empty(len(one), np.int8)
         gx = np.ascontiguousarray(self._sums.called())
-        engine().fit_linear(one, two, products, gx, beta, se, code)
+        engine_for(100 * len(one)).fit_linear(one, two, products, gx, beta, se, code)
         n = np.rint(products[:, 0]).astype(np.int64)
         beta, se = beta * self._spread[0], se * self._spread[0]
         with np.errstate(divide="ignore", invalid="ignore"):

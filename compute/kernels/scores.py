@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from compute.kernels.engine import engine
+from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words, words_of
 from compute.stats import Float64
 
@@ -30,7 +30,9 @@ class PolygenicScores:
 
     def add(self, planes: Words, out: Float64) -> None:
         """Add to out (people, scores) what these rows give: uint64 (people, 2, words)."""
-        engine().score(planes, self._weights, self._absent, out)
+        engine_for(32 * planes.size * len(self._weights)).score(
+            planes, self._weights, self._absent, out
+        )
 
     def scores(self, planes: Words, pool: Executor | None = None, parts: int = 1) -> Float64:
         """Return float64 (people, scores)."""

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from compute.kernels.engine import engine
+from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words, words_of
 from compute.stats import Float64
 
@@ -36,10 +36,11 @@ class GenotypeSums:
     def add(self, first: int, planes: Words) -> None:
         """Add the people first, first + 1, …: uint64 (people, 2, words)."""
         people = slice(first, first + len(planes))
+        work = 32 * planes.size * self._columns
         for block, out in zip(self._values, self._called, strict=True):
-            engine().sum_values(planes, np.ascontiguousarray(block[people]), out)
+            engine_for(work).sum_values(planes, np.ascontiguousarray(block[people]), out)
         both = np.concatenate([self._one_two[people], self._absent_values[people]], axis=1)
-        engine().sum_absent(planes, np.ascontiguousarray(both), self._absent)
+        engine_for(work).sum_absent(planes, np.ascontiguousarray(both), self._absent)
 
     def merge(self, other: Self) -> None:
         """Add what another has summed over other people."""
