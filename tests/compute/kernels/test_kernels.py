@@ -1,6 +1,7 @@
 """Each kernel against the obvious way of doing it, and numba's against numpy's."""
 
 import os
+import subprocess
 import sys
 import types
 
@@ -257,3 +258,19 @@ class Unlocated(types.ModuleType):
 
     def __getattr__(self, name):
         raise RuntimeError("cannot cache function: no locator available")
+
+
+def test_little_work_does_not_wait_for_the_compiler():
+    code = (
+        "import sys, numpy as np\n"
+        "from compute.kernels import CodeCounter, hwe_exact, pack_dosages, words_of\n"
+        "counter = CodeCounter(100)\n"
+        "counter.add(np.ones((20, 2, words_of(100)), np.uint64))\n"
+        "counter.counts()\n"
+        "assert 'numba' not in sys.modules\n"
+        "big = CodeCounter(65_536)\n"
+        "big.add(np.zeros((16, 2, words_of(65_536)), np.uint64))\n"
+        "assert 'numba' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
