@@ -59,6 +59,17 @@ def _no_peer() -> str | None:
 NEEDS = {"service": _no_service, "browser": _no_browser, "peer": _no_peer}
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """Return one browser for every test of a process: Playwright starts once a thread."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        path = shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 def in_ci() -> bool:
     return os.environ.get("CI", "") not in ("", "0", "false")
 

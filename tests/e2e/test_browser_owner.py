@@ -109,15 +109,6 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@pytest.fixture(scope="module")
 def owner(chromium, market):
     """Somebody who came from the landing page and consented; with what was measured on the way."""
     person = Person(chromium, market)

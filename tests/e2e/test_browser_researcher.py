@@ -18,15 +18,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@pytest.fixture(scope="module")
 def answered(chromium, market):
     """A researcher who asked, paid, and opened the answer in the browser."""
     if len(market.owners) < 24:

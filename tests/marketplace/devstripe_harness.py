@@ -4,7 +4,7 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,8 +133,12 @@ def running(directory: Path, hook: bool = True, **options: object) -> Iterator[R
     try:
         yield Running(f"http://127.0.0.1:{listener.effective_port}", server, receiver, clock)
     finally:
-        # closed inside its own loop, so that select never sees a closed socket
-        listener.trigger.pull_trigger(lambda: wasyncore.close_all(listener._map, ignore_all=True))
+        # closed inside its own loop, so that select never sees a closed socket; closing takes the
+        # trigger along, perhaps before the byte that wakes the loop is written
+        with suppress(OSError):
+            listener.trigger.pull_trigger(
+                lambda: wasyncore.close_all(listener._map, ignore_all=True)
+            )
         thread.join(DEADLINE)
         listener.task_dispatcher.shutdown(timeout=1)
         server.close()

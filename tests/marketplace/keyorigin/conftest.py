@@ -41,19 +41,16 @@ def key_pages():
 
 
 @pytest.fixture(scope="session")
-def js(key_pages):
+def js(key_pages, chromium):
     """Run a function of one of the pages' modules: js("merkle", "return m.climb(...)", argument)."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{key_pages}/#/verify")
+    page = chromium.new_page()
+    page.goto(f"{key_pages}/#/verify")
 
-        def run(module, body, argument=None):
-            modules = f"['/js/{module}.js', '/js/bytes.js'].map((n) => import(n))"
-            code = f"async (x) => {{ const [m, b] = await Promise.all({modules}); {body} }}"
-            return page.evaluate(code, argument)
+    def run(module, body, argument=None):
+        modules = f"['/js/{module}.js', '/js/bytes.js'].map((n) => import(n))"
+        code = f"async (x) => {{ const [m, b] = await Promise.all({modules}); {body} }}"
+        return page.evaluate(code, argument)
 
-        run.page = page
-        yield run
-        browser.close()
+    run.page = page
+    yield run
+    page.close()

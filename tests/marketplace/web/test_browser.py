@@ -37,15 +37,6 @@ def served(lively_world):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def visitors(served, chromium):
     """Signed-in browser states by role, each made by following a one-time link."""
     base, world, who = served
