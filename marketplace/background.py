@@ -46,10 +46,11 @@ LOG = logging.getLogger(__name__)
 LEADER = "background"
 LEASE_MS = 10_000
 TICK_SECONDS = 0.25
-# Rounds that follow each other at once would only find what one round finds.
-REST_SECONDS = 0.02
+# Rounds that follow each other at once would only find what one round finds: each is followed by
+# a rest of so many times its own length.
+REST_FACTOR = 5
 # The ledger is looked at often while it grows and seldom while it does not.
-SYNC_SECONDS = (0.05, 0.5)
+SYNC_SECONDS = (0.1, 0.5)
 SLOW_SYNC_SECONDS = 2.0
 SLOW_EVERY_MS = 15_000
 STOP_SECONDS = 10.0
@@ -140,8 +141,9 @@ class Background:
 
     def _lead(self) -> None:
         while not self._stop.is_set():
+            began = time.monotonic()
             self._step("lead", self._round)
-            self._stop.wait(REST_SECONDS)
+            self._stop.wait(min(TICK_SECONDS, REST_FACTOR * (time.monotonic() - began)))
             self.services.nudge.wait(TICK_SECONDS)
             self.services.nudge.clear()
 

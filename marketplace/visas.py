@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -19,7 +19,9 @@ from joserfc.jwk import ECKey, KeySet
 
 from ledger import Grant, State
 from marketplace.errors import ConflictError, InputError, NotFoundError
-from marketplace.services import Services
+
+if TYPE_CHECKING:
+    from marketplace.services import Services
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 MAX_VISAS, MAX_VISA_BYTES = 200, 16 * 1024
@@ -135,7 +137,7 @@ def _claims(visas: Sequence[tuple[Mapping[str, Any], Issuer]]) -> dict[str, Any]
 # -- issuing
 
 
-def visa_key(services: Services) -> ECKey:
+def visa_key(services: "Services") -> ECKey:
     """Return this marketplace's P-256 visa key, drawn at first use (file mode 0600)."""
     path = services.config.directory / KEY_FILE
     if not path.exists():
@@ -145,12 +147,12 @@ def visa_key(services: Services) -> ECKey:
     return ECKey.import_key(json.loads(path.read_text()))
 
 
-def public_keys(services: Services) -> dict[str, Any]:
+def public_keys(services: "Services") -> dict[str, Any]:
     """Return the JWKS whose keys sign our visas."""
     return {"keys": [{**visa_key(services).as_dict(private=False), "use": "sig", "alg": "ES256"}]}
 
 
-def issue(services: Services, owner: str, grant_id: str, holder: str | None = None) -> str:
+def issue(services: "Services", owner: str, grant_id: str, holder: str | None = None) -> str:
     """Return a ControlledAccessGrants visa for a grant of this owner that is in force now.
 
     holder: the visa's subject; None for the researcher of the order the grant is for. It lets its
@@ -178,7 +180,7 @@ def _researcher(state: State, grant: Grant) -> str | None:
     return None if order is None else str(order.payload["researcher"])
 
 
-def _sign(services: Services, subject: str, grant: Grant, now: int, expires: int) -> str:
+def _sign(services: "Services", subject: str, grant: Grant, now: int, expires: int) -> str:
     origin, key = services.config.origin, visa_key(services)
     header = {
         "alg": "ES256",

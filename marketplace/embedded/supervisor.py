@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO
-
-import httpx
+from typing import IO, TYPE_CHECKING
 
 from marketplace.embedded.setup import WITNESSES, Layout, SetupError, first_start
+
+if TYPE_CHECKING:
+    import httpx
 
 START_SECONDS = 40.0
 STOP_SECONDS = 15.0
@@ -162,6 +163,9 @@ class Supervisor:
         """Start every child at once; each waits by itself for those it needs."""
         for child in self.children:
             self._spawn(child)
+        # Loaded here and not above: programs beside this one need no client.
+        import httpx
+
         with httpx.Client(timeout=2.0) as http:
             for child in self.children:
                 self._await_health(child, http)
@@ -185,7 +189,7 @@ class Supervisor:
             )
         child.started, child.restart_at = time.monotonic(), None
 
-    def _await_health(self, child: Child, http: httpx.Client) -> None:
+    def _await_health(self, child: Child, http: "httpx.Client") -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if child.process is None or child.process.poll() is not None:
@@ -264,7 +268,9 @@ def _stripe_command(layout: Layout) -> list[str]:
     ]
 
 
-def _answers(http: httpx.Client, url: str) -> bool:
+def _answers(http: "httpx.Client", url: str) -> bool:
+    import httpx
+
     with contextlib.suppress(httpx.HTTPError):
         return http.get(url).status_code == httpx.codes.OK
     return False
