@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def market(tmp_path_factory):
     """A running market without owners yet; the crash tests let people join while it dies."""
     made = Stack(tmp_path_factory.mktemp("market"))

@@ -53,7 +53,7 @@ def rows(path, statement):
         return database.execute(statement).fetchall()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cohort(market):
     """28 people who join while the worker dies at every step of taking their data in."""
     market.crowd([])
