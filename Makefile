@@ -36,6 +36,7 @@ $(BIN)/uv:
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable .
+	$(BIN)/python -m compileall -q ledger compute marketplace
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)

@@ -32,8 +32,9 @@ from compute.worker_stops import Heart, Watch, follow
 from ledger import Dataset, Grant, access_tag
 
 BATCH = 500
-PARALLEL = 2  # parsers at work at once
-SLICE = 8  # parsed files held in memory at once
+PARSERS = 2  # confined children at work at once
+PARALLEL = 4  # files on their way to one: fetched, opened, decrypted
+SLICE = 16  # parsed files held in memory at once
 INGESTED = "ingested"
 NOT_YET = "ciphertext_missing"
 STOPPED = "stopped"

@@ -38,7 +38,7 @@ from compute.store import CohortStore
 from compute.tables import open_engine, upgrade
 from compute.vault import INGEST, Vault
 from compute.worker_entries import signed
-from compute.worker_ingest import PARALLEL
+from compute.worker_ingest import PARSERS
 from compute.worker_ports import Workshop
 from compute.worker_stops import destroy_stopped
 from compute.worker_tick import sleep_to_tick
@@ -115,7 +115,7 @@ def build_workshop(config: WorkerConfig) -> Workshop:
         accountant=Accountant(engine),
         book=OrderBook(engine),
         keys=keys,
-        parser=ParserPool(PARALLEL),
+        parser=ParserPool(PARSERS),
         trust=trust,
         region=config.region,
         clock=clock_ms,

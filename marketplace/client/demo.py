@@ -10,8 +10,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Run:
     people: int
     seconds: dict[str, float] = field(default_factory=dict)
     findings: dict[str, Any] = field(default_factory=dict)
+    report: Callable[[], object] = lambda: None
 
     @contextmanager
     def stage(self, name: str, title: str) -> Iterator[None]:
@@ -81,6 +84,11 @@ def run_demo(
             say("   answers appear on a clock tick: every 2 s here, every 30 s elsewhere")
         with _watching(supervisor):
             _story(run)
+        # Drawing needs nobody else: the processes stop meanwhile.
+        with ThreadPoolExecutor(1) as pool:
+            stopping = pool.submit(supervisor.stop)
+            run.report()
+            stopping.result()
     finally:
         supervisor.stop()
     run.seconds["total"] = round(time.monotonic() - started, 2)
@@ -106,7 +114,9 @@ def _story(run: Run) -> None:
     with run.stage("orders", "5. The researcher rehearses, pays test money and gets answers"):
         placed = [team.place(ask, say) for ask in asks]
         for one in placed:
-            orders.append(team.finish(one, say))
+            team.review(one, say)
+        for one in placed:
+            orders.append(team.collect(one, say))
     if run.people >= PRIVATE_PEOPLE:
         with run.stage("private", "   ... one of them with noise: it bounds what anybody learns"):
             demo_team.show_private(orders[-1], say)
@@ -133,7 +143,9 @@ def _story(run: Run) -> None:
         "forgery_refused": forged,
         "useless_refused": useless,
     }
-    demo_report.write(run.layout.root, orders, views, audit, run.findings, run.seconds)
+    run.report = partial(
+        demo_report.write, run.layout.root, orders, views, audit, run.findings, run.seconds
+    )
 
 
 def _chosen(count: int) -> list[Any]:
@@ -152,8 +164,6 @@ def _chosen(count: int) -> list[Any]:
 
 def _progress(label: str, items: Any, work: Callable[[Any], Any], threads: int = 1) -> list[Any]:
     """Run work over items in order with a progress bar; the first error stops it."""
-    from concurrent.futures import ThreadPoolExecutor
-
     columns = (
         TextColumn("   {task.description}"),
         BarColumn(),

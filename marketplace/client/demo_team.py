@@ -75,7 +75,9 @@ class Team:
 
     def buy(self, ask: Ask, say: Say) -> Done:
         """Place one order and bring it to its end."""
-        return self.finish(self.place(ask, say), say)
+        placed = self.place(ask, say)
+        self.review(placed, say)
+        return self.collect(placed, say)
 
     def place(self, ask: Ask, say: Say) -> Placed:
         """Dry run, quote, order and pay; the order then runs by itself."""
@@ -88,12 +90,16 @@ class Team:
         pay_test_money(self.researcher.checkout(order))
         return Placed(ask, order, price)
 
-    def finish(self, placed: Placed, say: Say) -> Done:
-        """Have an order reviewed, wait for its end, and open and keep the answer."""
+    def review(self, placed: Placed, say: Say) -> None:
+        """Have an exact answer looked at; one with noise needs no review."""
+        if placed.ask.request.release["mode"] == "trusted":
+            say(f"   [bold]{placed.ask.title}[/]")
+            self._review(placed.order, say)
+
+    def collect(self, placed: Placed, say: Say) -> Done:
+        """Wait for an order's end, and open and keep the answer."""
         ask, order = placed.ask, placed.order
         say(f"   [bold]{ask.title}[/]")
-        if ask.request.release["mode"] == "trusted":
-            self._review(order, say)
         status = self.researcher.wait(order, timeout=WAIT_SECONDS)
         done = Done(ask.title, order, ask.request, status, None)
         if status["state"] == "settled":
