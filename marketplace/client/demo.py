@@ -99,6 +99,8 @@ def _story(run: Run) -> None:
     with run.stage("cut", "2. Each person holds a genome, a transcriptome and a record"):
         files = _progress("cutting", _chosen(run.people), demo_owners.files_of)
         say(f"   {3 * len(files)} files, e.g. {files[0].person.participant}: single-sample VCF")
+    joining = ThreadPoolExecutor(1)
+    team_joins = joining.submit(demo_team.Team, run.layout)
     with run.stage("owners", "3. They encrypt, register, offer and consent (each with own keys)"):
         crowd = demo_owners.Crowd(run.layout)
         owners = _progress("registering", files, crowd.join, threads=4)
@@ -106,7 +108,8 @@ def _story(run: Run) -> None:
         say("   consent: [yellow]trusted[/] release, exact numbers for an attested researcher;")
         say("   that rests on accountability and two reviewers, not on mathematics")
     with run.stage("team", "4. A researcher and two reviewers are attested (scripted)"):
-        team = demo_team.Team(run.layout)
+        team = team_joins.result()  # they joined while the owners did
+        joining.shutdown()
     orders: list[demo_team.Done] = []
     useless: bool | None = None
     few, many = demo_orders.private_requests()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -47,11 +48,13 @@ def withdraw_and_order(layout: Layout, leaver: Participant, team: Team, say: Say
         leaver.owner.withdraw(grant)
     say(f"   {leaver.name} took back {len(leaver.grants)} consents; compute destroys their keys")
     before = {use.access for use in activity(leaver.owner.session)}
-    done = team.buy(different_request(), say)
+    with ThreadPoolExecutor(1) as pool:
+        probed = pool.submit(probe_vault, layout, leaver.grants[0])
+        done = team.buy(different_request(), say)
+        refusal = probed.result()
     after = {use.access for use in activity(leaver.owner.session)}
     unused = after == before
     say(f"   the new access tree holds no tag of {leaver.name}: {_yes(unused)}")
-    refusal = probe_vault(layout, leaver.grants[0])
     say(f"   asked directly, the vault refuses: {refusal['reason']}")
     return Withdrawn(done, unused and refusal["opened"] is False)
 

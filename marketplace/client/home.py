@@ -7,12 +7,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ledger import Submission, TrustPolicy, b64, entry_bytes
 from marketplace.client.errors import HomeError, LedgerChangedError
 from marketplace.client.keys import KeyStore
+
+_parsed = lru_cache(maxsize=16)(TrustPolicy.parse)  # read at every verb, and never changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Home:
         path = self.path / "trust.json"
         if not path.exists():
             raise HomeError(f"no trust file in {self.path}; run `omic keygen --trust FILE` first")
-        return TrustPolicy.parse(path.read_bytes())
+        return _parsed(path.read_bytes())
 
     @property
     def attester_url(self) -> str:
