@@ -47,7 +47,7 @@ from compute.result import (
     make_opening,
     result_commitment,
 )
-from compute.risk import Risk, error_picture, risk_of, risk_picture, risk_words
+from compute.risk import HIGHEST, Risk, error_picture, risk_of, risk_picture, risk_words
 from compute.scope import Scope, bucket, parse_scope
 from compute.terms import (
     NEVER,
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DUO_TERMS",
     "GROUPS",
+    "HIGHEST",
     "MIN_PEOPLE",
     "NEVER",
     "PRESETS",

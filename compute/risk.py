@@ -14,7 +14,7 @@ from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
-HIGHEST = Fraction(1, 2)
+HIGHEST = Fraction(1, 2)  # the largest lifetime budget terms may state
 # Measured, not bounded: `python -m benchmarks.privacy` fails when it finds more.
 TRUSTED_RIGHT_OF_100 = 76
 WIDTH, HEIGHT, LEFT, TOP = 360, 180, 40, 16

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validat
 
 from compute.duo import BY_SHORTHAND, DS, DuoTerm, Kind, ParameterType, duo_term
 from compute.errors import TermsError
+from compute.risk import HIGHEST
 from compute.values import (
     COUNTRY,
     Amount,
@@ -119,6 +120,8 @@ class ReleaseTerms(Value):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if Fraction(self.lifetime_rho) > HIGHEST:
+            raise ValueError(f"lifetime_rho is at most {HIGHEST}; beyond, noise hides little")
         if Fraction(self.order_share) > 1:
             raise ValueError("order_share is a part of the budget: at most 1")
         return self

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from compute import parse_terms, risk_of, risk_picture, risk_words
+from compute import HIGHEST, parse_terms, risk_of, risk_picture, risk_words
 from marketplace.client.activity import activity
 from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
 from marketplace.client.terminal import context_of, say
-
-MOST = Fraction(1, 2)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,10 +51,10 @@ def lifetime_budget(text: str) -> Fraction:
         found = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise ClientError(f"{text!r} is no budget; write it as a fraction, such as 1/10") from None
-    if not 0 < found <= MOST:
+    if not 0 < found <= HIGHEST:
         raise ClientError(
-            f"a lifetime budget lies above 0 and at most at {MOST}, where anybody could tell that "
-            f"you took part in {risk_of(MOST).right_of_100} of 100 cases; {text} does not"
+            f"a lifetime budget lies above 0 and at most at {HIGHEST}, where anybody could tell that "
+            f"you took part in {risk_of(HIGHEST).right_of_100} of 100 cases; {text} does not"
         )
     return found
 

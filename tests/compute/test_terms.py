@@ -248,3 +248,13 @@ def test_a_trusted_release_has_no_budget_and_a_private_one_must_state_its_own():
     ):
         with pytest.raises(TermsError):
             parse_release(value)
+
+
+@pytest.mark.parametrize(("rho", "fine"), [("1/2", True), ("501/1000", False), ("3", False)])
+def test_a_lifetime_budget_is_at_most_one_half(rho, fine):
+    made = {**TERMS.to_dict(), "release": {**TERMS.release.to_dict(), "lifetime_rho": rho}}
+    if fine:
+        assert parse_terms(made).release.lifetime_rho == rho
+        return
+    with pytest.raises(TermsError, match="at most 1/2"):
+        parse_terms(made)

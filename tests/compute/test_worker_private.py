@@ -23,14 +23,14 @@ CRASHES = [
     for step in STEPS
     if step.startswith(("query", "release")) and step != "query_draft_uploaded"
 ]
-PRIVATE = {"mode": "private", "rho": "1/20"}
+PRIVATE = {"mode": "private", "rho": "1/40"}
 
 
 class PrivateWorld(World):
-    """Owners who allow noise only, for a lifetime of 1 and a tenth of it in one order."""
+    """Owners who allow noise only, for a lifetime of 1/2 and a tenth of it in one order."""
 
     def terms(self, **more):
-        settings = {"release_mode": "private", "lifetime_rho": "1", "order_share": "1/10"}
+        settings = {"release_mode": "private", "lifetime_rho": "1/2", "order_share": "1/10"}
         return super().terms(**{**settings, **more})
 
 
@@ -52,7 +52,7 @@ def die():
 
 
 def listed(*names):
-    request = private_counts_request(list(names) or ["1-1000-A-G", "1-2000-A-G"], rho="1/20")
+    request = private_counts_request(list(names) or ["1-1000-A-G", "1-2000-A-G"], rho="1/40")
     return request["query"]
 
 
@@ -69,14 +69,14 @@ def test_a_private_order_is_noised_charged_and_needs_no_review(world):
     order = world.order(query=listed(), release=PRIVATE)
     assert world.run("query", order).state == "released"
     answer = answer_of(world, order)
-    assert answer["privacy"]["rho"] == "1/20"
+    assert answer["privacy"]["rho"] == "1/40"
     exact = expected_counts(world.people)
     for pos, ac, an in zip(*(answer["columns"][n] for n in ("pos", "ac", "an")), strict=True):
         assert abs(ac - exact[pos][0]) < 8 * answer["privacy"]["count_sd"] + 5
         assert abs(an - exact[pos][1]) < 8 * answer["privacy"]["an_sd"] + 5
     assert "hom_alt" not in answer["columns"]
     assert world.access_of(order).payload["release"] == PRIVATE
-    assert spent(world, world.people[0]) - before == Fraction(1, 20)
+    assert spent(world, world.people[0]) - before == Fraction(1, 40)
     for kind, secret in (("bundle", world.result_secret), ("auditor_bundle", world.auditor_secret)):
         opened = decrypt_file(world.market.objects[order, kind], secret)
         report = verify_bundle(opened, world.trust, now_ms(), leaves=world.log.leaves)
@@ -115,7 +115,7 @@ def test_a_kept_answer_is_unreadable_in_the_store(world):
 
 def test_another_rho_is_another_question(world):
     query = listed("1-5000-A-G")
-    for rho in ("1/20", "1/25"):
+    for rho in ("1/40", "1/50"):
         before = spent(world, world.people[0])
         order = world.order(query=query, release={"mode": "private", "rho": rho})
         assert world.run("query", order).state == "released"
@@ -256,7 +256,7 @@ def test_a_score_distribution_goes_through_the_same_gate(world):
     assert answer["columns"]["from"] == [0.0, 1.0, 2.0]
     assert abs(answer["facts"]["n"] - len(world.people)) < 8 * answer["facts"]["n_sd"] + 5
     assert answer["privacy"]["l2_sensitivity_squared"] == 2_000_000
-    assert spent(world, world.people[0]) - before == Fraction(1, 20)
+    assert spent(world, world.people[0]) - before == Fraction(1, 40)
     assert "total" not in json.dumps(answer)
 
 
@@ -269,7 +269,7 @@ def test_the_lifetime_budget_ends_and_people_leave_together(world):
         asked += 1
         assert asked < 22
     assert outcome.code == Code.COHORT_FLOOR.value
-    assert spent(world, world.people[0]) <= 1
+    assert spent(world, world.people[0]) <= Fraction(1, 2)
     repeat = world.order(query=listed("1-20000-A-G"), release=PRIVATE)
     assert world.run("query", repeat).state == "released"
 
