@@ -62,11 +62,26 @@ def require_verified(check: RecordCheck) -> None:
         raise bad[min(bad)]
 
 
+def _continues(frontier: Frontier, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
+    """Tell whether a tree of this size and root continues the one read so far."""
+    if frontier.size == 0:
+        return size == 0 and frontier.root() == root
+    try:
+        verify_consistency(frontier.size, size, proof, frontier.root(), root)
+    except VerificationError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Leaves that are in the signed tree, and their records, whose signatures are being checked."""
+    """Leaves that are in the signed tree, and their records, whose signatures are being checked.
+
+    proof: that the signed tree continues the one after these leaves.
+    """
 
     frontier: Frontier
+    proof: list[bytes]
     hashes: list[bytes]
     records: list[Record]
     check: RecordCheck
@@ -125,7 +140,7 @@ class Follower:
                     self._resumed = None
                 self._remember(new)
                 self._catch_up(new)
-                self._keep_snapshot(new)
+                self._keep_snapshot(new, [])
                 self.checkpoint = new
                 # After a long catch-up the checkpoint may have become too old to answer with.
                 if self._clock() - new.quorum_time <= self._trust.max_checkpoint_age_ms:
@@ -173,16 +188,17 @@ class Follower:
         if not found:
             return
         checkpoint = verify_checkpoint(self._trust.policy, found.note.encode()).checkpoint
-        if (found.frontier.size, found.frontier.root()) != (checkpoint.size, checkpoint.root):
+        frontier = found.frontier
+        if not _continues(frontier, checkpoint.size, checkpoint.root, found.proof):
             raise VerificationError("the snapshot of the fold is not of the tree it names")
         self._resumed = Remembered(checkpoint.size, checkpoint.root, found.note)
         self.state, self._frontier = found.state, found.frontier
         self._tile_roots, self._tail = found.tile_roots, found.tail
 
-    def _keep_snapshot(self, new: FollowedCheckpoint) -> None:
+    def _keep_snapshot(self, new: FollowedCheckpoint, proof: list[bytes]) -> None:
         if self._snapshots is None or not self._snapshots.due(self._frontier.size):
             return
-        whole = Snapshot(self.state, self._frontier, self._tile_roots, self._tail, new.note)
+        whole = Snapshot(self.state, self._frontier, self._tile_roots, self._tail, new.note, proof)
         try:
             self._snapshots.save(whole)
         except OSError as error:
@@ -206,7 +222,10 @@ class Follower:
                     begun.append(self._begin(frontier, new, verifiers))
                     frontier = begun[-1].frontier
                     continue
-                self._finish(begun.popleft())
+                step = begun.popleft()
+                self._finish(step)
+                # Also on the way: a follower that is killed in a long catch-up goes on from here.
+                self._keep_snapshot(new, step.proof)
                 if self._progress is not None:
                     self._progress(self._frontier.size, new.size)
 
@@ -216,10 +235,10 @@ class Follower:
         leaves = self._client.entries(start, end)
         hashes = [leaf_hash(leaf) for leaf in leaves]
         grown = frontier.extend(hashes)
-        self._require_in_tree(grown, new, start, hashes)
+        proof = self._proof_of(grown, new, start, hashes)
         records = self._read(start, leaves)
         require_past(records, new.quorum_time)
-        return _Step(grown, hashes, records, RecordCheck(records, verifiers))
+        return _Step(grown, proof, hashes, records, RecordCheck(records, verifiers))
 
     def _finish(self, step: "_Step") -> None:
         require_verified(step.check)
@@ -229,21 +248,15 @@ class Follower:
         self._frontier = step.frontier
         self._keep(step.hashes)
 
-    def _require_in_tree(
+    def _proof_of(
         self, grown: Frontier, new: FollowedCheckpoint, start: int, hashes: Sequence[bytes]
-    ) -> None:
+    ) -> list[bytes]:
         """Check the leaves of one step against the signed root before anything is folded."""
         whole = grown.size == new.size
-        if not (grown.root() == new.root if whole else self._is_prefix(grown, new)):
+        proof = [] if whole else self._client.consistency(grown.size, new.size)
+        if not _continues(grown, new.size, new.root, proof):
             raise VerificationError(self._first_bad(new, start, hashes))
-
-    def _is_prefix(self, grown: Frontier, new: FollowedCheckpoint) -> bool:
-        proof = self._client.consistency(grown.size, new.size)
-        try:
-            verify_consistency(grown.size, new.size, proof, grown.root(), new.root)
-        except VerificationError:
-            return False
-        return True
+        return proof
 
     def _first_bad(self, new: FollowedCheckpoint, start: int, hashes: Sequence[bytes]) -> str:
         """Name the first leaf that has no inclusion proof."""

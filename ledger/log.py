@@ -101,7 +101,6 @@ class Log:
         """
         with collector.paused():
             self._load()
-        self._keep_snapshot()
         self._publisher.check_against_witnesses(self._head, wait_seconds)
         # A crash may have come between an erasure and its scrubbing.
         self._store.scrub()
@@ -122,7 +121,7 @@ class Log:
         for thread in self._threads:
             thread.join()
         if not self._broken:
-            self._keep_snapshot()
+            self._keep_snapshot(self._state, self._head.frontier)
         self._publisher.close()
         self._verifiers.close()
 
@@ -171,6 +170,7 @@ class Log:
             frontier = frontier.extend(leaf_hash(leaf) for leaf in leaves)
             for record in records:
                 state.apply(record)
+            self._keep_snapshot(state, frontier)
         return state, frontier
 
     def _snapshot(self, size: int) -> Snapshot | None:
@@ -180,11 +180,11 @@ class Log:
         found = self._snapshots.load(pins, personal=True)
         return None if found is None or found.frontier.size > size else found
 
-    def _keep_snapshot(self) -> None:
-        if self._snapshots is None or not self._snapshots.due(self._head.size):
+    def _keep_snapshot(self, state: State, frontier: Frontier) -> None:
+        if self._snapshots is None or not self._snapshots.due(frontier.size):
             return
         try:
-            self._snapshots.save(Snapshot(self._state, self._head.frontier, [], [], ""))
+            self._snapshots.save(Snapshot(state, frontier, [], [], ""))
         except OSError as error:
             logger.warning("the snapshot was not kept: %s", error.strerror)
 
