@@ -12,6 +12,7 @@ from typing import Any
 
 from compute import parse_terms
 from ledger import (
+    Leaf,
     LedgerError,
     State,
     about_tag,
@@ -85,13 +86,29 @@ class Foreign:
         said = f"Ledger entry {self.index}, not made here: {_MEANING.get(self.type, self.type)}"
         if self.type == "recovery.requested":
             return f"{said}. If it was not you: `omic account cancel {self.index}`"
+        if self.type in _KEY_CHANGES:
+            return f"{said}. {_FALSE_KEY}"
         return said
+
+    @property
+    def expected(self) -> bool:
+        """Tell whether others are meant to write this: it gives nobody a right over our data."""
+        return self.type in _EXPECTED
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
+_KEY_CHANGES = ("party.registered", "party.key_added", "party.key_removed", "party.key_rotated")
+_FALSE_KEY = (
+    "If it was not you, on no other device either, whoever runs this ledger may be trying to act "
+    "for you. Compute refuses a key that none of your keys signed. Keep your home directory, and "
+    "tell the auditors this entry's number"
+)
 _MEANING = {
+    "party.registered": "your account was enrolled again, with keys that are not yours",
+    "party.attested": "an attester stated something of you",
+    "payout.sent": "a payout to you was recorded",
     "recovery.requested": "somebody asked to take over your account; it can act after seven days",
     "party.key_added": "a key was added to your account",
     "party.key_removed": "a key was removed from your account",
@@ -101,10 +118,16 @@ _MEANING = {
     "consent.paused": "a consent of yours was paused",
 }
 _EXPECTED = ("party.attested", "payout.sent")
+_ABOUT_PARTIES = ("party.", "recovery.")
 
 
 def foreign_entries(session: Session, size: int) -> list[Foreign]:
-    """Look through the public leaves for what others wrote about us; attesters and payouts may.
+    """Return what others wrote about us and were not meant to: see `written_about`."""
+    return [one for one in written_about(session, size) if not one.expected]
+
+
+def written_about(session: Session, size: int) -> list[Foreign]:
+    """Look through the public leaves for what others wrote about us.
 
     Stops and erasures act in the clear, so a rogue log could end or forget somebody's consent, and
     a leaf says whom it is about to who knows the party: whoever signs, only we can tell that it
@@ -121,10 +144,15 @@ def foreign_entries(session: Session, size: int) -> list[Foreign]:
                 f"ledger entry {record.index} erases entries of yours and you did not sign it: "
                 "keep your home directory (it holds the proof) and tell the auditors"
             )
-        about = leaf.commitment is not None and leaf.about == about_tag(party, leaf.commitment)
-        if ours.intersection(leaf.stops) or (about and leaf.type not in _EXPECTED):
+        if ours.intersection(leaf.stops) or _is_about(leaf, party):
             found.append(Foreign(record.index, leaf.type, leaf.time))
     return found
+
+
+def _is_about(leaf: Leaf, party: str) -> bool:
+    if leaf.entry is not None:
+        return leaf.type.startswith(_ABOUT_PARTIES) and leaf.entry.payload.get("party") == party
+    return leaf.commitment is not None and leaf.about == about_tag(party, leaf.commitment)
 
 
 def _activity_keys(session: Session) -> dict[str, tuple[bytes, str]]:

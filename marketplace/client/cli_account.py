@@ -7,11 +7,11 @@ import typer
 
 from ledger import LedgerError
 from marketplace.client import account
-from marketplace.client.activity import foreign_entries
+from marketplace.client.activity import written_about
 from marketplace.client.cli_owner import DEFAULT_TRUST, trust_bytes
 from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
-from marketplace.client.terminal import context_of, show, when
+from marketplace.client.terminal import context_of, show, warn, when
 
 account_app = typer.Typer(help="Your account's keys, and taking it back when they are lost.")
 
@@ -23,13 +23,27 @@ def add_to(app: typer.Typer) -> None:
 
 @account_app.command("show")
 def show_account(context: typer.Context) -> None:
-    """Show every ledger entry about you that was not made here."""
+    """Show every ledger entry about you that was not made here; exit status 1 if one is strange.
+
+    What attesters state of you and payouts are listed too, as what others are meant to write.
+    """
     options = context_of(context)
     session = Session.open(options.open_home())
-    found = foreign_entries(session, session.view.sync().size)
-    lines = [f"{one.words()} ({when(one.time)})" for one in found]
-    value = {"party": session.home.party, "foreign": [one.to_json() for one in found]}
-    show(options, value, lines or ["Every ledger entry about you was made here."])
+    found = written_about(session, session.view.sync().size)
+    strange = [one for one in found if not one.expected]
+    value = {
+        "party": session.home.party,
+        "foreign": [one.to_json() for one in strange],
+        "expected": [one.to_json() for one in found if one.expected],
+    }
+    lines = [f"{one.words()} ({when(one.time)})" for one in found if one.expected]
+    if not strange:
+        lines.append("Every other ledger entry about you was made here.")
+    show(options, value, lines)
+    for one in strange:
+        warn(f"{one.words()} ({when(one.time)})")
+    if strange:
+        raise typer.Exit(1)
 
 
 @account_app.command("rotate")

@@ -336,6 +336,8 @@ def show_activity(
     mine = mine_of(session)
     warnings = foreign_entries(session, session.view.state.size)
     found = own_events(session, mine)
+    for one in warnings:
+        warn(f"{one.words()} ({when(one.time)})")
     renew(session)
     session.keep_receipts()
     checked = check_all(session.home)
@@ -350,8 +352,6 @@ def show_activity(
          money(e.share, e.currency), f"entry {e.index}")
         for e in found
     ]  # fmt: skip
-    for one in warnings:
-        warn(f"{one.words()} ({when(one.time)})")
     columns = ("when", "what", "in words", "who", "project", "your share", "proof")
     console.print(table("Everything about you", columns, rows))
     uses = sum(event.kind == USE for event in found)

@@ -10,6 +10,7 @@ from compute.crypt import generate_keypair, grant_info, hpke, open_grant
 from ledger import (
     Follower,
     RefusedError,
+    State,
     Submission,
     b64,
     cosign,
@@ -42,16 +43,16 @@ def world(tmp_path):
     world.close()
 
 
-def enrolled(world, path):
-    """A session of an owner the attester has enrolled."""
+def enrolled(world, path, role="owner"):
+    """A session of somebody the attester has enrolled."""
     home = Home(path)
-    home.create_from(world.trust.format(), "owner", new_id())
+    home.create_from(world.trust.format(), role, new_id())
     session = Session.open(home)
     keys = [
         {"public_key": b64(home.keys.signing().public), "kind": "ed25519", "use": "sign"},
         {"public_key": b64(home.keys.encryption().public), "kind": "x25519", "use": "encrypt"},
     ]
-    fields = {"party": home.party, "role": "owner", "keys": keys}
+    fields = {"party": home.party, "role": role, "keys": keys}
     draft = drafted("party.registered", fields, home.keys.signing())
     whole = cosign(draft.entry, sign_ed25519(world.keys.attester))
     append(session.ledger, home, [submission_for(whole, secrets.token_bytes(32))])
@@ -129,7 +130,9 @@ def test_the_owner_sees_a_recovery_and_cancels_it_by_its_public_leaf(world, ann,
         account.cancel(ann, 0)
 
 
-def test_a_false_key_enrolled_by_an_administrator_is_seen_and_refused(world, ann, monkeypatch):
+def test_a_false_key_enrolled_by_an_administrator_is_seen_and_refused(
+    world, ann, monkeypatch, omic
+):
     """The log's operator writes a key of their own into an existing party, past every check."""
     evil = sign_ed25519(secrets.token_bytes(32))
     public = evil(b"").public_key
@@ -153,6 +156,43 @@ def test_a_false_key_enrolled_by_an_administrator_is_seen_and_refused(world, ann
     # ... and the owner's client sees it on the public log, asking nobody.
     (seen,) = foreign_entries(ann, ann.view.sync().size)
     assert (seen.index, seen.type) == (place.index, "party.key_added")
+    # On the command line too, loudly, whether people or programs read it.
+    status, out, err = omic("--home", ann.home.path, "account", "show")
+    assert (status, "was made here" in out) == (1, False)
+    assert f"Ledger entry {place.index}, not made here: a key was added" in err
+    assert "tell the auditors" in err
+    status, out, err = omic("--home", ann.home.path, "--json", "account", "show")
+    assert [one["index"] for one in json.loads(out)["foreign"]] == [place.index]
+    assert (status, f"Ledger entry {place.index}" in err) == (1, True)
+
+
+def test_what_attesters_state_is_listed_and_is_no_alarm(world, ann, omic):
+    fields = {
+        "id": new_id(), "time": now_ms(), "party": ann.home.party, "role": "owner",
+        "claims": {"person_verified": True}, "expires_at": now_ms() + 10**9,
+    }  # fmt: skip
+    entry = sign_entry(world.keys.attester, "party.attested", fields)
+    said = submission_for(entry, secrets.token_bytes(32))
+    (place,) = world.client().append([said], wait=True)
+    status, out, err = omic("--home", ann.home.path, "account", "show")
+    assert (status, err) == (0, "")
+    assert f"Ledger entry {place.index}, not made here: an attester stated" in out
+
+
+def test_a_false_key_for_a_researcher_is_seen_in_the_clear(world, tmp_path, monkeypatch):
+    """Their parties are public entries, without a tag: the client reads them as they stand."""
+    ben = enrolled(world, tmp_path / "ben", role="researcher")
+    assert foreign(ben) == []
+    key = {"public_key": b64(sign_ed25519(bytes(32))(b"").public_key), "kind": "ed25519"}
+    fields = {
+        "id": new_id(), "time": now_ms(), "party": ben.home.party, "role": "researcher",
+        "key": {**key, "use": "sign"},
+    }  # fmt: skip
+    forged = Submission(sign_entry(secrets.token_bytes(32), "party.key_added", fields))
+    monkeypatch.setattr(State, "admit", lambda self, entry, leaf: self._advance(leaf))
+    world.client().append([forged], wait=True)
+    monkeypatch.undo()
+    assert foreign(ben) == ["party.key_added"]
 
 
 SITES = [("1", 700_100 + 50 * i, "A", "G", "0/1") for i in range(5)]
@@ -231,7 +271,8 @@ def test_the_verbs_of_omic_account(world, ann, tmp_path, omic):
         status, out, err = omic("--home", home, "--json", "account", *arguments)
         return status, json.loads(out) if out else None, err
 
-    assert run("show") == (0, {"party": ann.home.party, "foreign": []}, "")
+    shown = {"party": ann.home.party, "foreign": [], "expected": []}
+    assert run("show") == (0, shown, "")
     key = tmp_path / "recovery.key"
     assert run("key", key)[0] == 0
     assert "choose another file" in run("key", key)[2]
