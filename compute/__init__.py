@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from compute.consent_index import ConsentIndex, index_of
     from compute.lift import lift_variants
     from compute.loci import resolve_names
+    from compute.made_up import made_up_answer
     from compute.release import MIN_PEOPLE
     from compute.selection import Member, Members, ScopeResult, resolve_scope, tell_people
     from compute.shelf import Shelf
@@ -145,6 +146,7 @@ __all__ = [
     "load_obo",
     "load_obographs",
     "load_ontology",
+    "made_up_answer",
     "make_auditor_bundle",
     "make_opening",
     "make_researcher_bundle",
@@ -191,6 +193,7 @@ _LATE = {
     "expected_error": "utility",
     "index_of": "consent_index",
     "lift_variants": "lift",
+    "made_up_answer": "made_up",
     "private_counts_request": "utility",
     "rehearsal_rows": "utility",
     "require_useful": "utility",

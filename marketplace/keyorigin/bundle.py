@@ -16,7 +16,7 @@ from marketplace.keyorigin.words import words
 
 HERE = Path(__file__).parent / "static"
 STYLES = Path(__file__).parents[1] / "web" / "static"
-SHARED = ("omic.css", "icon.svg")
+SHARED = ("omic.css", "icon.svg", "axes.js", "plots.js")
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

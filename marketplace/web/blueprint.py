@@ -114,8 +114,10 @@ def _add_filters(state: Any) -> None:
 
 
 def _headers(response: Response) -> Response:
-    """Keep pages out of shared caches; let versioned assets stay for a year."""
-    if request.endpoint == "web.static":
+    """Keep pages out of shared caches; let assets asked for by version stay for a year."""
+    if request.endpoint == "web.static" and "v" not in request.args:
+        response.headers["Cache-Control"] = "no-cache"
+    elif request.endpoint == "web.static":
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     else:
         response.headers.setdefault("Cache-Control", "no-store")

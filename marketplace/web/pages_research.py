@@ -5,6 +5,9 @@ Answers are served as the ciphertext they are; only the researcher's client can 
 
 import json
 from base64 import urlsafe_b64encode
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 from flask import (
@@ -20,21 +23,32 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from sqlmodel import col, select
 
-from compute import ComputeError, error_picture
-from marketplace import catalogue, money, order_service, quotes, reports, uploads
+from compute import ComputeError, error_picture, made_up_answer
+from compute.queries import parse_query
+from marketplace import catalogue, money, order_service, quotes, references, reports, uploads
 from marketplace.api.common import send_object
 from marketplace.errors import InputError, NotFoundError
 from marketplace.services import Services
 from marketplace.tables import Payment, Quote
-from marketplace.web import live, sessions
-from marketplace.web.dry_run_form import FAMILIES, Form, empty_form, read_form, request_of
+from marketplace.web import live, query_words, sessions
+from marketplace.web.dry_run_form import (
+    Form,
+    empty_form,
+    form_of,
+    query_of,
+    read_form,
+    request_of,
+    wrong_in,
+)
 from marketplace.web.log_view import pretty
 from marketplace.web.order_view import order_page
 from marketplace.web.ports import pages
+from marketplace.web.query_fields import fields_of, names_files
 from marketplace.web.text import drawn
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
 DEFAULT_REGION = "local"
+PREVIEWED, PREVIEWED_ROWS = 400, 6
 OVER = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
 
 
@@ -144,25 +158,48 @@ def download(order: str, name: str) -> Response:
 
 @sessions.require("researcher")
 def dry_run() -> str:
-    """Show the empty form of one query family."""
+    """Show the empty form of one query family, or that of an earlier order of mine to ask again."""
+    if again := request.args.get("again", ""):
+        found = reports.one_order(pages().services, again, sessions.me().party)
+        return _form_page(form_of(found))
     return _form_page(empty_form(request.args.get("family", "")))
 
 
 @sessions.require("researcher")
 def dry_run_post() -> Response:
-    """Answer a dry run on the form's own page; what is wrong is said there too."""
-    services, party = pages().services, sessions.me().party
+    """Answer a dry run on the form's own page; what is wrong is said beside its field."""
     form = empty_form("")
     try:
         form = read_form(request.form)
-        wanted = request_of(form, region_of(services))
-        answer = quotes.dry_run(services, party, wanted)
+        if wrong := wrong_in(form):
+            form = replace(form, wrong=wrong)
+            raise InputError("look at the fields that are marked below")
+        more = _previewed(form) if request.form.get("do") == "preview" else _priced(form)
     except (InputError, ComputeError) as error:
         return make_response(_form_page(form, error=str(error)), 400)
+    return make_response(_form_page(form, **more))
+
+
+def _priced(form: Form) -> dict[str, Any]:
+    services = pages().services
+    wanted = request_of(form, region_of(services))
+    answer = quotes.dry_run(services, sessions.me().party, wanted)
     packed = urlsafe_b64encode(json.dumps(wanted, separators=(",", ":")).encode()).decode()
-    return make_response(
-        _form_page(form, answer=answer, wanted=pretty(wanted), request64=packed.rstrip("="))
-    )
+    return {"answer": answer, "wanted": pretty(wanted), "request64": packed.rstrip("=")}
+
+
+def _previewed(form: Form) -> dict[str, Any]:
+    """Return the first rows of the question's answer over made-up people. Raises QueryError."""
+    query = parse_query(query_of(form))
+    try:
+        rho = Fraction(form.value("rho")) if form.mode == "private" else None
+    except (ValueError, ZeroDivisionError):
+        rho = Fraction(0)
+    if rho is not None and not 0 < rho <= 1:
+        raise InputError("rho must be a fraction above 0 and at most 1, such as 1/20")
+    columns = {name: values[:PREVIEWED] for name, values in made_up_answer(query, rho).items()}
+    rows = list(islice(zip(*columns.values(), strict=True), PREVIEWED_ROWS))
+    return {"preview": columns, "preview_rows": rows}
 
 
 def region_of(services: Services) -> str:
@@ -179,8 +216,14 @@ def _form_page(form: Form, **more: Any) -> str:
     expected = more.get("answer", {}).get("expected_error", {})
     plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
     return render_template(
-        "web/dry_run.html", form=form, families=FAMILIES, published=published, plot=plot, **more
-    )
+        "web/dry_run.html", form=form, groups=query_words.GROUPS, names=query_words,
+        fields_list=fields_of(form.family), published=published, plot=plot, shelf=_shelf(form), **more,
+    )  # fmt: skip
+
+
+def _shelf(form: Form) -> list[dict[str, Any]]:
+    """Return the operator's reference files, where the family can name one."""
+    return references.listed(pages().services) if names_files(fields_of(form.family)) else []
 
 
 @sessions.require("reviewer")

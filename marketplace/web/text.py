@@ -83,6 +83,13 @@ def plain(code: str) -> str:
     return code.replace("_", " ").replace(".", ": ")
 
 
+def cell(value: Any) -> str:
+    """Show one cell of an answer: a dash for nothing, numbers with six digits."""
+    if value is None or value == "":
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 FILTERS: dict[str, Any] = {
     "money": money,
     "when": when,
@@ -93,4 +100,5 @@ FILTERS: dict[str, Any] = {
     "short": short,
     "mono": mono,
     "plain": plain,
+    "cell": cell,
 }

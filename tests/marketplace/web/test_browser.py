@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from marketplace.web.dry_run_form import FAMILIES
+
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 CHROMIUM = shutil.which("chromium")
 SIZES = [(1280, "light"), (390, "light"), (390, "dark")]
@@ -59,7 +61,7 @@ def pages_of(who, world):
         "/login/" + "x" * 43, f"/ledger/{personal}", f"/jobs/{orders['settled']}",
         f"/ledger/{world.ledger.state.orders[orders['settled']].index}",
     ]  # fmt: skip
-    research = ["/research", "/dry-run", "/dry-run?family=cis_association"]
+    research = ["/research", "/dry-run", *(f"/dry-run?family={name}" for name in FAMILIES)]
     research += [f"/orders/{orders[name]}" for name in ("settled", "running", "unpaid", "failed")]
     return [
         *((None, path) for path in public),
@@ -128,6 +130,15 @@ def test_error_pages_and_the_dry_runs_answer_are_accessible(served, chromium, vi
     page.get_by_label("A region").check()
     page.get_by_role("button", name="Estimate").click()
     page.get_by_role("alert").wait_for()
+    assert examine(page) == []
+    page.goto(base + "/dry-run?family=feature_differential")
+    page.get_by_label("Features", exact=False).first.fill("ENSG1 ENSG2 ENSG3")
+    page.get_by_label("Naming system").fill("Ensembl")
+    page.get_by_label("Unit").fill("TPM")
+    page.get_by_label("First group").fill("CEU")
+    page.get_by_label("Second group").fill("YRI")
+    page.get_by_role("button", name="Preview").click()
+    page.locator("#preview-plots svg").first.wait_for()
     assert examine(page) == []
     context.close()
 

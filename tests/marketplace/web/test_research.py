@@ -7,7 +7,7 @@ from marketplace.catalogue import parse_request
 from marketplace.web.dry_run_form import empty_form, request_of
 from tests.marketplace.web.web_world import post, purpose
 
-BASE = {"family": "genotype_counts", "primary": "HMB", "build": "GRCh37", "variants": "all",
+BASE = {"family": "genotype_counts", "primary": "HMB", "build": "GRCh37", "q:variants": "panel",
         "mode": "trusted", "rho": "1/100", "project": "A <b>study</b>"}  # fmt: skip
 
 
@@ -36,9 +36,9 @@ def test_left_out_people_have_reasons(lively_world):
 
 def test_the_association_form_makes_a_valid_request(lively_world):
     world, who = lively_world
-    fields = {**BASE, "family": "cis_association", "gene": "ENSG00000100266.11", "chrom": "22",
-              "start": "43,000,000", "end": "43100000", "window": "1000000",
-              "covariates": "PC1, population"}  # fmt: skip
+    fields = {**BASE, "family": "cis_association", "q:variants": "none", "q:chrom": "22",
+              "q:gene": "ENSG00000100266.11", "q:start": "43,000,000", "q:end": "43100000",
+              "q:window_bp": "1000000", "q:covariates": "PC1, population"}  # fmt: skip
     page = post(world.browser(who["researcher"]), "/dry-run", fields)
     assert page.status_code == 200, page.text
     assert "Their terms" in page.text or "no data" in page.text.lower()
@@ -47,10 +47,16 @@ def test_the_association_form_makes_a_valid_request(lively_world):
 def test_what_is_wrong_is_said_on_the_form_and_nothing_typed_is_lost(lively_world):
     world, who = lively_world
     client = world.browser(who["researcher"])
-    fields = {**BASE, "variants": "region", "region": "chr22:1-2", "project": "Kept text"}
+    fields = {
+        **BASE,
+        "q:variants": "region",
+        "q:variants.region.region": "chr22:1-2",
+        "project": "Kept text",
+    }
     page = post(client, "/dry-run", fields)
     assert page.status_code == 400
     assert 'role="alert"' in page.text
+    assert 'aria-describedby="wrong-variants.region.region"' in page.text
     assert 'value="Kept text"' in page.text
     assert 'value="chr22:1-2"' in page.text
 
@@ -58,6 +64,31 @@ def test_what_is_wrong_is_said_on_the_form_and_nothing_typed_is_lost(lively_worl
 def test_the_first_form_stands_for_a_valid_request():
     request = request_of(empty_form("genotype_counts"), "local")
     assert parse_request(request).scope.modalities == ("genotypes",)
+
+
+def test_a_question_is_previewed_over_made_up_people_with_the_noise_it_would_get(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    exact = post(client, "/dry-run", {**BASE, "do": "preview"})
+    assert exact.status_code == 200, exact.text
+    assert "made up" in exact.text
+    data = json.loads(exact.text.split('id="preview-data">')[1].split("</script>")[0])
+    assert len(data["af"]) == 120
+    fields = {**BASE, "family": "feature_distribution", "q:feature": "G1", "q:low": "0",
+              "q:high": "10", "q:bins": "10", "mode": "private", "rho": "1/20", "do": "preview"}  # fmt: skip
+    noisy = post(client, "/dry-run", fields)
+    assert "count_sd" in noisy.text
+    assert post(client, "/dry-run", {**fields, "rho": "many"}).status_code == 400
+
+
+def test_an_order_is_asked_again_from_its_page(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    order = who["orders"]["settled"]
+    assert f"/dry-run?again={order}" in client.get(f"/orders/{order}").text
+    page = client.get(f"/dry-run?again={order}").text
+    assert 'value="Allele frequencies in Europeans and Yoruba, part 1"' in page
+    assert client.get(f"/dry-run?again={'0' * 32}").status_code == 404
 
 
 def test_paying_leads_to_the_payment_page_and_cancelling_cancels(fresh):
@@ -112,7 +143,13 @@ def test_a_reviewer_sees_the_draft_that_waits(lively_world):
 
 def test_a_private_dry_run_says_its_error_or_why_it_is_refused(lively_world):
     world, who = lively_world
-    fields = {**BASE, "variants": "list", "list": "22-1000-A-G", "mode": "private", "rho": "1/20"}
+    fields = {
+        **BASE,
+        "q:variants": "list",
+        "q:variants.list": "22-1000-A-G",
+        "mode": "private",
+        "rho": "1/20",
+    }
     page = post(world.browser(who["researcher"]), "/dry-run", fields)
     assert page.status_code == 200, page.text
     assert 'class="plot"' in page.text

@@ -4,7 +4,7 @@ import { config } from "../config.js";
 import { checkBundle } from "../bundle.js";
 import { alert, facts, h, plainError, save, show } from "../dom.js";
 import { policy } from "../log.js";
-import { plotsOf, standalone } from "../plots.js";
+import { plotsOf, png, standalone } from "../../plots.js";
 import * as researcher from "../researcher.js";
 
 const SHOWN = 50;
@@ -42,7 +42,8 @@ async function checked({ bundle }) {
 
 function drawings(result) {
   return plotsOf(result).map(({ name, root }) => h("figure.plot", {}, root, h("figcaption.noprint", {},
-    h("button.plain", { type: "button", onclick: () => save(`${name}.svg`, "image/svg+xml", standalone(root)) }, "Save as SVG"))));
+    h("button.plain", { type: "button", onclick: () => save(`${name}.svg`, "image/svg+xml", standalone(root)) }, "SVG"), " ",
+    h("button.plain", { type: "button", onclick: async () => save(`${name}.png`, "image/png", await png(root)) }, "PNG"))));
 }
 
 const FIRST = ["stratum", "contig", "pos", "ref", "alt", "feature", "gene", "af", "ac", "an", "beta", "se", "p"];

@@ -1,0 +1,49 @@
+"""What the query builder calls families, parameters and their choices. Texts: query_words.toml."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_TEXTS: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (str(group["title"]), tuple(group["families"])) for group in _TEXTS["groups"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A parameter's label, what more is said beside it, an example, and its choices' names."""
+
+    label: str
+    more: str
+    hint: str
+    choices: dict[str, str]
+
+    def choice(self, value: str) -> str:
+        """Return what a choice is called."""
+        return self.choices.get(value or "none", value.replace("_", " ") or "–")
+
+
+def short(family: str) -> str:
+    """Return a family's short name."""
+    return str(_TEXTS["families"][family][0])
+
+
+def about(family: str) -> str:
+    """Return what a family answers, in a sentence."""
+    return str(_TEXTS["families"][family][1])
+
+
+def said(family: str, name: str) -> Said:
+    """Return the words of a parameter; name: dotted, e.g. trait.unit.
+
+    The longest entry that fits wins: FAMILY.name, the dotted name, then its last part.
+    """
+    texts = _TEXTS["words"]
+    last = name.rpartition(".")[2]
+    entries = [texts[key] for key in (f"{family}.{name}", name, last) if key in texts]
+    entry = entries[0] if entries else {}
+    texts_only = {k: str(v) for k, v in entry.items() if k not in ("label", "more", "hint")}
+    label = str(entry.get("label", last.replace("_", " ").capitalize()))
+    return Said(label, str(entry.get("more", "")), str(entry.get("hint", "")), texts_only)

@@ -1,0 +1,242 @@
+// Plots of an answer, chosen by its columns; drawn where it is decrypted, nothing is fetched.
+
+import { Axes, bounds, standalone, png, svg } from "./axes.js";
+
+export { png, standalone };
+
+const GENOME_WIDE = 5e-8;
+const MEDIAN_CHI2 = 0.4549364;
+const Z = 1.959964;
+const MOST_MARKS = 20_000;
+const MOST_METRICS = 8;
+
+// {columns} -> [Axes]; each has a name and a root to show.
+export function plotsOf({ columns = {} }) {
+  const has = (...names) => names.every((name) => columns[name]?.length);
+  const made = [];
+  if (has("pos", "p")) made.push(manhattan(columns), qq(columns.p));
+  const effect = columns.beta ?? columns.difference;
+  if (effect && has("p")) made.push(volcano(effect, columns.p, columns.beta ? "Effect of one allele (beta)" : "Difference of means"));
+  if (has("beta", "se", "p", "pos")) made.push(regression(columns));
+  if (has("af", "stratum")) made.push(...compared(columns.stratum, columns.af));
+  if (has("af") && !has("p")) made.push(spectrum(columns.af));
+  if (has("metric", "q25", "q75")) made.push(...boxes(columns));
+  if (has("from", "to", "count")) made.push(histogram(columns), survival(columns));
+  if (has("prevalence", "term")) made.push(prevalence(columns));
+  if (has("odds_ratio", "both")) made.push(odds(columns));
+  if (has("variant_a", "r2")) made.push(linkage(columns));
+  if (has("degree", "pairs")) made.push(degrees(columns));
+  return made.filter(Boolean);
+}
+
+const scored = (p) => (p === null || p === undefined || !(p > 0) ? null : -Math.log10(p));
+const known = (v) => v !== null && v !== undefined;
+
+// The strongest marks first where there are more than a picture can show.
+const shown = (pairs) => (pairs.length <= MOST_MARKS ? pairs : [...pairs].sort((a, b) => b[1] - a[1]).slice(0, MOST_MARKS));
+
+function manhattan({ contig, pos, p }) {
+  const contigs = contig ? [...new Set(contig)] : [""];
+  const ends = new Map();
+  pos.forEach((at, i) => ends.set(contig?.[i] ?? "", Math.max(ends.get(contig?.[i] ?? "") ?? 0, at)));
+  let offset = 0;
+  const starts = new Map(contigs.map((name) => {
+    const start = offset;
+    offset += ends.get(name);
+    return [name, start];
+  }));
+  const one = contigs.length === 1;
+  const marks = shown(pos.map((at, i) => [one ? at : starts.get(contig[i]) + at, scored(p[i]), contigs.indexOf(contig?.[i] ?? "")]).filter(([, y]) => y !== null));
+  if (!marks.length) return null;
+  const xs = one ? bounds(marks.map(([x]) => x)) : [0, offset];
+  const axes = new Axes({ name: "manhattan", title: "Association by position", x: one ? `Position on chromosome ${contigs[0]}` : "Position along the genome", y: "−log10 p", xs, ys: [0, Math.max(8, ...marks.map(([, y]) => y)) * 1.06] });
+  axes.line([xs[0], -Math.log10(GENOME_WIDE)], [xs[1], -Math.log10(GENOME_WIDE)]);
+  for (const [x, y, at] of marks) axes.dot(x, y, one ? 0 : at % 2);
+  return axes;
+}
+
+// Median of chi-squared over its expectation: 1 without inflation.
+export function lambda(p) {
+  const sorted = p.filter((v) => known(v) && v > 0).sort((a, b) => a - b);
+  return sorted.length ? chi2(sorted[Math.floor(sorted.length / 2)]) / MEDIAN_CHI2 : NaN;
+}
+
+// Inverse of the upper tail of chi-squared with one degree of freedom, by bisection on the normal.
+function chi2(p) {
+  let [low, high] = [0, 40];
+  for (let i = 0; i < 80; i += 1) {
+    const z = (low + high) / 2;
+    if (2 * upperTail(z) > p) low = z;
+    else high = z;
+  }
+  return ((low + high) / 2) ** 2;
+}
+
+// Abramowitz and Stegun 26.2.17, error below 7.5e-8.
+function upperTail(z) {
+  const t = 1 / (1 + 0.2316419 * z);
+  const poly = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  return (Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI)) * poly;
+}
+
+function qq(p) {
+  const seen = p.map(scored).filter((y) => y !== null).sort((a, b) => b - a);
+  if (!seen.length) return null;
+  const pairs = seen.map((y, i) => [-Math.log10((i + 0.5) / seen.length), y]);
+  const most = Math.max(1, pairs[0][0], pairs[0][1]) * 1.05;
+  const axes = new Axes({ name: "qq", title: `Observed against expected p, λ = ${lambda(p).toFixed(2)}`, x: "Expected −log10 p", y: "Observed −log10 p", xs: [0, most], ys: [0, most] });
+  axes.line([0, 0], [most, most]);
+  for (const [x, y] of shown(pairs)) axes.dot(x, y);
+  return axes;
+}
+
+function volcano(effect, p, x) {
+  const pairs = effect.map((v, i) => [v, scored(p[i])]).filter(([v, y]) => known(v) && y !== null);
+  if (!pairs.length) return null;
+  const most = Math.max(1e-9, ...bounds(pairs.map(([v]) => v)).map(Math.abs)) * 1.05;
+  const bar = -Math.log10(0.05 / pairs.length);
+  const axes = new Axes({ name: "volcano", title: "Effect and evidence", x, y: "−log10 p", xs: [-most, most], ys: [0, Math.max(bar, bounds(pairs.map(([, y]) => y))[1]) * 1.08] });
+  axes.line([-most, bar], [most, bar]);
+  for (const [v, y] of shown(pairs)) axes.dot(v, y, y > bar ? 1 : 0);
+  return axes;
+}
+
+// The strongest variant's line with its 95 % band. Values by genotype stay with their owners, so
+// there is nothing to draw boxes from.
+function regression(columns) {
+  const best = columns.p.reduce((at, v, i) => (known(v) && (at < 0 || v < columns.p[at]) ? i : at), -1);
+  if (best < 0 || !known(columns.beta[best]) || !known(columns.se[best])) return null;
+  const [b, s] = [columns.beta[best], columns.se[best]];
+  const [allele, other] = [columns.a1?.[best] ?? columns.alt[best], columns.a1?.[best] === columns.ref[best] ? columns.alt[best] : columns.ref[best]];
+  const names = [`${other}${other}`, `${other}${allele}`, `${allele}${allele}`];
+  const upper = [0, 1, 2].map((g) => g * (b + Z * s));
+  const lower = [0, 1, 2].map((g) => g * (b - Z * s));
+  const axes = new Axes({ name: "regression", title: `${columns.contig[best]}:${columns.pos[best]} ${columns.ref[best]}>${columns.alt[best]}, beta ${b.toPrecision(3)}, p ${columns.p[best].toPrecision(2)}`, x: "Genotype", y: "Difference from none", xs: names, ys: bounds([...upper, ...lower, 0]), pad: true });
+  axes.path([...upper.map((v, g) => [g, v]), ...lower.map((v, g) => [g, v]).reverse()], "band", 0, "Z");
+  axes.path([0, 1, 2].map((g) => [g, g * b]));
+  for (const g of [0, 1, 2]) axes.dot(g, g * b, 0, 4.5);
+  return axes;
+}
+
+function compared(strata, af) {
+  const names = [...new Set(strata)];
+  if (names.length < 2) return [];
+  const of = (name) => af.filter((_, i) => strata[i] === name);
+  return names.slice(1, 4).map((second) => {
+    const [one, other] = [of(names[0]), of(second)];
+    const axes = new Axes({ name: `frequencies-${names[0]}-${second}`, title: `Allele frequencies: ${names[0]} and ${second}`, x: names[0], y: second, xs: [0, 1], ys: [0, 1] });
+    axes.line([0, 0], [1, 1]);
+    shown(one.map((x, i) => [x, other[i]]).filter(([x, y]) => known(x) && known(y))).forEach(([x, y]) => axes.dot(x, y));
+    return axes;
+  });
+}
+
+function spectrum(af) {
+  const bins = new Array(20).fill(0);
+  for (const v of af) if (known(v)) bins[Math.min(19, Math.max(0, Math.floor(v * 20)))] += 1;
+  return bars("spectrum", "Allele frequency spectrum", "Allele frequency", "Variants", bins.map((n, i) => [i / 20, (i + 1) / 20, n]));
+}
+
+function bars(name, title, x, y, rows) {
+  const axes = new Axes({ name, title, x, y, xs: [rows[0][0], rows.at(-1)[1]], ys: [0, Math.max(1, ...rows.map((r) => r[2])) * 1.05] });
+  for (const [from, to, n] of rows) axes.bar(from, to, n);
+  return axes;
+}
+
+const histogram = ({ from, to, count }) => bars("distribution", "Distribution", "Value", "People", from.map((v, i) => [v, to[i], count[i] ?? 0]));
+
+// Share of people above each value: the step curve of a distribution without censoring.
+function survival({ from, to, count }) {
+  const counts = count.map((n) => Math.max(0, n ?? 0));
+  const total = counts.reduce((a, b) => a + b, 0);
+  if (!total) return null;
+  let left = total;
+  const points = [[from[0], 1]];
+  counts.forEach((n, i) => {
+    points.push([to[i], left / total]);
+    left -= n;
+    points.push([to[i], left / total]);
+  });
+  const axes = new Axes({ name: "survival", title: "Share of people above each value", x: "Value", y: "Share above", xs: [from[0], to.at(-1)], ys: [0, 1] });
+  axes.path(points);
+  return axes;
+}
+
+// Boxes from 25 to 75 %, whiskers from 5 to 95 %: one picture a metric, one box a stratum.
+function boxes(columns) {
+  const metrics = [...new Set(columns.metric)].slice(0, MOST_METRICS);
+  return metrics.map((metric) => {
+    const rows = columns.metric.map((m, i) => (m === metric ? i : -1)).filter((i) => i >= 0 && known(columns.q25[i]) && known(columns.q75[i]));
+    if (!rows.length) return null;
+    const at = (name, i) => columns[name]?.[i] ?? columns[name === "q05" ? "q25" : "q75"][i];
+    const names = rows.map((i) => String(columns.stratum?.[i] ?? "all"));
+    const axes = new Axes({ name: `box-${metric}`, title: `${metric.replaceAll("_", " ")}, by group`, x: "Group", y: metric.replaceAll("_", " "), xs: names, ys: bounds(rows.flatMap((i) => [at("q05", i), at("q95", i)])), pad: true });
+    rows.forEach((i, k) => {
+      axes.line([k, at("q05", i)], [k, at("q95", i)], `whisker s${k % 6}`);
+      const [top, base] = [axes.sy(columns.q75[i]), axes.sy(columns.q25[i])];
+      const [left, right] = [axes.sx(k - 0.18), axes.sx(k + 0.18)];
+      axes.add("rect", { class: `bar s${k % 6}`, x: left, width: right - left, y: top, height: Math.max(1, base - top) });
+      if (known(columns.q50[i])) axes.add("line", { class: "median", stroke: "#fff", "stroke-width": 2.5, x1: left, x2: right, y1: axes.sy(columns.q50[i]), y2: axes.sy(columns.q50[i]) });
+    });
+    return axes;
+  });
+}
+
+// Wilson's interval of a proportion.
+function wilson(k, n) {
+  const middle = (k + Z * Z / 2) / (n + Z * Z);
+  const half = (Z / (n + Z * Z)) * Math.sqrt((k * (n - k)) / n + Z * Z / 4);
+  return [middle - half, middle + half];
+}
+
+function prevalence(columns) {
+  const strata = [...new Set(columns.stratum ?? ["all"])];
+  const names = columns.term.map((term, i) => (strata.length > 1 ? `${term} ${columns.stratum[i]}` : term));
+  const values = columns.prevalence.map((v) => v ?? 0);
+  const spans = values.map((v, i) => (columns.with_term && known(columns.with_term[i]) && columns.n[i] ? wilson(columns.with_term[i], columns.n[i]) : null));
+  const axes = new Axes({ name: "prevalence", title: "Prevalence, with 95 % intervals", x: "Term", y: "Share of people", xs: names, ys: [0, Math.max(0.01, ...values, ...spans.map((s) => s?.[1] ?? 0)) * 1.08] });
+  values.forEach((v, i) => {
+    axes.bar(i - 0.3, i + 0.3, v, columns.stratum ? strata.indexOf(columns.stratum[i]) : 0);
+    if (spans[i]) axes.line([i, spans[i][0]], [i, spans[i][1]]);
+  });
+  axes.legend(strata);
+  return axes;
+}
+
+// Odds ratios with Woolf's 95 % interval, on a logarithmic axis.
+function odds(columns) {
+  const rows = (columns.stratum ?? ["all"]).map((name, i) => ({ name: String(name), cells: [columns.both[i], columns.first_only[i], columns.second_only[i], columns.neither[i]], ratio: columns.odds_ratio[i] }))
+    .filter(({ cells, ratio }) => ratio > 0 && cells.every((n) => n > 0));
+  if (!rows.length) return null;
+  const spans = rows.map(({ ratio, cells }) => {
+    const half = Z * Math.sqrt(cells.reduce((sum, n) => sum + 1 / n, 0));
+    return [Math.log10(ratio) - half / Math.LN10, Math.log10(ratio) + half / Math.LN10];
+  });
+  const axes = new Axes({ name: "odds", title: "Odds ratio, with 95 % interval", x: "log10 odds ratio", y: "Group", xs: bounds([0, ...spans.flat()]), ys: rows.map(({ name }) => name), pad: true, height: 170 + 40 * rows.length });
+  axes.line([0, -0.5], [0, rows.length - 0.5]);
+  rows.forEach(({ ratio }, i) => {
+    axes.line([spans[i][0], i], [spans[i][1], i], "whisker s0");
+    axes.dot(Math.log10(ratio), i, 0, 6);
+  });
+  return axes;
+}
+
+function linkage(columns) {
+  const names = [...new Set([...columns.variant_a, ...columns.variant_b])].slice(0, 60);
+  const at = new Map(names.map((name, i) => [name, i]));
+  const axes = new Axes({ name: "linkage", title: "Linkage disequilibrium, r²", x: "Variant", y: "Variant", xs: [0, names.length], ys: [0, names.length], height: 620 });
+  columns.r2.forEach((r2, i) => {
+    const [a, b] = [at.get(columns.variant_a[i]), at.get(columns.variant_b[i])];
+    if (a === undefined || b === undefined || !known(r2)) return;
+    const [x, y] = [axes.sx(Math.min(a, b)), axes.sy(Math.max(a, b) + 1)];
+    axes.root.append(svg("rect", { class: "bar s0", "fill-opacity": Math.max(0.03, r2).toFixed(3), x, y, width: axes.sx(1) - axes.sx(0), height: axes.sy(0) - axes.sy(1) }));
+  });
+  return axes;
+}
+
+function degrees({ degree, pairs }) {
+  const names = degree.map((name) => name.replaceAll("_", " "));
+  const axes = new Axes({ name: "relatedness", title: "Pairs of people by degree", x: "Degree of relationship", y: "Pairs", xs: names, ys: [0, Math.max(1, ...pairs.map((n) => n ?? 0)) * 1.08] });
+  pairs.forEach((n, i) => axes.bar(i - 0.3, i + 0.3, n ?? 0));
+  return axes;
+}
