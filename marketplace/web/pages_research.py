@@ -217,7 +217,8 @@ def _form_page(form: Form, **more: Any) -> str:
     plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
     return render_template(
         "web/dry_run.html", form=form, groups=query_words.GROUPS, names=query_words,
-        fields_list=fields_of(form.family), published=published, plot=plot, shelf=_shelf(form), **more,
+        fields_list=fields_of(form.family), published=published, plot=plot,
+        shelf=_shelf(form), **more,
     )  # fmt: skip
 
 

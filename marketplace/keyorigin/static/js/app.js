@@ -27,6 +27,7 @@ const VIEWS = {
   erase: [stopView.erase, true],
   order: [orderView.order, true],
   answer: [answerView.answer, true],
+  shared: [answerView.shared, true],
   verify: [verifyView.verify, false],
 };
 

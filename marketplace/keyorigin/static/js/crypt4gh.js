@@ -118,6 +118,13 @@ export async function encryptBlocks(cipher, nonceOf, plain, first) {
   return out;
 }
 
+// A whole small file for one reader.
+export async function encryptFor(reader, plain) {
+  const dataKey = random(32);
+  const blocks = await encryptBlocks(await blockCipher(dataKey), await nonceMaker(dataKey), plain, 0);
+  return concat(makeHeader(dataKey, reader), blocks);
+}
+
 export async function decryptFile(file, secret) {
   const header = readHeader(file);
   const cipher = await blockCipher(openHeader(header, secret));

@@ -2,7 +2,7 @@
 
 import { config } from "../config.js";
 import { checkBundle } from "../bundle.js";
-import { alert, facts, h, plainError, save, show } from "../dom.js";
+import { action, alert, facts, h, plainError, save, show } from "../dom.js";
 import { policy } from "../log.js";
 import { plotsOf, png, standalone } from "../../plots.js";
 import * as researcher from "../researcher.js";
@@ -11,7 +11,29 @@ const SHOWN = 50;
 
 export async function answer({ home, rest: [order] }) {
   show(h("div.trouble", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, "Opening it here…")));
-  const found = await researcher.answer(home, order);
+  await reveal(order, await researcher.answer(home, order));
+}
+
+// An answer somebody shared, chosen from this device.
+export async function shared({ home }) {
+  const input = h("input", { id: "shared", type: "file", accept: ".c4gh" });
+  const trouble = h("div", { role: "status" });
+  input.addEventListener("change", async () => {
+    try {
+      const { order, found } = await researcher.openShared(home, new Uint8Array(await input.files[0].arrayBuffer()));
+      await reveal(order, found);
+    } catch (error) {
+      trouble.replaceChildren(alert(plainError(error)));
+    }
+  });
+  show(h("div.narrow", {}, h("p.eyebrow", {}, "Shared with you"), h("h1", {}, "Open a co-author's answer"),
+    h("p.lead", {}, "The file opens with your keys, here. Its proof is checked against the ledger as if you had ordered it yourself."),
+    h("div.drop", {}, h("label", { for: "shared" }, "The file they sent (.c4gh)"), input), trouble,
+    h("h2", {}, "Your key for it"), h("p", {}, "Give this to a co-author who wants to share with you. It only locks; it opens nothing."),
+    h("p.code-sheet.small", { id: "answer-key" }, researcher.answerKey(home))));
+}
+
+async function reveal(order, found) {
   const { document: doc } = found;
   const verdict = h("div", { role: "status" }, h("p.muted", {}, "Checking it against the ledger…"));
   const columns = doc.answer.columns ?? {};
@@ -20,6 +42,7 @@ export async function answer({ home, rest: [order] }) {
     h("p.lead", {}, `Decrypted in this browser. ${people(doc.n)}`)), verdict,
   ...drawings(doc.answer),
   h("section", {}, h("h2", {}, "The numbers"), table(columns), downloads(order, found, columns)),
+  sharing(order, found),
   h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust))),
     h("section", {}, h("h2", {}, "To cite"), h("p", { id: "citation" }, citation(doc, trust)),
       h("h3", {}, "In a notebook"), h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order)))));
@@ -69,7 +92,19 @@ function downloads(order, { text, bundle }, columns) {
   const name = order.slice(0, 8);
   const button = (label, file, type, data) => h("button.button.quiet.small", { type: "button", onclick: () => save(file, type, data()) }, label);
   return h("div.actions", {}, button("CSV", `${name}.csv`, "text/csv", () => researcher.csv(columns)),
+    button("Parquet", `${name}.parquet`, "application/vnd.apache.parquet", () => researcher.parquet(columns)),
     button("JSON", `${name}.json`, "application/json", () => text), button("Proof bundle", `${name}.bundle.json`, "application/json", () => bundle));
+}
+
+function sharing(order, found) {
+  const key = h("input", { id: "coauthor", type: "text", spellcheck: "false", autocomplete: "off", placeholder: "omic-answers:…" });
+  return h("details", {}, h("summary", {}, "Share with a co-author"),
+    h("p", {}, "Makes a file that only they can open, with the proof inside. Send it any way you like; the market sees nothing of it. Their key stands on their page ", h("em", {}, "Open a co-author's answer"), "."),
+    h("p.field", {}, h("label", { for: "coauthor" }, "Your co-author's key"), key),
+    action("Make the file", async () => {
+      const data = await researcher.shareWith(researcher.parseAnswerKey(key.value), order, found);
+      save(`${order.slice(0, 8)}.shared.c4gh`, "application/octet-stream", data);
+    }, { quiet: true }));
 }
 
 function methods(doc, trust) {
