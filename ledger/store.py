@@ -91,12 +91,6 @@ class Store(Protocol):
     def publish(self, size: int, root: bytes, note: bytes, now_ms: int) -> None:
         """Keep a checkpoint as the newest published. PROMISE: durable when this returns."""
 
-    def erase(self, indexes: Collection[int]) -> None:
-        """Remove envelopes and attachments. PROMISE: as `scrub`, when this returns."""
-
-    def drop_attachments(self, indexes: Collection[int]) -> None:
-        """Remove attachments. PROMISE: as `scrub`, when this returns."""
-
     def scrub(self) -> None:
         """Make what was deleted unreadable in the database's own files.
 

@@ -173,17 +173,6 @@ class SqlStore:
         with self._writing() as db:
             _put(db, "heads", ("name",), [row])
 
-    def erase(self, indexes: Collection[int]) -> None:
-        with self._writing() as db:
-            self._delete(db, "envelopes", indexes)
-            self._delete(db, "attachments", indexes)
-        self.scrub()
-
-    def drop_attachments(self, indexes: Collection[int]) -> None:
-        with self._writing() as db:
-            self._delete(db, "attachments", indexes)
-        self.scrub()
-
     def _delete(self, db: Connection, table: str, indexes: Collection[int]) -> None:
         if indexes:
             statement = text(f"DELETE FROM {table} WHERE leaf_index = :index")  # noqa: S608 - constant names

@@ -1,6 +1,8 @@
 """Run the ledger server, and die without warning at one call of its store.
 
-python ledger_crash.py METHOD before|after COUNT --dir D
+python ledger_crash.py METHOD before|after|forgets COUNT --dir D
+
+forgets is a control: the call is answered as done and is not done, and the next one kills.
 """
 
 import os
@@ -18,7 +20,9 @@ calls = 0
 def deadly(self, *args, **kwargs):
     global calls
     calls += 1
-    if calls == COUNT and MOMENT == "before":
+    if MOMENT == "forgets" and calls == COUNT:
+        return None
+    if calls == COUNT + (MOMENT == "forgets") and MOMENT != "after":
         os.kill(os.getpid(), signal.SIGKILL)
     result = real(self, *args, **kwargs)
     if calls == COUNT:

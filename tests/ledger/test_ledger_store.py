@@ -143,8 +143,7 @@ def test_envelopes_and_attachments_and_erasing_in_the_same_step(store):
     append(store, 1, batch=lambda rows: Batch(rows, {}, erase=[0], drop=[1]))
     assert store.envelopes([0, 1]).keys() == {1}
     assert store.attachments([0, 1, 2], "sealed_grant").keys() == {2}
-    store.drop_attachments([2])
-    store.erase([1])
+    append(store, 1, batch=lambda rows: Batch(rows, {}, erase=[1], drop=[2]))
     assert store.attachments([2], "sealed_grant") == {}
     assert store.envelopes([1, 2]).keys() == {2}
 
@@ -232,7 +231,8 @@ def test_erased_bytes_are_in_no_file(sqlite_store, tmp_path):
     assert canary(10) in raw_bytes(tmp_path)
     assert canary(1010) in raw_bytes(tmp_path)
     gone = list(range(0, 60, 2))
-    sqlite_store.erase(gone)
+    append(sqlite_store, 1, batch=lambda rows: Batch(rows, {}, erase=gone))
+    sqlite_store.scrub()
     raw = raw_bytes(tmp_path)
     assert not [i for i in gone if canary(i) in raw or canary(i + 1000) in raw]
     assert all(canary(i) in raw and canary(i + 1000) in raw for i in range(1, 60, 2))
@@ -284,33 +284,59 @@ def test_disk_full_writes_nothing_and_heals(sqlite_store):
     assert sqlite_store.head().size == 2
 
 
-def test_a_torn_tail_of_the_write_ahead_log_loses_whole_steps_only(tmp_path):
+def torn_states(place, database, log):
+    """Yield (bytes left, head size, leaves) as SQLite finds it after each possible torn write."""
+    path = place / "torn.db"
+    path.write_bytes(database)
+    path.with_name("torn.db-wal").write_bytes(log)
+    for cut in range(len(log), -1, -1):
+        os.truncate(f"{path}-wal", cut)
+        path.with_name("torn.db-shm").unlink(missing_ok=True)
+        # Read-only, or closing would copy the log into the database.
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        (size,) = db.execute("SELECT size FROM heads WHERE name = 'sequenced'").fetchone()
+        leaves = [row[0] for row in db.execute("SELECT data FROM leaves ORDER BY leaf_index")]
+        db.close()
+        yield cut, size, leaves
+
+
+@pytest.mark.parametrize("before", [2, 3, 4])
+def test_a_write_torn_at_any_byte_of_the_last_entries_loses_it_whole(tmp_path, before):
+    """Cut the write-ahead log at every byte of what one entry wrote: it is all there, or nothing."""
     source = tmp_path / "live"
     source.mkdir()
     store = SqlStore(f"sqlite:///{source}/ledger.db")
+    append(store, before)
+    store.scrub()  # the log then holds the next entry alone
+    append(store, 1, envelope=(os.urandom(300), os.urandom(32)))
+    database = (source / "ledger.db").read_bytes()
+    log = (source / "ledger.db-wal").read_bytes()
+    leaves = store.leaves(0, before + 1)
+    store.close()
+    found = list(torn_states(tmp_path, database, log))
+    assert len(found) == len(log) + 1 > 10_000
+    whole, *cut = found
+    assert whole[1:] == (before + 1, leaves)
+    assert {(size, tuple(kept)) for _, size, kept in cut} == {(before, tuple(leaves[:before]))}
+
+
+def test_the_store_itself_goes_on_after_a_torn_write(tmp_path):
+    source, place = tmp_path / "live", tmp_path / "torn"
+    source.mkdir()
+    place.mkdir()
+    store = SqlStore(f"sqlite:///{source}/ledger.db")
     append(store, 2)
     store.scrub()
-    marks = [0]
-    wal = source / "ledger.db-wal"
-    for _ in range(3):
-        append(store, 1, envelope=(os.urandom(300), os.urandom(32)))
-        marks.append(wal.stat().st_size)
-    database, log = (source / "ledger.db").read_bytes(), wal.read_bytes()
-    leaves = store.leaves(0, 5)
+    append(store, 1)
+    log = (source / "ledger.db-wal").read_bytes()
+    (place / "ledger.db").write_bytes((source / "ledger.db").read_bytes())
+    (place / "ledger.db-wal").write_bytes(log[: len(log) - 1])
     store.close()
-    # Every 97th byte and each frame's borders: a frame is 4120 bytes after 32 of header.
-    cuts = {*range(0, len(log), 1031), *(m + d for m in marks for d in (-1, 0, 1))}
-    for cut in sorted(c for c in cuts if 0 <= c <= len(log)):
-        place = tmp_path / f"cut{cut}"
-        place.mkdir()
-        (place / "ledger.db").write_bytes(database)
-        (place / "ledger.db-wal").write_bytes(log[:cut])
-        torn = SqlStore(f"sqlite:///{place}/ledger.db")
-        size = torn.head().size
-        assert size == 2 + sum(cut >= mark for mark in marks[1:])
-        assert torn.leaves(0, size) == leaves[:size]
-        torn.close()
-    assert len(cuts) > 10
+    torn = SqlStore(f"sqlite:///{place}/ledger.db")
+    assert torn.head().size == 2
+    append(torn, 1)
+    assert (torn.head().size, len(torn.leaves(0, 3))) == (3, 3)
+    torn.close()
 
 
 def test_a_damaged_head_is_named(sqlite_store):
