@@ -6,11 +6,16 @@ Copies are int8 arrays (people x variants). See data/ORIGIN.md.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 Copies = npt.NDArray[np.int8]
 FILE = Path(__file__).parent / "data" / "tiny1000g.npz"
@@ -28,20 +33,63 @@ def real() -> tuple[tuple[str, ...], Copies]:
 
 
 @cache
-def simulated(people: int, seed: int = 7) -> Copies:
-    """Return copies of the derived allele at the variants of two 1 Mb stretches (human rates)."""
+def common_real() -> Copies:
+    """Return their copies at the variants of frequency 0.05 to 0.95."""
+    copies = real()[1]
+    share = copies.mean(axis=0) / 2
+    return np.ascontiguousarray(copies[:, (share > 0.05) & (share < 0.95)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulated:
+    """Simulated people: copies at common variants (dense) and at rare ones (sparse)."""
+
+    common: Copies
+    rare: Any
+
+
+STRETCH = 1_000_000  # base pairs; stretches are independent of one another
+COMMON_EACH = 250  # common variants kept of a stretch, of about 1,500
+RAREST = 0.005  # kept as rare, of the first RARE_STRETCHES
+RARE_STRETCHES = 20
+
+
+def simulated(people: int, stretches: int, seed: int = 7) -> Simulated:
+    """Return msprime's people: 10,000 effective, human mutation and recombination rates."""
+    jobs = [(people, seed + at, at < RARE_STRETCHES) for at in range(stretches)]
+    # Forked: nothing here holds a thread or a key, and a new interpreter each would cost more.
+    with multiprocessing.get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
+        found = pool.starmap(_stretch, jobs, chunksize=2)
+    common = np.concatenate([part for part, _ in found], axis=1)
+    return Simulated(common, sparse.hstack([part for _, part in found], format="csc"))
+
+
+def _stretch(people: int, seed: int, with_rare: bool) -> tuple[Copies, Any]:
     import msprime
 
-    parts = []
-    for stretch in range(2):
-        trees = msprime.sim_ancestry(
-            samples=people, population_size=10_000, sequence_length=1e6,
-            recombination_rate=1e-8, random_seed=seed + stretch,
-        )  # fmt: skip
-        trees = msprime.sim_mutations(trees, rate=1e-9, random_seed=seed + stretch)
-        haplotypes = trees.genotype_matrix().clip(0, 1).astype(np.int8)
-        parts.append((haplotypes[:, 0::2] + haplotypes[:, 1::2]).T)
-    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+    trees = msprime.sim_ancestry(
+        samples=people, population_size=10_000, sequence_length=STRETCH,
+        recombination_rate=1e-8, random_seed=seed,
+    )  # fmt: skip
+    trees = msprime.sim_mutations(trees, rate=1.25e-8, random_seed=seed, model="binary")
+    share = np.array(
+        [
+            tree.num_samples(site.mutations[0].node)
+            for tree in trees.trees()
+            for site in tree.sites()
+        ]
+    ) / (2 * people)
+    rng = np.random.default_rng(seed)
+    often = rng.choice(np.flatnonzero((share > 0.05) & (share < 0.95)), COMMON_EACH, replace=False)
+    rarely = np.flatnonzero(share <= RAREST) if with_rare else np.zeros(0, np.int64)
+    return _copies(trees, np.sort(often)), sparse.csc_matrix(_copies(trees, rarely))
+
+
+def _copies(trees: Any, sites: npt.NDArray[np.int64]) -> Copies:
+    """Return people's copies of the derived allele at some sites."""
+    drop = np.setdiff1d(np.arange(trees.num_sites), sites)
+    haplotypes = trees.delete_sites(drop).genotype_matrix().clip(0, 1).astype(np.int8)
+    return np.ascontiguousarray((haplotypes[:, 0::2] + haplotypes[:, 1::2]).T)
 
 
 def vcf(person: int, sample: str) -> bytes:

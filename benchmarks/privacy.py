@@ -1,261 +1,316 @@
 """What attackers learn from released numbers, beside what the same numbers are worth.
 
-    python -m benchmarks.privacy --json FILE [--quick] [--http ORDERS] [--table ARCHITECTURE.md]
+    python -m benchmarks.privacy --json FILE [--part NAME]... [--scale 0.1] [--table DOCUMENT]
 
---http runs the attacks on a whole market of processes as well, with so many orders of a lifetime
-each; --table writes the figures a data access committee asks for between two marks of a file.
+Parts: membership, real, msprime, pairs, mechanism, utility, trusted, sampler, and http (a whole
+market of processes; not run unless named). --table writes what a data access committee asks for
+between two marks of a file; `python -m benchmarks.committee` joins parts run one by one.
 
-Attack and utility are measured on the same answers of the same run. A row of the private mode
-fails below 90 % answered within the lifetime budget (rho 1/10), whatever its AUC: an answer that
-is never given protects everybody and helps nobody. Each attack runs with the defence off as well;
-a control that fails says the attack is broken. Trusted mode (exact numbers, small cells hidden)
-is measured and published, and no pass is claimed for it. Panels are independent variants (the
-attacker's best case for a panel of a given size), real 1000 Genomes people, and msprime's for size.
+Attack and utility are measured on the same answers of the same run. A private row must be answered
+to 90 % within the lifetime budget (rho 1/10), whatever its AUC: an answer that is never given
+protects everybody and helps nobody. Each attack runs with the defence off as well; a control that
+fails says the attack is broken. Bars are the issue's own. Trusted mode (exact numbers, small cells
+hidden) is measured and published, and no pass is claimed for it.
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from benchmarks import attacks
-from benchmarks.attacks import (
-    LIFETIME,
-    MINOR,
-    RANDOM,
-    RARE,
-    Measured,
-    Panel,
-    membership,
-    membership_real,
+from benchmarks import attacks_mechanism as mechanism
+from benchmarks.attacks import LIFETIME, Gate, Measured
+from benchmarks.attacks_membership import MINOR, RARE, chosen_panel, random_panel, trusted_panel
+from benchmarks.attacks_pairs import (
+    KINDS,
+    OVERLAP,
+    differencing,
+    fake_owners,
+    floor_refuses_complement_of_one,
 )
+from benchmarks.attacks_people import random_variants, rarest_variants
 from benchmarks.committee import write_table
 from benchmarks.harness import Figure, machine, report, say
-from benchmarks.people import real, simulated
+from benchmarks.people import common_real, real, simulated
 from compute.noise import add_noise, noise_sd
 from compute.queries.frequencies import sensitivity_squared
-from compute.queries.private_association import STEPS, SUMS, fitted
 from compute.risk import TRUSTED_RIGHT_OF_100
 
 ANSWERED = 0.90
-ROOM = 2  # standard errors a measured AUC may stand above its bar
+RANDOM_BAR, CHOSEN_BAR, TPR_BAR = 0.60, 0.63, 0.12
+CONTROL_RANDOM, CONTROL_CHOSEN = 0.74, 0.95
 
 
-def memberships(scale: float) -> Iterator[tuple[Measured, float, bool]]:
-    """Yield (row, AUC bar, whether the bar is a floor): private rows, then their controls."""
-    plan: list[tuple[Panel, int, int, int, float]] = [
-        (RANDOM, 100, 12, 1000, 0.60),
-        (RANDOM, 1_000, 120, 1000, 0.60),
-        (RANDOM, 10_000, 1_000, 300, 0.60),
-        (RARE, 1_000, 30, 1000, 0.63),
-        (RARE, 10_000, 250, 300, 0.63),
-        (MINOR, 1_000, 100, 1000, 0.63),
-    ]
-    for panel, people, variants, trials, bar in plan:
-        count = max(60, int(trials * scale))
-        say(f"privacy: {panel.name}, N = {people}, m = {variants} ...")
-        yield membership(panel, people, variants, trials=count), bar, False
-        if panel is RARE:
-            off = membership(panel, people, variants, trials=count, private=False)
-            yield off, 0.95, True
-    yield membership(RANDOM, 1_000, 120, trials=int(600 * scale), missing=0.02), 0.60, False
-    yield membership(RARE, 1_000, 30, trials=int(400 * scale), orders=50), 0.63, False
-    for people in (100, 1_000, 10_000):
-        count = max(100, int(1000 * scale))
-        yield membership(RANDOM, people, people, trials=count, private=False), 0.74, True
-    yield from _haplotypes(scale)
+@dataclass
+class Bench:
+    """One run: its share of the full work, and the attacks' rows as they come."""
+
+    scale: float
+    rows: list[Measured] = field(default_factory=list)
+
+    def count(self, full: int, least: int = 2) -> int:
+        """Return a number of trials at this scale."""
+        return max(least, int(full * self.scale))
+
+    def area(self, row: Measured, bar: float, *, control: bool = False) -> Figure:
+        """Keep a membership row, and return the figure of its AUC."""
+        self.rows.append(row)
+        name = f"AUC, {_asked(row)}"
+        note = f"SE {row.auc_se or 0:.3f}, TPR at 5 % {row.tpr_at_5:.3f}; {worth(row)}"
+        return Figure(name, float(row.auc or 0), "", bar, control, note=note)
+
+    def chosen(self, row: Measured) -> Iterator[Figure]:
+        """Keep a row of a panel made for one victim; yield its AUC and its TPR."""
+        yield self.area(row, CHOSEN_BAR)
+        name = f"TPR at 5 % FPR, {_asked(row)}"
+        yield Figure(
+            name, float(row.tpr_at_5 or 0), "", TPR_BAR, False, note=f"{row.trials} trials"
+        )
+
+    def guess(self, row: Measured, bar: float, *, control: bool = False) -> Figure:
+        """Keep a row whose attacker guesses, and return the figure of what it gets right."""
+        self.rows.append(row)
+        name = f"accuracy, {row.attack}, N={row.people:,} ({_kind(row)})"
+        note = f"{row.trials} trials; {worth(row)}"
+        return Figure(name, float(row.accuracy or 0), "", bar, control, note=note)
 
 
-def _haplotypes(scale: float) -> Iterator[tuple[Measured, float, bool]]:
-    """Yield the rows on real people, and on simulated ones where a cohort is larger."""
-    count = max(100, int(500 * scale))
-    for kind, people, variants, bar in (
-        ("random", 1_000, 120, 0.60),
-        ("rarest", 1_000, 30, 0.63),
-        ("random", 100, 12, 0.60),
-    ):
-        say(f"privacy: real people, {kind}, N = {people}, m = {variants} ...")
-        yield membership_real(kind, real()[1], people, variants, trials=count), bar, False
-    for kind, people, variants in (("random", 400, 400), ("rarest", 100, 30)):
-        off = membership_real(kind, real()[1], people, variants, trials=count, private=False)
-        yield off, 0.74, True
-    say("privacy: msprime's people, N = 10,000 ...")
-    large, few = simulated(20_000), max(60, int(120 * scale))
-    yield membership_real("rarest", large, 10_000, 30, trials=few), 0.63, False
-    yield membership_real("rarest", large, 10_000, 30, trials=few, private=False), 0.95, True
+def worth(row: Measured) -> str:
+    """Say what a row's answers were worth: answered share, rho spent, RMSE of a frequency."""
+    return f"answered {row.answered:.2f}, rho {row.rho_spent}, RMSE {row.rmse:.2g}"
 
 
-def membership_figures(rows: list[dict[str, Any]], scale: float) -> Iterator[Figure]:
-    for row, bar, floor in memberships(scale):
-        rows.append(row.row())
-        area, error = float(row.auc or 0), float(row.auc_se or 0)
-        kind = "control, no defence" if floor else f"rho {row.rho_spent}"
-        extra = ", ".join(f"{name} {value}" for name, value in row.more.items())
-        name = f"AUC, {row.attack}, N={row.people} m={row.variants} ({kind}{extra and '; '}{extra})"
-        target = bar - ROOM * error if floor else bar + ROOM * error
-        note = f"TPR at 5 % {row.tpr_at_5:.3f}, at 1 % {row.tpr_at_1:.3f}, RMSE {row.rmse:.4g}"
-        yield Figure(name, area, "", target, floor, note=f"bar {bar} and {ROOM} SE; {note}")
-        if not floor:
-            yield Figure(f"answered share of it, N={row.people}", row.answered, "", ANSWERED)
+def _asked(row: Measured) -> str:
+    extra = "".join(f", {name} {value}" for name, value in row.more.items())
+    return f"{row.attack}, N={row.people:,} m={row.variants:,}{extra} ({_kind(row)})"
 
 
-def guess_figures(rows: list[dict[str, Any]], scale: float) -> Iterator[Figure]:
-    """Differencing and fake owners: accuracy of a guess whose chance is one half."""
-    count = max(400, int(4000 * scale))
-    room = ROOM * math.sqrt(0.25 / count)
-    for measure, people in ((attacks.differencing, 1_000), (attacks.fake_owners, 100)):
-        say(f"privacy: {measure.__name__} ...")
-        for private in (True, False):
-            row = measure(people, trials=count, private=private)
-            rows.append(row.row())
-            bar = 0.60 + room if private else 0.90
-            kind = f"rho {row.rho_spent}" if private else "control, no defence"
-            note = f"RMSE {row.rmse:.4g}, certain {row.more.get('certain_reveals', 0)}"
-            name = f"accuracy, {row.attack}, N={people} ({kind})"
-            yield Figure(name, float(row.accuracy or 0), "", bar, not private, note=note)
+def _kind(row: Measured) -> str:
+    return f"rho {row.rho_spent}" if row.defence else "control, no defence"
 
 
-def mechanism_figures(scale: float) -> Iterator[Figure]:
-    say("privacy: audit, averaging, level of the association test ...")
+def membership(bench: Bench) -> Iterator[Figure]:
+    """Independent variants: random panels, panels made for a victim, many buyers, missing calls."""
+    for people, variants, releases in ((100, 12, 300), (1_000, 120, 80), (10_000, 1_000, 12)):
+        many = bench.count(releases)
+        yield bench.area(random_panel(people, variants, releases=many), RANDOM_BAR)
+        off = random_panel(people, people, releases=bench.count(releases // 4), private=False)
+        yield bench.area(off, CONTROL_RANDOM, control=True)
+    trials = bench.count(2_000, 50)
+    for panel, people, variants, half in ((RARE, 1_000, 30, 1), (RARE, 10_000, 250, 2),
+                                          (MINOR, 1_000, 100, 1)):  # fmt: skip
+        yield from bench.chosen(chosen_panel(panel, people, variants, trials=trials // half))
+    for people, variants in ((1_000, 30), (10_000, 250)):
+        off = chosen_panel(RARE, people, variants, trials=trials // 4, private=False)
+        yield bench.area(off, CONTROL_CHOSEN, control=True)
+    lost = random_panel(1_000, 120, releases=bench.count(80), missing=0.02)
+    yield bench.area(lost, RANDOM_BAR)
+    yield from bench.chosen(chosen_panel(RARE, 1_000, 30, trials=trials, missing=0.02))
+    yield from _buyers(bench)
+
+
+def _buyers(bench: Bench) -> Iterator[Figure]:
+    """Fifty buyers who share answers, and what they would gain were budgets their own."""
+    few = bench.count(1_000, 50)
+    shared = chosen_panel(RARE, 10_000, 5, trials=few, orders=50)
+    yield bench.area(shared, RANDOM_BAR)
+    alone = chosen_panel(RARE, 10_000, 5, trials=few)
+    gain, room = float(shared.auc or 0) - float(alone.auc or 0), float(shared.auc_se or 0)
+    yield Figure("gain in AUC of 50 buyers over one", gain, "", 3 * room, False,
+                 note="bar: 3 standard errors of this run")  # fmt: skip
+    own = chosen_panel(RARE, 10_000, 30, trials=few // 2, rho=50 * LIFETIME)
+    yield bench.area(own, CONTROL_RANDOM, control=True)
+
+
+def real_people(bench: Bench) -> Iterator[Figure]:
+    """1000 Genomes people, all variants there are where the defence is off."""
+    copies, often = real()[1], common_real()
+    for people, variants, releases in ((100, 12, 100), (1_000, 120, 30)):
+        found = random_variants(often, people, variants, releases=bench.count(releases))
+        yield bench.area(found, RANDOM_BAR)
+    off = random_variants(often, 400, often.shape[1], releases=bench.count(10), private=False)
+    yield bench.area(off, CONTROL_RANDOM, control=True)
+    for people, variants, trials in ((100, 12, 3_000), (1_000, 30, 1_500)):
+        found = rarest_variants(copies, people, variants, trials=bench.count(trials, 50))
+        yield from bench.chosen(found)
+    off = rarest_variants(copies, 100, 300, trials=bench.count(100, 20), private=False)
+    yield bench.area(off, CONTROL_CHOSEN, control=True)
+
+
+def msprime_people(bench: Bench) -> Iterator[Figure]:
+    """22,000 simulated people: a cohort of 10,000, and others the attacker knows."""
+    # d' = sqrt(m / N * R / (N + R)) must exceed 0.91 for an AUC of 0.74: m = 2 N for R = 1.15 N.
+    made = simulated(22_000, 80)
+    found = random_variants(made.common, 10_000, 1_000, releases=bench.count(6))
+    yield bench.area(found, RANDOM_BAR)
+    off = random_variants(made.common, 10_000, 20_000, releases=bench.count(2), private=False)
+    yield bench.area(off, CONTROL_RANDOM, control=True)
+    found = rarest_variants(made.rare, 10_000, 30, trials=bench.count(600, 50))
+    yield from bench.chosen(found)
+    off = rarest_variants(made.rare, 10_000, 30, trials=bench.count(100, 20), private=False)
+    yield bench.area(off, CONTROL_CHOSEN, control=True)
+
+
+def pairs(bench: Bench) -> Iterator[Figure]:
+    """Cohorts one person apart, and a cohort of fakes but one: guesses whose chance is one half."""
+    for kind in KINDS:
+        trials = bench.count(500 if kind is OVERLAP else 4_000, 200)
+        row = differencing(kind, 1_000, trials=trials)
+        yield bench.guess(row, 0.60)
+        yield Figure(f"certain reveals, {row.attack}", float(row.more["certain_reveals"]), "", 0.0,
+                     at_least=False)  # fmt: skip
+        off = differencing(kind, 1_000, trials=200, private=False)
+        yield bench.guess(off, 0.90, control=True)
+    refused = float(floor_refuses_complement_of_one(1_000))
+    yield Figure("filter that leaves one person out of a scope: refused", refused, "", 1.0)
+    yield bench.guess(fake_owners(100, trials=bench.count(4_000, 200)), 0.60)
+    yield bench.guess(fake_owners(100, trials=200, private=False), 0.90, control=True)
+
+
+def mechanisms(bench: Bench) -> Iterator[Figure]:
+    """The sampler's audit, averaging, and the level of both noisy tests."""
     promised = math.sqrt(2 * LIFETIME)
-    bound = attacks.audit_bound(LIFETIME, 20_000)
-    yield Figure("audit, lower bound on mu at rho 1/10", bound, "", promised, at_least=False)
-    caught = attacks.audit_bound(LIFETIME, 20_000, shrink=0.8)
+    bound = mechanism.audit_bound(LIFETIME, 20_000)
+    yield Figure("audit, lower bound on mu at rho 1/10", bound, "", promised, at_least=False,
+                 note="20,000 + 20,000 runs of OpenDP's sampler")  # fmt: skip
+    caught = mechanism.audit_bound(LIFETIME, 20_000, shrink=0.8)
     yield Figure("audit, control: noise x 0.8", caught, "", promised)
-    got, error = attacks.averaging(200, LIFETIME / 5, 5)
+    got, error = mechanism.averaging(200, LIFETIME / 5, 5)
     yield Figure(f"averaging 200 rewrites: error after the {got} answered", error, "copies", 0.5)
-    reached = attacks.averaging(200, LIFETIME, 200)[1]
+    reached = mechanism.averaging(200, LIFETIME, 200)[1]
     yield Figure("averaging, control: nobody counts", reached, "copies", 0.5, at_least=False)
-    tests = max(20_000, int(200_000 * scale))
-    level = attacks.association_null(1_000, 10, LIFETIME, tests)
-    yield Figure("type-I error at 0.05 of the noisy test", level, "", 0.055, at_least=False)
-    yield Figure("type-I error at 0.05, not below", level, "", 0.045)
+    tests = bench.count(200_000, 20_000)
+    for name, level in (
+        ("case-control, allele counts", mechanism.association_null(1_000, 10, LIFETIME, tests)),
+        ("private regression of a feature", mechanism.regression_null(1_000, LIFETIME, tests)),
+    ):
+        yield Figure(f"type-I error at 0.05, {name}", level, "", 0.055, at_least=False,
+                     note=f"{tests:,} tests, N=1,000")  # fmt: skip
+        yield Figure(f"type-I error at 0.05, {name}, not below", level, "", 0.045)
 
 
-def utility_figures(scale: float) -> Iterator[Figure]:
-    """Error of a frequency against theory, power of a GWAS locus, and speed of the sampler."""
-    say("privacy: utility ...")
+def utility(bench: Bench) -> Iterator[Figure]:
+    """Error of a frequency against theory, power at three sizes, with noise and without."""
     for variants in (1, 100):
-        rng = np.random.default_rng(5)
-        gate = attacks.Gate(1_000, variants, private=True)
-        an = np.full(variants, 2_000)
-        errors = []
-        for _ in range(max(3, int(3000 * scale / variants))):
-            alt = rng.binomial(an, 0.05)
-            errors.append(gate.ask(alt, an, LIFETIME)[1] - alt / an)
-        spread = math.sqrt(0.05**2 + 0.95**2)
-        theory = noise_sd(sensitivity_squared(variants), LIFETIME) * spread / 2_000
-        found = float(np.sqrt(np.nanmean(np.square(errors))))
-        name = f"sd of AF by noise, N=1000, {variants} variants, AF 0.05"
-        note = f"theory {theory:.4f}; published bound {theory / spread:.4f}"
-        yield Figure(name, found, "", theory * 1.1, at_least=False, note=note)
+        yield _frequency_error(variants, bench.count(4_000 if variants == 1 else 100, 30))
+    runs = bench.count(4_000, 400)
     for people, odds in ((1_000, 1.5), (10_000, 1.2), (100_000, 1.06)):
         for variants in (1, 100):
-            without, noisy = (power(people, variants, odds, rho) for rho in (None, LIFETIME))
-            name = f"power at 5e-8, GWAS locus, N={people}, OR {odds}, {variants} variants"
+            noisy, without = (
+                mechanism.locus_power(people, variants, odds, rho, runs) for rho in (LIFETIME, None)
+            )
+            name = f"power at 5e-8, GWAS locus, N={people:,}, OR {odds}, {variants} variants"
             yield Figure(name, noisy, "", limit=without, limit_name="without noise")
-    for people, explained in ((1_000, 0.04), (10_000, 0.004), (100_000, 0.0004)):
-        runs = max(60, int(200 * scale))
-        noisy, without = (cis_power(people, explained, rho, runs) for rho in (LIFETIME, None))
-        name = f"power at 1e-4, one cis-QTL, N={people}, r2 {explained}, 1 variant"
+    for people, explained, full in ((1_000, 0.04, 2_000), (10_000, 0.004, 1_000),
+                                    (100_000, 0.0004, 200)):  # fmt: skip
+        noisy, without = (
+            mechanism.regression_power(people, explained, rho, bench.count(full, 50))
+            for rho in (LIFETIME, None)
+        )
+        name = f"power at 1e-4, one cis-QTL, N={people:,}, r2 {explained}, 1 variant"
         yield Figure(name, noisy, "", limit=without, limit_name="without noise")
-    yield from sampler_figures()
 
 
-def sampler_figures() -> Iterator[Figure]:
+def _frequency_error(variants: int, releases: int) -> Figure:
+    """Compare the sd of a released frequency's noise with theory, N = 1,000, AF 0.05."""
+    rng = np.random.default_rng(5)
+    gate = Gate(1_000, variants, private=True)
+    an = np.full(variants, 2_000)
+    errors = []
+    for _ in range(releases):
+        alt = rng.binomial(an, 0.05)
+        errors.append(gate.ask(alt, an, LIFETIME).af - alt / an)
+    bound = noise_sd(sensitivity_squared(variants), LIFETIME) / 2_000
+    theory = bound * math.hypot(0.05, 0.95)
+    found = float(np.sqrt(np.nanmean(np.square(errors))))
+    note = f"sd {found:.4f}, theory {theory:.4f}; of a count over 2N {bound:.4f}"
+    name = f"sd of AF by noise away from theory, N=1,000, {variants} variants, AF 0.05"
+    return Figure(name, abs(found / theory - 1), "", 0.10, at_least=False, note=note)
+
+
+def sampler(bench: Bench) -> Iterator[Figure]:
     """How long a genome-wide vector's noise takes, beside the processor time it costs."""
     count = 500_000
     started, cpu = time.perf_counter(), time.process_time()
     add_noise(np.zeros(count, np.int64), sensitivity_squared(count), Fraction(1, 2))
     seconds, spent = time.perf_counter() - started, time.process_time() - cpu
-    note = f"{spent:.1f} s of processor: {1e6 * spent / count:.0f} us a draw is OpenDP's own cost"
+    note = f"{spent:.1f} s of processor, {1e6 * spent / count:.0f} us a draw: OpenDP's own cost"
     yield Figure(f"noise for a vector of {count:,}", seconds, "s", 4.0, at_least=False, note=note)
 
 
-def cis_power(people: int, explained: float, rho: Fraction | None, runs: int) -> float:
-    """Return how often p < 1e-4 for a variant explaining that share of a clamped feature.
-
-    Sums of simulated people, OpenDP's noise, the family's own fit.
-    """
-    rng = np.random.default_rng(9)
-    effect = math.sqrt(explained / 0.42) / 3
-    sums = np.empty((runs, len(SUMS)))
-    for run in range(runs):
-        g = rng.binomial(2, 0.3, people) - 1
-        u = np.clip(effect * (g + 0.4) + rng.normal(0, 1 / 3, people), -1, 1)
-        sums[run] = [part.sum() for part in (np.ones(people), g, g * g, u, u * u, g * u)]
-    steps = np.rint(sums * STEPS).astype(np.int64)
-    if rho is None:
-        return float((fitted(sums, 1e-9, 1.0)["p"] < 1e-4).mean())
-    noised = [add_noise(row, len(SUMS) * STEPS**2, rho) for row in steps]
-    values = np.stack([one.values for one in noised]) / STEPS
-    return float((fitted(values, noised[0].sd / STEPS, 1.0)["p"] < 1e-4).mean())
+def trusted(bench: Bench) -> Iterator[Figure]:
+    """What exact answers give away, small allele counts hidden; no pass is claimed."""
+    for panel, people, variants in ((None, 178, 178), (None, 1_000, 130), (RARE, 1_000, 30),
+                                    (MINOR, 1_000, 100)):  # fmt: skip
+        row = trusted_panel(panel, people, variants, trials=bench.count(2_000, 100))
+        bench.rows.append(row)
+        told = TRUSTED_RIGHT_OF_100 / 100 + 0.01 if people == variants else None
+        name = f"AUC, {row.attack}, N={people:,} m={variants:,} (no pass claimed)"
+        note = f"answered {row.answered:.2f}" + ("; what consent texts say" if told else "")
+        yield Figure(name, float(row.auc or 0), "", told, at_least=False, note=note)
+    row = fake_owners(100, trials=200, private=False)
+    yield Figure(f"accuracy, trusted mode, {row.attack}, N=100 (no pass claimed)",
+                 float(row.accuracy or 0), "")  # fmt: skip
 
 
-def power(people: int, variants: int, odds: float, rho: Fraction | None, af: float = 0.3) -> float:
-    """Return the power at 5e-8 of the allelic test, half the people cases (normal theory)."""
-    cases = odds * af / (1 - af + odds * af)
-    an = people  # copies in each half
-    noise = 0.0 if rho is None else noise_sd(sensitivity_squared(variants), rho) ** 2
-    sampling = (cases * (1 - cases) + af * (1 - af)) / an
-    shift = (cases - af) / math.sqrt(sampling + 2 * noise / an**2)
-    bar = stats.norm.isf(2.5e-8)
-    return float(stats.norm.sf(bar - shift) + stats.norm.cdf(-bar - shift))
-
-
-def trusted_rows(scale: float) -> Iterator[Measured]:
-    """Yield what exact answers of trusted mode give away, small allele counts hidden."""
-    for panel, people, variants in ((RANDOM, 178, 178), (RANDOM, 1_000, 130), (RARE, 1_000, 30)):
-        yield attacks.membership_trusted(panel, people, variants, trials=max(100, int(800 * scale)))
-
-
-def _at_the_gate(rows: list[dict[str, Any]], scale: float) -> Iterator[Figure]:
-    """Yield what is measured by calling the gate, and the attacks' rows beside it."""
-    yield from membership_figures(rows, scale)
-    yield from guess_figures(rows, scale)
-    yield from mechanism_figures(scale)
-    yield from utility_figures(scale)
-    for row in trusted_rows(scale):
-        rows.append(row.row())
-        name = f"AUC, {row.attack}, N={row.people} m={row.variants} (no pass claimed)"
-        told = TRUSTED_RIGHT_OF_100 / 100 + ROOM * float(row.auc_se or 0)
-        bar = told if row.people == row.variants else None
-        note = f"answered {row.answered:.2f}" + ("; what consent texts say" if bar else "")
-        yield Figure(name, float(row.auc or 0), "", bar, at_least=False, note=note)
+PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
+    "membership": membership,
+    "real": real_people,
+    "msprime": msprime_people,
+    "pairs": pairs,
+    "mechanism": mechanisms,
+    "utility": utility,
+    "trusted": trusted,
+    "sampler": sampler,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.privacy")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the work")
-    parser.add_argument("--only-http", action="store_true", help="leave the other parts out")
-    parser.add_argument("--http", type=int, default=0, metavar="ORDERS")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full work")
+    parser.add_argument("--part", action="append", choices=[*PARTS, "http"], help="these alone")
     parser.add_argument("--requests", type=int, default=2_000, help="of each kind, for timing")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args(argv)
-    scale, started = 0.1 if options.quick else options.scale, machine()
-    rows: list[dict[str, Any]] = []
-    figures = [] if options.only_http else list(_at_the_gate(rows, scale))
-    if options.http:
-        from benchmarks.attacks_http import figures as over_http
-
-        figures += over_http(options.http, options.requests)
+    bench, started = Bench(options.scale), machine()
+    figures: list[Figure] = []
+    for name in options.part or PARTS:
+        figures += _run_part(name, bench, options.requests)
+    shares = [row.answered for row in bench.rows if row.defence and row.rho_spent != "none"]
+    if shares:
+        figures.append(Figure("least answered share of a private row", min(shares), "", ANSWERED))
     report(figures, None, started)
     if options.table is not None:
         write_table(options.table, figures)
     if options.json is not None:
         machines = {"start": started, "end": machine()}
-        value = {"machine": machines, "figures": [f.to_json() for f in figures], "attacks": rows}
+        value = {
+            "machine": machines,
+            "figures": [figure.to_json() for figure in figures],
+            "attacks": [row.row() for row in bench.rows],
+        }
         options.json.write_text(json.dumps(value, indent=1) + "\n")
     return int(any(figure.met is False for figure in figures))
+
+
+def _run_part(name: str, bench: Bench, requests: int) -> list[Figure]:
+    say(f"privacy: {name} ...")
+    started = time.perf_counter()
+    if name == "http":
+        from benchmarks.attacks_http import figures as over_http
+
+        found = list(over_http(requests))
+    else:
+        found = list(PARTS[name](bench))
+    say(f"privacy: {name} took {time.perf_counter() - started:.0f} s")
+    return found
 
 
 if __name__ == "__main__":
