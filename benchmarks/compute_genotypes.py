@@ -29,6 +29,7 @@ from compute.kernels import (
     LinearAssociation,
     LogisticFit,
     LogisticScore,
+    NullModel,
     PolygenicScores,
     hwe_exact,
 )
@@ -161,9 +162,10 @@ def logistic(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     """The score test over every variant, and the full fit of 50,000."""
     ours, out = stored(made, place), str(place / "g")
     _, case, covariates = traits(made)
+    null = NullModel(case, covariates)
 
     def score_test() -> list[Any]:
-        return summed(ours.reader(), lambda rows: LogisticScore(case, covariates, rows))
+        return summed(ours.reader(), lambda rows: LogisticScore(null, rows))
 
     part = min(made.variants, 20_000 if quick else 50_000)
     chosen = place / "part.txt"
@@ -173,7 +175,7 @@ def logistic(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     def full_fit() -> Any:
         planes = _slab(ours.reader(), part)
         with ThreadPoolExecutor(THREADS) as pool:
-            return LogisticFit(case, covariates).fit(planes, part, pool=pool, parts=THREADS)
+            return LogisticFit(null).fit(planes, part, pool=pool, parts=THREADS)
 
     fitted, tested = full_fit(), score_test()
     start = time.perf_counter()

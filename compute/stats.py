@@ -144,6 +144,21 @@ def _solve(
     return Fit(beta, se, t, p, reason)
 
 
+def independent(x: Float64) -> list[int]:
+    """Return the columns of x that are not made of those before them (the first always is kept)."""
+    kept: list[int] = []
+    basis = np.zeros((len(x), 0))
+    for at in range(x.shape[1]):
+        column = x[:, at]
+        rest = column - basis @ (basis.T @ column)
+        rest = rest - basis @ (basis.T @ rest)
+        size = float(np.linalg.norm(column))
+        if size > 0 and np.linalg.norm(rest) > 1e-9 * size:
+            kept.append(at)
+            basis = np.column_stack([basis, rest / np.linalg.norm(rest)])
+    return kept
+
+
 def frequency(over: Int64, under: Int64) -> Float64:
     """Return over / under, NaN where under is 0."""
     found: Float64 = np.full(len(over), np.nan)

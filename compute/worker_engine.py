@@ -2,29 +2,33 @@
 
 Where a query speaks of the table's rows, everybody's genotype states are counted in bit planes
 first (compute.genome_counts): from it comes the frame, which holds no site that only outsiders
-carry, and for a family that is counts the whole answer. Others add each person to their partial
-sums, after a first pass over the records where strata, or a family, must know them before.
+carry, and for a family that is counts the whole answer. Others add people to their partial sums,
+block by block in planes (compute.block_sums) or one by one, after a first pass over the records
+where strata, or a family, must know them before.
 Variants a buyer lists are the frame as they stand, known to anybody's file or not: were they
 looked up, one person's file could decide whether everybody else's calls are counted.
 Nothing of a person outlives its turn. Never releases anything: the gate does.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from compute.block_sums import sum_blocks
 from compute.builds import CONTIGS, Build
+from compute.cohort_reader import CohortReader
 from compute.copies import SharedVariants
 from compute.genome_counts import StateCounts, count_states
+from compute.kernels import cores
 from compute.opened import levels_of, open_person
 from compute.picked_rows import PickedRows
 from compute.planes import CHUNK_ROWS, Int64
 from compute.private import asked_variants
 from compute.queries import (
     Answer,
+    BlockPartial,
     Frame,
     Needs,
     PersonData,
@@ -34,13 +38,14 @@ from compute.queries import (
     reduce,
     span_of,
     start,
+    states_first,
 )
 from compute.selection import Member
 from compute.shelf import Shelf
 from compute.vault import RecordedAccess, Vault
 
 Tick = Callable[[], None]
-MOST_THREADS: Final = 8
+BATCH: Final = 64  # people held at once where they are opened one by one
 DEFAULT_BUILD: Final[Build] = "GRCh37"  # of queries that speak of no variant
 COUNTED: Final = frozenset({"genotype_counts"})  # families whose partial takes counts of states
 Key: TypeAlias = tuple[int, int, str, str]
@@ -76,11 +81,18 @@ def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Ans
     rows = _candidates(cohort.variants, query)
     if query.family in COUNTED:
         return _counted(cohort, query, rows, tick)
-    rows = rows[_count(cohort, rows, [0] * len(cohort.members), 1, tick).stated[rows]]
+    found = _count(cohort, rows, [0] * len(cohort.members), 1, tick)
+    rows = rows[found.stated[rows]]
     table = VariantTable.of(build, cohort.variants.keys_of(rows))
-    picked = PickedRows.of(cohort.variants, rows)
     frame = _first_pass(cohort, query, table, tick)
-    return _person_by_person(cohort, query, frame, picked, tick)
+    if states_first(query):
+        frame = replace(frame, states=found.counts[0][:, rows])
+    partial = start(query, frame)
+    if not isinstance(partial, BlockPartial):
+        return _person_by_person(cohort, query, frame, PickedRows.of(cohort.variants, rows), tick)
+    people = _records(cohort, query, tick)
+    sum_blocks(_reader(cohort), partial, people, rows, threads=cores(), tick=tick)
+    return reduce(query, partial)
 
 
 def _counted(cohort: Cohort, query: Query, rows: Int64, tick: Tick) -> Answer:
@@ -99,11 +111,15 @@ def _count(
     cohort: Cohort, rows: Int64, of_member: Sequence[int], levels: int, tick: Tick
 ) -> StateCounts:
     """Count states over the chunks that hold these rows, many people at a time."""
-    grants = [member.grants["genotypes"].id for member in cohort.members]
-    reader = cohort.vault.cohort(grants, cohort.access, cohort.variants)
     chunks = np.unique(rows // CHUNK_ROWS).tolist()
-    threads = max(1, min(MOST_THREADS, len(os.sched_getaffinity(0))))
-    return count_states(reader, of_member, levels, chunks=chunks, threads=threads, tick=tick)
+    return count_states(
+        _reader(cohort), of_member, levels, chunks=chunks, threads=cores(), tick=tick
+    )
+
+
+def _reader(cohort: Cohort) -> CohortReader:
+    grants = [member.grants["genotypes"].id for member in cohort.members]
+    return cohort.vault.cohort(grants, cohort.access, cohort.variants)
 
 
 def _candidates(variants: SharedVariants, query: Query) -> Int64:
@@ -124,23 +140,38 @@ def _level_numbers(
     needs = query.needs
     if not needs.strata:
         return {}, [0] * len(cohort.members)
-    records = replace(needs, modalities=needs.modalities & {"participant"})
-    people = []
-    for member in cohort.members:
-        tick()
-        people.append(open_person(cohort.vault, cohort.access, records, member))
+    people = _records(cohort, query, tick)
     levels = levels_of(needs.strata, people)
     name = needs.strata[0]
     return levels, [levels[name].index(person.strata.get(name, "unknown")) for person in people]
+
+
+def _records(cohort: Cohort, query: Query, tick: Tick) -> list[PersonData]:
+    """Return everybody as the sums want them: with strata, unless the family learnt them before."""
+    needs = query.needs
+    wanted = needs.modalities & {"participant"} if not needs.learns else frozenset()
+    people = []
+    for member in cohort.members:
+        tick()
+        one = replace(needs, modalities=wanted)
+        people.append(open_person(cohort.vault, cohort.access, one, member))
+    return people
 
 
 def _person_by_person(
     cohort: Cohort, query: Query, frame: Frame, picked: PickedRows | None, tick: Tick
 ) -> Answer:
     partial = start(query, frame)
-    for member in cohort.members:
-        tick()
-        partial.add(_person(cohort, query, member, picked))
+    for first in range(0, len(cohort.members), BATCH):
+        people = []
+        for member in cohort.members[first : first + BATCH]:
+            tick()
+            people.append(_person(cohort, query, member, picked))
+        if isinstance(partial, BlockPartial):
+            partial.add_people(people)
+        else:
+            for person in people:
+                partial.add(person)
     return reduce(query, partial)
 
 

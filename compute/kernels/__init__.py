@@ -8,8 +8,9 @@ slower. People are added block by block and forgotten; two partial objects of on
     counter = CodeCounter(rows); counter.add(planes); one, two, no_call = counter.counts()
     p = hwe_exact(hom_ref, het, hom_alt)
     linear = LinearAssociation(y, covariates, rows); linear.add(first, planes); linear.result()
-    score = LogisticScore(y, covariates, rows); score.add(first, planes); score.result()
-    full = LogisticFit(y, covariates).fit(all_planes, rows)   # then firth=True where separated
+    null = NullModel(y, covariates)                           # of a case/control trait
+    score = LogisticScore(null, rows); score.add(first, planes); score.result()
+    full = LogisticFit(null).fit(all_planes, rows)            # then firth=True where separated
     scores = PolygenicScores(weights, absent).scores(planes)  # (people, scores)
 
 y float64 (people,), covariates float64 (people, q) without an intercept, finite, in the order
@@ -19,10 +20,10 @@ Haploid calls are diploid ones here: code them 0 or 2 where a copy counts twice 
 """
 
 from compute.kernels.counts import BitCounter, CodeCounter
-from compute.kernels.engine import engine, name
+from compute.kernels.engine import cores, engine, name
 from compute.kernels.hardy import hwe_exact
 from compute.kernels.linear import Association, LinearAssociation
-from compute.kernels.logistic import LogisticFit, LogisticScore, TraitError
+from compute.kernels.logistic import LogisticFit, LogisticScore, NullModel, TraitError
 from compute.kernels.planes import (
     Words,
     pack_bits,
@@ -40,9 +41,11 @@ __all__ = [
     "LinearAssociation",
     "LogisticFit",
     "LogisticScore",
+    "NullModel",
     "PolygenicScores",
     "TraitError",
     "Words",
+    "cores",
     "engine",
     "hwe_exact",
     "name",

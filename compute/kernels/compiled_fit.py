@@ -12,6 +12,10 @@ MONOMORPHIC, TOO_FEW, CONSTANT, COLLINEAR, NOBODY, SEPARATED, UNSETTLED = 1, 2, 
 MAX_VIF = 50.0
 SINGULAR = 1e-9
 MAX_STEPS = 25
+FIRTH_STEPS = 200
+LONGEST = 5.0
+FIRTH_SETTLED = 1e-10
+HALVINGS = 20
 BLOCK = 512  # people whose columns stay in the first cache
 SETTLED = 1e-7
 LOG2E = 1.4426950408889634
@@ -237,8 +241,10 @@ def fit_logistic(
                 code[row] = MONOMORPHIC
             elif n <= k + 1:
                 code[row] = TOO_FEW
+            elif firth:
+                code[row], beta[row], se[row] = _firth(x, y, called, work)
             else:
-                code[row], beta[row], se[row] = _newton(x, y, called, start, firth, work)
+                code[row], beta[row], se[row] = _newton(x, y, called, start, work)
 
 
 @jit
@@ -265,35 +271,20 @@ def _normal(
 
 @jit
 def _newton(
-    x: Float64, y: Float64, called: Float64, start: Float64, firth: bool, work: Float64
+    x: Float64, y: Float64, called: Float64, start: Float64, work: Float64
 ) -> tuple[int, float, float]:
     """Return (code, beta, se) of x[0] by Newton's method from the null model."""
     size = x.shape[0]
-    eta, w, r, t, h = work[0], work[1], work[2], work[3], work[4]
     b, gradient = np.zeros(size), np.empty(size)
     b[1:] = start
     info = np.empty((size, size))
-    for _ in range(MAX_STEPS if not firth else 4 * MAX_STEPS):
-        info[:] = 0.0
-        gradient[:] = 0.0
-        for at in range(0, len(y), BLOCK):
-            _normal(x, y, called, b, work, at, min(at + BLOCK, len(y)), info, gradient)
-        for k in range(size):
-            for m in range(k):
-                info[m, k] = info[k, m]
+    for _ in range(MAX_STEPS):
+        _normals(x, y, called, b, work, info, gradient)
         if not _inverse(info, size):
             return (SEPARATED if np.abs(b).max() > 10.0 else COLLINEAR), np.nan, np.nan
-        if firth:
-            _penalise(x, eta, w, r, t, h, info, called)
-            for k in range(size):
-                gradient[k] = dot(r, x[k])
         largest = 0.0
         for k in range(size):
-            step = 0.0
-            for m in range(size):
-                step += info[k, m] * gradient[m]
-            if firth:
-                step = min(max(step, -2.0), 2.0)
+            step = dot(info[k], gradient)
             b[k] += step
             largest = max(largest, abs(step))
         if largest < SETTLED:
@@ -301,6 +292,82 @@ def _newton(
         if not largest < 1e3:
             return SEPARATED, np.nan, np.nan
     return (SEPARATED if np.abs(b).max() > 10.0 else UNSETTLED), np.nan, np.nan
+
+
+@jit
+def _normals(
+    x: Float64, y: Float64, called: Float64, b: Float64, work: Float64, info: Float64,
+    gradient: Float64,
+) -> None:  # fmt: skip
+    """Fill in the information and the gradient at b; work[0:3]: predictor, weight, residual."""
+    info[:] = 0.0
+    gradient[:] = 0.0
+    for at in range(0, len(y), BLOCK):
+        _normal(x, y, called, b, work, at, min(at + BLOCK, len(y)), info, gradient)
+    for k in range(x.shape[0]):
+        for m in range(k):
+            info[m, k] = info[k, m]
+
+
+@jit
+def _firth(x: Float64, y: Float64, called: Float64, work: Float64) -> tuple[int, float, float]:
+    """Return (code, beta, se) of x[0] under Firth's penalty. As `reference.firth_one`."""
+    size = x.shape[0]
+    b, tried, step = np.zeros(size), np.empty(size), np.empty(size)
+    gradient, info = np.empty(size), np.empty((size, size))
+    curved = np.empty((size, size))
+    reached = _penalised(x, y, called, b, work, info, gradient)
+    for _ in range(FIRTH_STEPS):
+        _normals(x, y, called, b, work, info, gradient)
+        if not _inverse(info, size):
+            return COLLINEAR, np.nan, np.nan
+        _penalise(x, work, info, called, curved, gradient)
+        if not _inverse(curved, size):
+            return COLLINEAR, np.nan, np.nan
+        largest = 0.0
+        for k in range(size):
+            step[k] = dot(curved[k], gradient)
+            largest = max(largest, abs(step[k]))
+        if largest < FIRTH_SETTLED * max(1.0, np.abs(b).max()):
+            return 0, b[0], math.sqrt(info[0, 0])
+        by, grown = min(1.0, LONGEST / largest), reached
+        for _ in range(HALVINGS):
+            for k in range(size):
+                tried[k] = b[k] + by * step[k]
+            grown = _penalised(x, y, called, tried, work, curved, gradient)
+            if grown >= reached - 1e-12 * abs(reached):
+                break
+            by *= 0.5
+        b[:] = tried
+        reached = grown
+    return UNSETTLED, np.nan, np.nan
+
+
+@jit
+def _penalised(
+    x: Float64, y: Float64, called: Float64, b: Float64, work: Float64, info: Float64,
+    gradient: Float64,
+) -> float:  # fmt: skip
+    """Return log likelihood plus half the log determinant of the information at b."""
+    _normals(x, y, called, b, work, info, gradient)
+    total = 0.0
+    for i in range(len(y)):
+        eta = work[0, i]
+        total += (y[i] * eta - max(eta, 0.0) - math.log1p(math.exp(-abs(eta)))) * called[i]
+    size = x.shape[0]
+    for i in range(size):  # Cholesky in place
+        for j in range(i + 1):
+            s = info[i, j]
+            for k in range(j):
+                s -= info[i, k] * info[j, k]
+            if i == j:
+                if not s > 0.0:
+                    return -np.inf
+                info[i, i] = math.sqrt(s)
+                total += math.log(info[i, i])
+            else:
+                info[i, j] = s / info[j, j]
+    return total
 
 
 @jit
@@ -324,17 +391,27 @@ def _inverse(info: Float64, size: int) -> bool:
 
 @jit
 def _penalise(
-    x: Float64, eta: Float64, w: Float64, r: Float64, t: Float64, h: Float64, inverse: Float64,
-    called: Float64,
+    x: Float64, work: Float64, inverse: Float64, called: Float64, curved: Float64,
+    gradient: Float64,
 ) -> None:  # fmt: skip
-    """Add Firth's h (1/2 - mu) to the residuals; h the diagonal of the hat matrix."""
+    """Fill in Firth's gradient and the information with the penalty's curvature, w (1 + h).
+
+    h: the diagonal of the hat matrix; the residuals become y - mu + h (1/2 - mu).
+    """
     size = x.shape[0]
+    eta, w, r, t, h = work[0], work[1], work[2], work[3], work[4]
     h[:] = 0.0
     for k in range(size):
         for m in range(k + 1):
-            by = inverse[k, m] * (1.0 if k == m else 2.0)
             times(x[k], x[m], t)
-            add_scaled(t, by, h)
+            add_scaled(t, inverse[k, m] * (1.0 if k == m else 2.0), h)
     for i in range(len(h)):
         mu = 1.0 / (1.0 + math.exp(-eta[i]))
-        r[i] += h[i] * w[i] * (0.5 - mu) * called[i]
+        hat = h[i] * w[i]
+        r[i] += hat * (0.5 - mu) * called[i]
+        h[i] = w[i] * (1.0 + hat)
+    for k in range(size):
+        gradient[k] = dot(r, x[k])
+        times(h, x[k], t)
+        for m in range(k + 1):
+            curved[k, m] = curved[m, k] = dot(t, x[m])

@@ -7,6 +7,12 @@ from types import ModuleType
 from typing import Final
 
 LITTLE: Final = 500_000
+MOST_THREADS: Final = 8
+
+
+def cores() -> int:
+    """Return how many threads are worth starting here."""
+    return max(1, min(MOST_THREADS, len(os.sched_getaffinity(0))))
 
 
 def engine_for(work: int) -> ModuleType:

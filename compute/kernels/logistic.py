@@ -29,8 +29,12 @@ class TraitError(ComputeError):
     default_code = "trait"
 
 
-class _Null:
-    """The null model: design (1 + q, people), coefficients, fitted chances."""
+class NullModel:
+    """A case/control trait without any variant: design (1 + q, people), coefficients, chances.
+
+    y: float64 (people,), 1 case and 0 control; covariates: (people, q), without an intercept;
+    people in the order they will be added. Raises TraitError.
+    """
 
     def __init__(self, y: Float64, covariates: Float64) -> None:
         if not np.isin(y, (0.0, 1.0)).all() or len(set(y.tolist())) != 2:
@@ -45,14 +49,9 @@ class _Null:
 
 
 class LogisticScore:
-    """Adds people block by block; `result` tests every variant (beta = U / V, se = 1 / sqrt V).
+    """Adds people block by block; `result` tests every variant (beta = U / V, se = 1 / sqrt V)."""
 
-    y: float64 (people,), 1 case and 0 control; covariates: (people, q), without an intercept;
-    people in the order they will be added. Raises TraitError.
-    """
-
-    def __init__(self, y: Float64, covariates: Float64, rows: int) -> None:
-        null = _Null(y, covariates)
+    def __init__(self, null: NullModel, rows: int) -> None:
         r, w = null.y - null.mu, null.mu * (1.0 - null.mu)
         wz = (null.design * w).T
         self._inverse = np.linalg.inv((null.design * w) @ null.design.T)
@@ -95,10 +94,10 @@ class LogisticScore:
 
 
 class LogisticFit:
-    """Fits variants one by one, everybody's genotypes at hand. As `LogisticScore` to make."""
+    """Fits variants one by one, everybody's genotypes at hand."""
 
-    def __init__(self, y: Float64, covariates: Float64) -> None:
-        self._null = _Null(y, covariates)
+    def __init__(self, null: NullModel) -> None:
+        self._null = null
 
     def fit(
         self,

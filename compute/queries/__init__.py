@@ -2,6 +2,7 @@
 
 from compute.builds import Build
 from compute.errors import QueryError
+from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout, block_of
 from compute.queries.catalogue import (
     Query,
     canonical_query,
@@ -16,6 +17,7 @@ from compute.queries.catalogue import (
     reduce,
     run,
     start,
+    states_first,
 )
 from compute.queries.data import CohortData, Frame, PersonData, VariantTable, align
 from compute.queries.family import (
@@ -32,10 +34,13 @@ from compute.queries.private import PrivateForm, Shape, Told
 
 __all__ = [
     "Answer",
+    "BlockPartial",
     "Build",
     "CohortData",
     "Family",
     "Frame",
+    "GenotypeBlock",
+    "Layout",
     "Needs",
     "Partial",
     "PersonData",
@@ -48,6 +53,7 @@ __all__ = [
     "Told",
     "VariantTable",
     "align",
+    "block_of",
     "canonical_query",
     "catalogue",
     "code_digest",
@@ -62,4 +68,5 @@ __all__ = [
     "source_digest",
     "span_of",
     "start",
+    "states_first",
 ]

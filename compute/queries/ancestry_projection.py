@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
+from compute.kernels import PolygenicScores
 from compute.parsed import Modality
-from compute.queries.data import Frame, PersonData
+from compute.queries.blocks import GenotypeBlock, Layout
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Defaults,
@@ -22,11 +25,11 @@ from compute.queries.family import (
     Needs,
     ReleaseMode,
     Sensitivity,
-    dosages,
 )
 from compute.queries.loadings import Loadings
+from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
 from compute.queries.params import Strict
-from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
+from compute.queries.summaries import DISCLOSURE, answer_of
 from compute.queries.traits import Sha256
 
 FAMILY: Final = "ancestry_projection"
@@ -51,8 +54,12 @@ class AncestryProjection(Defaults):
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.ancestry_projection",
         "compute.queries.loadings",
+        "compute.queries.blocks",
+        "compute.queries.measured",
         "compute.queries.summaries",
         "compute.queries.disclosure",
+        "compute.kernels.scores",
+        "compute.kernels.plain",
     )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = "loadings on the operator's shelf, at most 40 components"
@@ -70,7 +77,7 @@ class AncestryProjection(Defaults):
         strata = (params.by,) if params.by else ()
         return Needs(frozenset(modalities), strata=strata, references=(params.loadings,))
 
-    def start(self, params: AncestryProjectionParams, frame: Frame) -> SummaryPartial:
+    def start(self, params: AncestryProjectionParams, frame: Frame) -> MeasuredPartial:
         """Return no values. Raises QueryError ``low_match``, ``build``."""
         panel: Loadings = frame.references[params.loadings]
         if panel.build != frame.table.build:
@@ -79,21 +86,43 @@ class AncestryProjection(Defaults):
         there = [at for at, key in enumerate(panel.keys) if key in row_of]
         if 100 * len(there) < params.min_match_percent * len(panel.keys):
             raise QueryError("too few of the panel's variants are in the cohort", code="low_match")
-        rows = np.array([row_of[panel.keys[at]] for at in there], np.intp)
-        af = panel.af[there]
-        scaled = panel.loadings[there] / np.sqrt(2 * af * (1 - af))[:, None]
+        rows = np.array([row_of[panel.keys[at]] for at in there], np.int64)
+        order = np.argsort(rows)
+        af, loadings = panel.af[there][order], panel.loadings[there][order]
+        scaled = loadings / np.sqrt(2 * af * (1 - af))[:, None]
 
-        def measure(person: PersonData) -> dict[str, float] | str:
-            dosage = dosages(person, frame.table)[rows].astype(np.float64)
-            called = dosage >= 0
-            if not called.any():
+        def sums_of(layout: Layout) -> Sums:
+            return _sums_of(layout, rows[order], af, scaled)
+
+        def numbers(sums: Float64) -> dict[str, float] | str:
+            called = sums[-1]
+            if not called:
                 return "no_calls"
-            centred = np.where(called, dosage - 2 * af, 0.0)
-            return dict(zip(panel.names, (centred @ scaled / called.mean()).tolist(), strict=True))
+            values = sums[:-1] * (len(rows) / called)
+            return dict(zip(panel.names, values.tolist(), strict=True))
 
-        return SummaryPartial(params, frame, panel.names, measure, params.by)
+        return MeasuredPartial(params, frame, panel.names, sums_of, numbers, params.by)
 
-    def reduce(self, partial: SummaryPartial) -> Answer:
+    def reduce(self, partial: MeasuredPartial) -> Answer:
         """Return one row a stratum and component."""
         panel: Loadings = partial.frame.references[partial.params.loadings]
-        return answer_of(self.name, self.version, partial, {"variants": len(panel.keys)})
+        facts = {"variants": len(panel.keys)}
+        return answer_of(self.name, self.version, partial.summaries(), facts)
+
+
+def _sums_of(layout: Layout, rows: npt.NDArray[np.int64], af: Float64, scaled: Float64) -> Sums:
+    """Sum (dosage - 2 af) * loading over a person's called rows, and count them."""
+    own = np.isin(layout.rows, rows)
+    at, number = layout.at[own], np.searchsorted(rows, layout.rows[own])
+    weights = np.zeros((scaled.shape[1], layout.width))
+    weights[:, at] = scaled[number].T
+    mean = np.zeros(layout.width)
+    mean[at] = 2 * af[number]
+    scores, mask = PolygenicScores(weights, mean), mask_of(layout, own)
+    centre, count = weights @ mean, float(own.sum())
+
+    def sums(block: GenotypeBlock) -> Float64:
+        called = count - bits_set(block.planes[:, 0] & block.planes[:, 1] & mask)
+        return np.column_stack([scores.scores(block.planes) - centre, called])
+
+    return sums

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, cast, get_args
 
+import numpy as np
 import rfc8785
 from pydantic import ValidationError
 
 from compute.builds import Build
 from compute.errors import QueryError
 from compute.queries.ancestry_projection import AncestryProjection
+from compute.queries.blocks import BlockPartial
 from compute.queries.cis_association import CisAssociation
 from compute.queries.clinical_counts import ClinicalCounts
 from compute.queries.clinical_crosstab import ClinicalCrosstab
@@ -30,11 +32,16 @@ from compute.queries.distribution import FeatureDistribution, ScoreDistribution
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest
 from compute.queries.feature_differential import FeatureDifferential
 from compute.queries.feature_summary import FeatureSummary
-from compute.queries.genotype_counts import GenotypeCounts
+from compute.queries.genotype_counts import (
+    FAMILY,
+    STATES,
+    GenotypeCountParams,
+    GenotypeCounts,
+)
 from compute.queries.linear_association import LinearAssociation
 from compute.queries.linkage import Linkage
 from compute.queries.logistic_association import LogisticAssociation
-from compute.queries.params import Strict, picked_by_buyer
+from compute.queries.params import Panel, Strict, picked_by_buyer
 from compute.queries.polygenic_score import PolygenicScore
 from compute.queries.private import PrivateForm
 from compute.queries.private_association import PrivateAssociation
@@ -42,6 +49,7 @@ from compute.queries.relatedness import Relatedness
 from compute.queries.time_in_range import TimeInRange
 
 _FIELDS: Final = {"v", "family", "version", "build", "params"}
+_EVERYTHING: Final = GenotypeCountParams(variants=Panel(panel="all"))
 _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
     {
         family.name: family
@@ -187,10 +195,19 @@ def start(query: Query, frame: Frame) -> Partial:
 
 
 def learned_frame(query: Query, cohort: CohortData) -> Frame:
-    """Return a cohort's frame with what the query's family learns first."""
-    if not query.needs.learns:
-        return cohort.frame
-    return replace(cohort.frame, learned=learn(query, cohort.people, cohort.frame))
+    """Return a cohort's frame with what the query's family must know first."""
+    frame = cohort.frame
+    if query.needs.learns:
+        frame = replace(frame, learned=learn(query, cohort.people, frame))
+    if states_first(query):
+        counted = run(replace(query, family=FAMILY, params=_EVERYTHING), cohort)
+        frame = replace(frame, states=np.stack([counted.columns[name] for name in STATES]))
+    return frame
+
+
+def states_first(query: Query) -> bool:
+    """Tell whether a query's family needs `Frame.states`."""
+    return _CATALOGUE[query.family].states_first
 
 
 def reduce(query: Query, partial: Partial) -> Answer:
@@ -199,8 +216,11 @@ def reduce(query: Query, partial: Partial) -> Answer:
 
 
 def run(query: Query, cohort: CohortData) -> Answer:
-    """Answer a query over a cohort in memory, person by person in the cohort's order."""
+    """Answer a query over a cohort in memory, in the cohort's order."""
     partial = start(query, learned_frame(query, cohort))
+    if isinstance(partial, BlockPartial):
+        partial.add_people(cohort.people)
+        return reduce(query, partial)
     for person in cohort.people:
         partial.add(person)
     return reduce(query, partial)

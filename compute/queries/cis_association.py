@@ -8,7 +8,7 @@ may be replaced by their rank-based inverse normal scores, as cis-QTL programs d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,15 +16,15 @@ from pydantic import Field, model_validator
 from compute.errors import QueryError
 from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
+from compute.queries.design import Design, learn_design
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity
-from compute.queries.linear import LinearPartial
+from compute.queries.linear import LINEAR_MODULES, LinearPartial
 from compute.queries.params import CHROM, Selected, Strict, Variants, select, select_span
 from compute.queries.traits import (
     CATEGORICAL,
     Covariates,
     Label,
     Measured,
-    inverse_normal,
     model_terms,
 )
 
@@ -71,9 +71,7 @@ class CisAssociation(Defaults):
     params: ClassVar[type[Strict]] = CisAssociationParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.cis_association",
-        "compute.queries.linear",
-        "compute.queries.traits",
-        "compute.stats",
+        *LINEAR_MODULES,
     )
     limits: ClassVar[str] = "a window of at most 5 Mb either side, or a region; 30 covariates"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
@@ -93,7 +91,7 @@ class CisAssociation(Defaults):
             strata=tuple(name for name in params.covariates if name in CATEGORICAL),
             covariates=tuple(name for name in params.covariates if name not in CATEGORICAL),
             feature_modality=params.modality,
-            learns=params.transform != "none",
+            learns=True,
         )
 
     def cost(self, params: CisAssociationParams, variants: int, people: int) -> int:
@@ -102,31 +100,25 @@ class CisAssociation(Defaults):
 
     def learn(
         self, params: CisAssociationParams, people: Iterable[PersonData], frame: Frame
-    ) -> Mapping[str, float] | None:
-        """Return everybody's inverse normal score, where asked for."""
-        if params.transform == "none":
-            return None
-        values = {person.participant: _feature(params, person) for person in people}
-        return inverse_normal({name: v for name, v in values.items() if v is not None})
+    ) -> Design:
+        """Return everybody's feature and covariates."""
+
+        def response(person: PersonData) -> float | str:
+            found = _feature(params, person)
+            return "no_feature" if found is None else found
+
+        terms = model_terms(params.covariates, frame)
+        ranks = params.transform == "inverse_normal"
+        return learn_design(people, response, terms, normal_scores=ranks)
 
     def start(self, params: CisAssociationParams, frame: Frame) -> LinearPartial:
         """Return empty sums."""
-
-        def response(person: PersonData) -> float | None:
-            if frame.learned is None:
-                return _feature(params, person)
-            found: float | None = frame.learned.get(person.participant)
-            return found
-
-        terms = model_terms(params.covariates, frame)
-        rows = _rows(params, frame)
-        return LinearPartial(frame, rows, terms, response, params=params, missing="no_feature")
+        return LinearPartial(frame, _rows(params, frame), params=params)
 
     def reduce(self, partial: LinearPartial) -> Answer:
         """Return one row a variant: A1, AC, AN, n, beta, SE, t, p, or NA with its reason."""
-        kept = partial.varying()
-        facts = {"gene": partial.params.gene, **partial.facts(kept)}
-        return Answer(self.name, self.version, partial.columns(kept), {"all": partial.used}, facts)
+        facts = {"gene": partial.params.gene, **partial.facts()}
+        return Answer(self.name, self.version, partial.columns(), {"all": partial.used}, facts)
 
 
 def _feature(params: CisAssociationParams, person: PersonData) -> float | None:

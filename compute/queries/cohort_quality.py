@@ -12,8 +12,9 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 
 from compute.builds import AUTOSOMES, CONTIGS
-from compute.parsed import NOT_COVERED, Modality
-from compute.queries.data import Frame, PersonData
+from compute.parsed import Modality
+from compute.queries.blocks import GenotypeBlock, Layout
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Defaults,
@@ -21,10 +22,10 @@ from compute.queries.family import (
     Needs,
     ReleaseMode,
     Sensitivity,
-    dosages,
 )
-from compute.queries.params import Strict, Variants, select
-from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
+from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
+from compute.queries.params import Selected, Strict, Variants, select
+from compute.queries.summaries import DISCLOSURE, answer_of
 
 FAMILY: Final = "cohort_quality"
 METRICS: Final = ("covered", "call_rate", "heterozygosity", "het_hom_ratio", "ti_tv", "carried")
@@ -48,6 +49,8 @@ class CohortQuality(Defaults):
     params: ClassVar[type[Strict]] = CohortQualityParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.cohort_quality",
+        "compute.queries.blocks",
+        "compute.queries.measured",
         "compute.queries.summaries",
         "compute.queries.disclosure",
     )
@@ -66,41 +69,66 @@ class CohortQuality(Defaults):
             modalities.add("participant")
         return Needs(frozenset(modalities), strata=(params.by,) if params.by else ())
 
-    def start(self, params: CohortQualityParams, frame: Frame) -> SummaryPartial:
+    def start(self, params: CohortQualityParams, frame: Frame) -> MeasuredPartial:
         """Return no values."""
-        table = frame.table
-        rows = select(params.variants, table)
-        pairs = [table.ref[i] + table.alt[i] for i in rows.tolist()]
-        snp = np.array([len(pair) == 2 for pair in pairs], np.bool_)
-        transition = np.array([pair in _TRANSITIONS for pair in pairs], np.bool_)
-        codes = [code for code, name in enumerate(CONTIGS) if name in AUTOSOMES]
-        autosomal = np.isin(table.contig[rows], codes)
+        rows = select(params.variants, frame.table)
 
-        def measure(person: PersonData) -> dict[str, float] | str:
-            dosage = dosages(person, table)[rows]
-            covered, called = dosage != NOT_COVERED, dosage >= 0
-            if not covered.any():
-                return "not_covered_anywhere"
-            diploid = called & autosomal
-            carried = dosage > 0
-            ti, tv = (carried & snp & transition).sum(), (carried & snp & ~transition).sum()
-            het, hom = (diploid & (dosage == 1)).sum(), (diploid & (dosage == 2)).sum()
-            return {
-                "covered": float(covered.mean()),
-                "call_rate": _ratio(called.sum(), covered.sum()),
-                "heterozygosity": _ratio(het, diploid.sum()),
-                "het_hom_ratio": _ratio(het, hom),
-                "ti_tv": _ratio(ti, tv),
-                "carried": float(carried.sum()),
-            }
+        def sums_of(layout: Layout) -> Sums:
+            return _sums_of(frame, rows, layout)
 
-        return SummaryPartial(params, frame, METRICS, measure, params.by)
+        return MeasuredPartial(params, frame, METRICS, sums_of, _numbers, params.by)
 
-    def reduce(self, partial: SummaryPartial) -> Answer:
+    def reduce(self, partial: MeasuredPartial) -> Answer:
         """Return one row a stratum and metric."""
         rows = select(partial.params.variants, partial.frame.table)
-        return answer_of(self.name, self.version, partial, {"variants": len(rows)})
+        return answer_of(self.name, self.version, partial.summaries(), {"variants": len(rows)})
 
 
-def _ratio(over: int, under: int) -> float:
-    return float(over / under) if under else float("nan")
+def _sums_of(frame: Frame, rows: Selected, layout: Layout) -> Sums:
+    """Count a person's rows: all, covered, called, diploid, het, hom ALT, carried, Ti, Tv."""
+    table, own = frame.table, layout.rows
+    pairs = [table.ref[i] + table.alt[i] for i in own.tolist()]
+    asked = np.isin(own, rows)
+    snp = asked & np.array([len(pair) == 2 for pair in pairs], np.bool_)
+    transition = np.array([pair in _TRANSITIONS for pair in pairs], np.bool_)
+    codes = [code for code, name in enumerate(CONTIGS) if name in AUTOSOMES]
+    every = mask_of(layout, asked)
+    autosomal = mask_of(layout, asked & np.isin(table.contig[own], codes))
+    ti, tv = mask_of(layout, snp & transition), mask_of(layout, snp & ~transition)
+    count = float(asked.sum())
+
+    def sums(block: GenotypeBlock) -> Float64:
+        low, high = block.planes[:, 0], block.planes[:, 1]
+        absent, carried = low & high, low ^ high
+        covered = np.full(len(low), count)
+        covered[block.uncovered_of] -= bits_set(block.uncovered & every)
+        diploid = bits_set(~absent & autosomal)
+        het, hom = bits_set(low & ~high & autosomal), bits_set(high & ~low & autosomal)
+        haploid = block.haploid & autosomal
+        diploid[block.haploid_of] -= bits_set(haploid)
+        het[block.haploid_of] -= bits_set(haploid & low[block.haploid_of])
+        called = count - bits_set(absent & every)
+        told = [bits_set(carried & mask) for mask in (every, ti, tv)]
+        return np.column_stack(
+            [np.full(len(low), count), covered, called, diploid, het, hom, *told]
+        )
+
+    return sums
+
+
+def _numbers(sums: Float64) -> dict[str, float] | str:
+    count, covered, called, diploid, het, hom, carried, ti, tv = sums.tolist()
+    if not covered:
+        return "not_covered_anywhere"
+    return {
+        "covered": covered / count,
+        "call_rate": _ratio(called, covered),
+        "heterozygosity": _ratio(het, diploid),
+        "het_hom_ratio": _ratio(het, hom),
+        "ti_tv": _ratio(ti, tv),
+        "carried": carried,
+    }
+
+
+def _ratio(over: float, under: float) -> float:
+    return over / under if under else float("nan")

@@ -102,13 +102,15 @@ class Frame:
 
     Levels come from the participant records, which are read first, and ``learned`` is what a
     family makes of records and measurements then (a null model, ranks). ``references`` are the
-    operator's parsed files by SHA-256.
+    operator's parsed files by SHA-256. ``states``: int64 (7, rows), how many people have each
+    genotype state, for a family that must know them first.
     """
 
     table: VariantTable
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     learned: Any = None
     references: Mapping[str, Any] = field(default_factory=dict)
+    states: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -147,6 +147,7 @@ class Family(Protocol):
     modules: ClassVar[tuple[str, ...]]
     disclosure: ClassVar[Disclosure | None]
     limits: ClassVar[str]
+    states_first: ClassVar[bool]  # needs Frame.states before the sums
 
     def needs(self, params: Any) -> Needs:
         """Return what the query opens of each person."""
@@ -178,6 +179,7 @@ class Defaults:
 
     disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
     limits: ClassVar[str] = ""
+    states_first: ClassVar[bool] = False
 
     def learn(self, params: Any, people: Iterable[PersonData], frame: Frame) -> Any:
         """Learn nothing."""

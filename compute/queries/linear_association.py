@@ -7,12 +7,13 @@ whoever reads the answer (`marketplace.client.gwas`), so that hidden rows tell n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
 from compute.queries.data import Frame, PersonData
+from compute.queries.design import Design, learn_design
 from compute.queries.family import (
     Answer,
     Cell,
@@ -22,12 +23,11 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
-from compute.queries.linear import LinearPartial
+from compute.queries.linear import LINEAR_MODULES, LinearPartial
 from compute.queries.params import Strict, Variants, select
 from compute.queries.traits import (
     Covariates,
     Trait,
-    inverse_normal,
     model_terms,
     trait_needs,
     trait_value,
@@ -57,9 +57,7 @@ class LinearAssociation(Defaults):
     params: ClassVar[type[Strict]] = LinearAssociationParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.linear_association",
-        "compute.queries.linear",
-        "compute.queries.traits",
-        "compute.stats",
+        *LINEAR_MODULES,
     )
     disclosure: ClassVar[Disclosure | None] = Disclosure(cells=(Cell("ac", EFFECTS, of="an"),))
     limits: ClassVar[str] = "genome-wide or a region; 30 covariates"
@@ -71,8 +69,7 @@ class LinearAssociation(Defaults):
 
     def needs(self, params: LinearAssociationParams) -> Needs:
         """Genotypes, the trait's modality, and the record where covariates are asked for."""
-        learns = params.transform != "none"
-        return trait_needs(params.trait, params.covariates, genotypes=True, learns=learns)
+        return trait_needs(params.trait, params.covariates, genotypes=True, learns=True)
 
     def cost(self, params: LinearAssociationParams, variants: int, people: int) -> int:
         """Return units growing with the square of the model's size."""
@@ -80,31 +77,24 @@ class LinearAssociation(Defaults):
 
     def learn(
         self, params: LinearAssociationParams, people: Iterable[PersonData], frame: Frame
-    ) -> Mapping[str, float] | None:
-        """Return everybody's inverse normal score, where asked for."""
-        if params.transform == "none":
-            return None
-        values = {p.participant: trait_value(params.trait, p, frame.references) for p in people}
-        return inverse_normal({name: v for name, v in values.items() if v is not None})
+    ) -> Design:
+        """Return everybody's trait and covariates."""
+
+        def response(person: PersonData) -> float | str:
+            found = trait_value(params.trait, person, frame.references)
+            return "no_trait" if found is None else found
+
+        terms = model_terms(params.covariates, frame)
+        ranks = params.transform == "inverse_normal"
+        return learn_design(people, response, terms, normal_scores=ranks)
 
     def start(self, params: LinearAssociationParams, frame: Frame) -> LinearPartial:
         """Return empty sums."""
-
-        def response(person: PersonData) -> float | None:
-            if frame.learned is None:
-                return trait_value(params.trait, person, frame.references)
-            found: float | None = frame.learned.get(person.participant)
-            return found
-
-        terms = model_terms(params.covariates, frame)
-        return LinearPartial(
-            frame, select(params.variants, frame.table), terms, response, params=params
-        )
+        return LinearPartial(frame, select(params.variants, frame.table), params=params)
 
     def reduce(self, partial: LinearPartial) -> Answer:
         """Return one row a variant: A1, AC, AN, AF, n, beta, SE, t, p, or NA with its reason."""
-        kept = partial.varying()
-        columns = partial.columns(kept)
+        columns = partial.columns()
         columns["af"] = frequency(columns["ac"], columns["an"])
-        facts = {"transform": partial.params.transform, **partial.facts(kept)}
+        facts = {"transform": partial.params.transform, **partial.facts()}
         return Answer(self.name, self.version, columns, {"all": partial.used}, facts)

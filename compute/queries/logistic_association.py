@@ -5,14 +5,15 @@ variant's mean. "wald": the full fit of every variant over people with a call, F
 the likelihood has no maximum ("fallback") or always. Both say which test they are: a score test's
 beta is one Newton step, not the maximum. Haploid calls count as two copies (plink2's X model 2).
 
-The full fit holds the dosages of the variants asked for, of everybody, in memory until it ends.
+The full fit holds everybody's genotypes of a part of the variants in memory, part after part. Sums
+and fits are those of `compute.kernels` (LogisticScore, LogisticFit).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import numpy as np
@@ -20,16 +21,19 @@ import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
-from compute.logistic import (
-    NullFit,
-    ScoreSums,
-    fit_each,
-    fit_null,
-    independent,
-    normal_tail,
-    score_test,
+from compute.kernels import (
+    Association,
+    CodeCounter,
+    LogisticFit,
+    LogisticScore,
+    NullModel,
+    TraitError,
+    Words,
+    cores,
 )
+from compute.queries.blocks import BlockPartial, GenotypeBlock, HaploidCounts, Layout, runs
 from compute.queries.data import Frame, PersonData
+from compute.queries.design import Design, learn_design
 from compute.queries.family import (
     Answer,
     Cell,
@@ -39,7 +43,6 @@ from compute.queries.family import (
     Needs,
     ReleaseMode,
     Sensitivity,
-    dosages,
     variant_columns,
 )
 from compute.queries.params import Strict, Variants, select
@@ -48,17 +51,20 @@ from compute.queries.traits import (
     CovariateTrait,
     TermTrait,
     model_terms,
-    term_value,
     trait_needs,
     trait_value,
 )
-from compute.stats import frequency
+from compute.stats import frequency, independent
 
 FAMILY: Final = "logistic_association"
-MAX_HELD: Final = 400_000_000  # dosages (bytes) a full fit may hold
+MAX_HELD: Final = 1 << 30  # genotypes a part of a full fit holds, four a byte
+MAX_FITTED: Final = 10_000_000_000  # people x variants of one full fit
 EFFECTS: Final = ("ac", "af", "ac_cases", "af_cases", "beta", "se", "z", "p")
+COUNTS: Final = ("ac", "an", "n", "ac_cases", "an_cases", "cases")
+_REASONS: Final = {"separated": "no_maximum", "not_converged": "no_maximum"}
 
 Float64: TypeAlias = npt.NDArray[np.float64]
+Int64: TypeAlias = npt.NDArray[np.int64]
 
 
 class LogisticAssociationParams(Strict):
@@ -71,97 +77,177 @@ class LogisticAssociationParams(Strict):
     firth: Literal["fallback", "always", "never"] = "fallback"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Null:
-    """The null model and where each person used stands in it."""
+class AlleleCounts:
+    """People with a call, AC and AN, a row; a haploid call is one copy."""
 
-    fit: NullFit
-    place: dict[str, int]
-    terms: tuple[str, ...]
-    dropped: tuple[str, ...]
-    left_out: dict[str, int]
+    def __init__(self, width: int) -> None:
+        self._codes, self._haploid = CodeCounter(width), HaploidCounts(width)
+
+    def add(self, block: GenotypeBlock) -> None:
+        """Add people."""
+        self._codes.add(block.planes)
+        self._haploid.add(block)
+
+    def merge(self, other: Self) -> None:
+        """Add another's people."""
+        self._codes.merge(other._codes)
+        self._haploid.merge(other._haploid)
+
+    def counts(self) -> tuple[Int64, Int64, Int64]:
+        """Return (AC, AN, people with a call), int64 (width,) each."""
+        one, two, absent = self._codes.counts()
+        called = self._codes.people - absent
+        return one + 2 * two, 2 * called - self._haploid.counts()[0], called
 
 
-class LogisticPartial:
-    """Sums of the score test, and dosages where a full fit is asked for."""
+class LogisticPart:
+    """What one part of the table needs: counts in all and in cases; sums, or genotypes."""
+
+    def __init__(self, design: Design, width: int, *, full: bool) -> None:
+        self._design = design
+        self._all, self._cases = AlleleCounts(width), AlleleCounts(width)
+        self._score = None if full else LogisticScore(design.null, width)
+        self._held: list[tuple[int, Words]] = []
+
+    def add(self, block: GenotypeBlock) -> None:
+        """Add people; those the design left out add nothing."""
+        design = self._design
+        for first, chosen in runs(design.place.get(p.participant) for p in block.people):
+            part = block.taken(chosen)
+            self._all.add(part)
+            case = np.flatnonzero(design.y[first : first + len(chosen)] == 1.0)
+            if len(case):
+                self._cases.add(part.taken(case))
+            planes = part.doubled()
+            if self._score is not None:
+                self._score.add(first, planes)
+            else:
+                self._held.append((first, planes.copy()))
+
+    def merge(self, other: Self) -> None:
+        """Add what another has summed over other people."""
+        self._all.merge(other._all)
+        self._cases.merge(other._cases)
+        self._held += other._held
+        if self._score is not None and other._score is not None:
+            self._score.merge(other._score)
+
+    def counts(self) -> tuple[Int64, ...]:
+        """Return COUNTS, int64 (width,) each."""
+        return *self._all.counts(), *self._cases.counts()
+
+    def tested(self) -> Association | None:
+        """Return the score tests, None where full fits are asked for."""
+        return None if self._score is None else self._score.result()
+
+    def planes(self) -> Words:
+        """Return everybody's genotypes, in the design's order; forgets them here."""
+        held, self._held = sorted(self._held, key=lambda pair: pair[0]), []
+        return np.concatenate([planes for _, planes in held])
+
+
+class LogisticPartial(BlockPartial):
+    """Counts and tests of the rows asked for. frame.learned: the design with its null model."""
 
     def __init__(self, params: LogisticAssociationParams, frame: Frame) -> None:
-        if not isinstance(frame.learned, Null):
+        super().__init__(frame)
+        if not isinstance(frame.learned, Design) or frame.learned.null is None:
             raise QueryError("the null model was not fitted first", code="learned")
-        self.params, self.frame, self.null = params, frame, frame.learned
+        self.params, self.design = params, frame.learned
         self.rows = select(params.variants, frame.table)
-        v, k = len(self.rows), self.null.fit.x.shape[1]
-        people = len(self.null.place)
-        if params.test == "wald" and v * people > MAX_HELD:
+        self.used = len(self.design.y)
+        if params.test == "wald" and len(self.rows) * self.used > MAX_FITTED:
             raise QueryError(
                 "a full fit of so many people and variants at once is not offered: ask for "
                 'regions, or for the score test ("test": "score")',
                 code="too_large",
             )
-        self.ac, self.an, self.n, self.ac_cases, self.an_cases, self.cases = (
-            np.zeros(v, np.int64) for _ in range(6)
-        )
-        self.g, self.gr, self.ggw, self.absent_r, self.absent_w = (np.zeros(v) for _ in range(5))
-        self.gxw, self.absent_xw = np.zeros((v, k)), np.zeros((v, k))
-        self.held: dict[int, npt.NDArray[np.int8]] = {}
-        self.used = 0
-        self._unused = 0
+        size = len(frame.table)
+        self.counts = {name: np.zeros(size, np.int64) for name in COUNTS}
+        self._fits = {name: np.full(size, np.nan) for name in ("beta", "se", "z")}
+        self._na = np.full(size, "no_people", dtype="<U16")
+        self._firth = np.zeros(size, np.bool_)
 
-    @property
-    def people(self) -> int:
-        """Return how many people were added, used or left out."""
-        return self.used + self._unused
+    def most_rows(self) -> int | None:
+        """Return how many rows may be held at once."""
+        return None if self.params.test == "score" else MAX_HELD // max(self.used, 1)
 
-    def add(self, person: PersonData) -> None:
-        """Add one person's products."""
-        copies = dosages(person, self.frame.table)[self.rows]
-        at = self.null.place.get(person.participant)
-        if at is None:
-            self._unused += 1
-            return
-        fit = self.null.fit
-        ploidy = np.full(len(copies), 2) if person.ploidy is None else person.ploidy[self.rows]
-        called = copies >= 0
-        self._count(copies, ploidy, called, case=bool(fit.y[at]))
-        dosage = np.where(called & (ploidy == 1), 2 * copies, copies)
-        g = np.where(called, dosage, 0).astype(np.float64)
-        r, w, x = fit.y[at] - fit.mu[at], fit.weight[at], fit.x[at]
-        self.g += g
-        self.gr += g * r
-        self.ggw += g * g * w
-        self.gxw += (g * w)[:, None] * x
-        self.absent_r[~called] += r
-        self.absent_w[~called] += w
-        self.absent_xw[~called] += w * x
+    def part(self, layout: Layout) -> LogisticPart:
+        """Return empty sums."""
+        return LogisticPart(self.design, layout.width, full=self.params.test == "wald")
+
+    def close(self, layout: Layout, part: LogisticPart) -> None:
+        """Test or fit every variant of a part."""
+        for name, values in zip(COUNTS, part.counts(), strict=True):
+            self.counts[name][layout.rows] = values[layout.at]
+        found, firth = part.tested(), np.zeros(layout.width, np.bool_)
+        if found is None:
+            wanted = np.zeros(layout.width, np.bool_)
+            wanted[layout.at] = True
+            cases, n = self.counts["cases"][layout.rows], self.counts["n"][layout.rows]
+            wanted[layout.at[(cases == 0) | (cases == n)]] = False
+            found, firth = _fitted(self.design, part, wanted, self.params.firth)
+        for name, fits in (("beta", found.beta), ("se", found.se), ("z", found.stat)):
+            self._fits[name][layout.rows] = fits[layout.at]
+        self._na[layout.rows] = found.reason[layout.at]
+        self._firth[layout.rows] = firth[layout.at]
+
+    def effects(self) -> dict[str, Column]:
+        """Return beta, SE, z, p, whether Firth's penalty was used, and why there is no fit."""
+        rows = self.rows
+        reason = np.array([_REASONS.get(r, r) for r in self._na[rows].tolist()], dtype="<U16")
+        n, cases = self.counts["n"][rows], self.counts["cases"][rows]
         if self.params.test == "wald":
-            self.held[at] = np.where(called, dosage, -1).astype(np.int8)
-        self.used += 1
+            reason[((cases == 0) | (cases == n)) & (reason == "no_people")] = "one_group_only"
+        ac, an = self.counts["ac"][rows], self.counts["an"][rows]
+        reason[(ac == 0) | (ac == an)] = "monomorphic"
+        reason[n == 0] = "no_people"
+        usable = reason == ""
+        numbers = {name: values[rows] for name, values in self._fits.items()}
+        numbers["p"] = normal_tail(numbers["z"])
+        return {
+            **{name: np.where(usable, column, np.nan) for name, column in numbers.items()},
+            "firth": np.where(self._firth[rows] & usable, "yes", "no").astype(object),
+            "na": reason,
+        }
 
-    def _count(
-        self, copies: npt.NDArray[Any], ploidy: npt.NDArray[Any], called: npt.NDArray[np.bool_],
-        *, case: bool,
-    ) -> None:  # fmt: skip
-        ac, an = np.where(called, copies, 0), np.where(called, ploidy, 0)
-        self.ac += ac
-        self.an += an
-        self.n += called
-        if case:
-            self.ac_cases += ac
-            self.an_cases += an
-            self.cases += called
 
-    def merge(self, other: Self) -> None:
-        """Add another partial of the same query and frame."""
-        if self.null is not other.null or not np.array_equal(self.rows, other.rows):
-            raise QueryError("partial sums of different queries cannot be added", code="merge")
-        for name in (
-            "ac", "an", "n", "ac_cases", "an_cases", "cases", "g", "gr", "ggw", "gxw",
-            "absent_r", "absent_w", "absent_xw",
-        ):  # fmt: skip
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.held |= other.held
-        self.used += other.used
-        self._unused += other._unused
+def _fitted(
+    design: Design, part: LogisticPart, wanted: npt.NDArray[np.bool_], firth: str
+) -> tuple[Association, npt.NDArray[np.bool_]]:
+    """Return full fits of the rows wanted, and which are penalised."""
+    fit, threads, nothing = LogisticFit(design.null), cores(), np.zeros_like(wanted)
+    if not len(design.y) or not wanted.any():
+        return LogisticScore(design.null, len(wanted)).result(), nothing
+    planes = part.planes()
+
+    def run(chosen: npt.NDArray[np.bool_], *, penalised: bool) -> Association:
+        with ThreadPoolExecutor(threads) as pool:
+            return fit.fit(
+                planes, len(wanted), firth=penalised, chosen=chosen, pool=pool, parts=threads
+            )
+
+    if firth == "always":
+        return run(wanted, penalised=True), wanted
+    found = run(wanted, penalised=False)
+    open_ = wanted & np.isin(found.reason, ("separated", "not_converged"))
+    if firth == "never" or not open_.any():
+        return found, nothing
+    again = run(open_, penalised=True)
+    merged = {
+        name: np.where(open_, getattr(again, name), getattr(found, name))
+        for name in ("beta", "se", "stat", "p", "reason")
+    }
+    return replace(found, **merged), open_
+
+
+def normal_tail(z: Float64) -> Float64:
+    """Return the two-sided p of a standard normal statistic."""
+    # Loaded here: the marketplace reads the catalogue and never computes a statistic.
+    from scipy.special import ndtr
+
+    found: Float64 = 2.0 * ndtr(-np.abs(z))
+    return found
 
 
 class LogisticAssociation(Defaults):
@@ -174,8 +260,14 @@ class LogisticAssociation(Defaults):
     params: ClassVar[type[Strict]] = LogisticAssociationParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.logistic_association",
+        "compute.queries.blocks",
+        "compute.queries.design",
         "compute.queries.traits",
-        "compute.logistic",
+        "compute.kernels.logistic",
+        "compute.kernels.reference",
+        "compute.kernels.sums",
+        "compute.kernels.counts",
+        "compute.kernels.plain",
         "compute.stats",
     )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
@@ -186,7 +278,7 @@ class LogisticAssociation(Defaults):
         )
     )
     limits: ClassVar[str] = (
-        "score test genome-wide; full fit up to 400 million people x variants; 30 covariates"
+        "score test genome-wide; full fit up to 10 billion people x variants; 30 covariates"
     )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "Effects have no bounds where cases and controls nearly separate: exact numbers only, in "
@@ -205,125 +297,67 @@ class LogisticAssociation(Defaults):
 
     def learn(
         self, params: LogisticAssociationParams, people: Iterable[PersonData], frame: Frame
-    ) -> Null:
+    ) -> Design:
         """Fit the model without any variant. Raises QueryError where it cannot be fitted."""
-        terms = model_terms(params.covariates, frame)
-        rows: dict[str, list[float]] = {}
-        left_out: Counter[str] = Counter()
-        for person in people:
-            found = _numbers(params, terms, person, frame)
-            if isinstance(found, str):
-                left_out[found] += 1
-            else:
-                rows[person.participant] = found
-        return _null(rows, terms, left_out)
+
+        def response(person: PersonData) -> float | str:
+            case = trait_value(params.trait, person, frame.references)
+            if case is None:
+                return "no_trait"
+            return case if case in (0.0, 1.0) else "trait_not_0_or_1"
+
+        return with_null(learn_design(people, response, model_terms(params.covariates, frame)))
 
     def start(self, params: LogisticAssociationParams, frame: Frame) -> LogisticPartial:
-        """Return empty sums."""
+        """Return empty sums. Raises QueryError ``too_large``."""
         return LogisticPartial(params, frame)
 
     def reduce(self, partial: LogisticPartial) -> Answer:
         """Return one row a variant: counts in all and in cases, beta, SE, z, p, or NA."""
+        partial.finish()
         place = variant_columns(partial.frame.table, partial.rows)
+        counts = {name: values[partial.rows] for name, values in partial.counts.items()}
         columns: dict[str, Column] = {
             **place,
             "a1": place["alt"],
-            "ac": partial.ac,
-            "an": partial.an,
-            "af": frequency(partial.ac, partial.an),
-            "ac_cases": partial.ac_cases,
-            "an_cases": partial.an_cases,
-            "af_cases": frequency(partial.ac_cases, partial.an_cases),
-            "n": partial.n,
-            "cases": partial.cases,
-            **(_score(partial) if partial.params.test == "score" else _wald(partial)),
+            "ac": counts["ac"],
+            "an": counts["an"],
+            "af": frequency(counts["ac"], counts["an"]),
+            "ac_cases": counts["ac_cases"],
+            "an_cases": counts["an_cases"],
+            "af_cases": frequency(counts["ac_cases"], counts["an_cases"]),
+            "n": counts["n"],
+            "cases": counts["cases"],
+            **partial.effects(),
         }
         return Answer(self.name, self.version, columns, {"all": partial.used}, _facts(partial))
 
 
-def _numbers(
-    params: LogisticAssociationParams, terms: tuple[str, ...], person: PersonData, frame: Frame
-) -> list[float] | str:
-    case = trait_value(params.trait, person, frame.references)
-    if case is None:
-        return "no_trait"
-    if case not in (0.0, 1.0):
-        return "trait_not_0_or_1"
-    values = [term_value(term, person) for term in terms]
-    if any(value is None for value in values):
-        return "no_covariate"
-    return [case, 1.0, *(float(value) for value in values if value is not None)]
-
-
-def _null(rows: dict[str, list[float]], terms: tuple[str, ...], left_out: Counter[str]) -> Null:
-    table = np.array(list(rows.values()), np.float64).reshape(len(rows), len(terms) + 2)
-    y, x = table[:, 0], table[:, 1:]
-    if not len(y) or y.min() == y.max():
+def with_null(design: Design) -> Design:
+    """Return a design of independent covariates with its null model. Raises QueryError."""
+    if not len(design.y) or design.y.min() == design.y.max():
         raise QueryError("the cohort has cases only, controls only, or neither", code="one_group")
     # Centred, so that large offsets cost no digits; the intercept takes the means.
-    x[:, 1:] -= x[:, 1:].mean(axis=0)
-    kept = independent(x)
-    fit = fit_null(x[:, kept], y)
-    if not fit.converged:
-        raise QueryError("covariates alone separate cases from controls", code="separated")
-    names = ("intercept", *terms)
-    return Null(
-        fit,
-        {name: at for at, name in enumerate(rows)},
-        tuple(names[i] for i in kept),
-        tuple(name for i, name in enumerate(names) if i not in kept),
-        dict(sorted(left_out.items())),
+    kept = independent(np.column_stack([np.ones(len(design.y)), design.x - design.x.mean(axis=0)]))
+    chosen = [at - 1 for at in kept[1:]]
+    try:
+        null = NullModel(design.y, design.x[:, chosen])
+    except TraitError:
+        raise QueryError(
+            "covariates alone separate cases from controls", code="separated"
+        ) from None
+    terms = tuple(design.terms[at] for at in chosen)
+    twins = tuple(term for term in design.terms if term not in terms)
+    return replace(
+        design, x=design.x[:, chosen], terms=terms, dropped=(*design.dropped, *twins), null=null
     )
 
 
-def _score(partial: LogisticPartial) -> dict[str, Column]:
-    fit = partial.null.fit
-    sums = ScoreSums(
-        partial.n.astype(np.float64), partial.g, partial.gr, partial.ggw, partial.gxw,
-        partial.absent_r, partial.absent_w, partial.absent_xw,
-        fit.x.T @ (fit.x * fit.weight[:, None]),
-    )  # fmt: skip
-    with np.errstate(divide="ignore", invalid="ignore"):
-        test = score_test(sums)
-        z = test.u / np.sqrt(test.v)
-    reason = np.full(len(z), "", dtype="<U16")
-    reason[np.isnan(test.v)] = "collinear"
-    reason[(partial.ac == 0) | (partial.ac == partial.an)] = "monomorphic"
-    reason[partial.n == 0] = "no_people"
-    return _effects(test.beta, test.se, z, reason, np.zeros(len(z), np.bool_))
-
-
-def _wald(partial: LogisticPartial) -> dict[str, Column]:
-    fit = partial.null.fit
-    order = sorted(partial.held)
-    g = np.array([partial.held[at] for at in order], np.int8).reshape(len(order), -1)
-    found = fit_each(g, fit.x[order], fit.y[order], firth=partial.params.firth)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = found.beta / found.se
-    return _effects(found.beta, found.se, z, found.reason, found.firth)
-
-
-def _effects(
-    beta: Float64, se: Float64, z: Float64, reason: npt.NDArray[np.str_], firth: Column
-) -> dict[str, Column]:
-    usable = reason == ""
-    numbers = {"beta": beta, "se": se, "z": z, "p": normal_tail(z)}
-    return {
-        **{name: np.where(usable, column, np.nan) for name, column in numbers.items()},
-        "firth": np.where(firth & usable, "yes", "no").astype(object),
-        "na": reason,
-    }
-
-
 def _facts(partial: LogisticPartial) -> dict[str, Any]:
-    null, params = partial.null, partial.params
+    params = partial.params
     named = {"score": "score test (not Wald)", "wald": "Wald test of the full fit"}
     return {
-        "variants": len(partial.rows),
         "test": named[params.test],
         "firth": params.firth if params.test == "wald" else None,
-        "model": [null.terms[0], "dosage", *null.terms[1:]],
-        "dropped_terms": list(null.dropped),
-        "left_out": null.left_out,
-        "effect_allele": "alt",
+        **partial.design.facts(len(partial.rows)),
     }

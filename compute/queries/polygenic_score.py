@@ -9,17 +9,19 @@ cohort's mean dosage (as plink2's --score) or count nothing. Only summaries of s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
+from compute.kernels import PolygenicScores
 from compute.parsed import Modality
-from compute.queries.data import Frame, PersonData, VariantTable
+from compute.queries.blocks import GenotypeBlock, Layout
+from compute.queries.data import Frame, VariantTable
 from compute.queries.family import (
     Answer,
     Defaults,
@@ -27,19 +29,21 @@ from compute.queries.family import (
     Needs,
     ReleaseMode,
     Sensitivity,
-    dosages,
 )
+from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
 from compute.queries.params import Strict
 from compute.queries.scorefile import Score, Weight
-from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
+from compute.queries.summaries import DISCLOSURE, answer_of
 from compute.queries.traits import Sha256
 
 FAMILY: Final = "polygenic_score"
 METRICS: Final = ("score", "called_fraction")
-MAX_HELD: Final = 2_000_000_000  # bits of missing calls kept for imputation
 _OTHER_STRAND: Final = str.maketrans("ACGT", "TGCA")
 
-Float64: TypeAlias = npt.NDArray[np.float64]
+Int8: TypeAlias = npt.NDArray[np.int8]
+Int64: TypeAlias = npt.NDArray[np.int64]
+# (dosage, ploidy) of the called ones among the states `Frame.states` counts, and their index there
+_CALLED: Final = ((2, 0, 2), (3, 1, 2), (4, 2, 2), (5, 0, 1), (6, 1, 1))
 
 
 class PolygenicScoreParams(Strict):
@@ -62,65 +66,87 @@ class Matched:
     model: npt.NDArray[np.str_]
     told: Mapping[str, int]
 
+    def taken(self, chosen: npt.NDArray[np.intp]) -> Matched:
+        """Return some of the rows."""
+        weight, on_ref, model = self.weight[chosen], self.on_ref[chosen], self.model[chosen]
+        return Matched(self.rows[chosen], weight, on_ref, model, self.told)
 
-class PolygenicScorePartial(SummaryPartial):
-    """Each person's score, and which of its calls are missing."""
 
-    def __init__(self, params: PolygenicScoreParams, frame: Frame) -> None:
-        self.score: Score = frame.references[params.score]
-        if self.score.build != frame.table.build:
-            raise QueryError(
-                f"the score is on {self.score.build}, the query on {frame.table.build}: load the "
-                "harmonised file of the other build",
-                code="build",
-            )
-        self.matched = match(self.score, frame.table, palindromic=params.palindromic)
-        _require_match(self.matched, self.score, params)
-        super().__init__(params, frame, METRICS, self._of_person, params.by)
-        v = len(self.matched.rows)
-        self.effect_sum, self.called = np.zeros(v), np.zeros(v, np.int64)
-        self.missing: dict[str, list[npt.NDArray[np.uint8]]] = {level: [] for level in self.levels}
+@dataclass(frozen=True, slots=True, eq=False)
+class Scoring:
+    """What one part of the table gives a person.
 
-    def add(self, person: PersonData) -> None:
-        """Add one person's score."""
-        if self.params.missing == "mean" and self.people * len(self.matched.rows) > MAX_HELD:
-            raise QueryError('too many people: ask with "missing": "nothing"', code="too_large")
-        super().add(person)
+    Rows counted by the additive model are the kernel's (REF as effect allele: two copies less
+    ALT's); haploid calls there, and rows of other models, are added row by row.
+    """
 
-    def _of_person(self, person: PersonData) -> dict[str, float] | str:
-        matched = self.matched
-        dosage = dosages(person, self.frame.table)[matched.rows]
-        ploidy = None if person.ploidy is None else person.ploidy[matched.rows]
-        effect, called = effect_copies(dosage, ploidy, matched)
-        if not called.any():
-            return "no_calls"
-        self.effect_sum += effect
-        self.called += called
-        level = person.strata.get(self.by, "unknown") if self.by else "all"
-        if level in self.missing:
-            self.missing[level].append(np.packbits(~called))
-        return {
-            "score": float(effect @ matched.weight),
-            "called_fraction": float(called.mean()),
-        }
+    matched: Matched  # of this part
+    at: Int64  # where its rows lie in a block
+    mean: Float64  # effect copies a missing call is given
+    layout: Layout
 
-    def merge(self, other: Self) -> None:
-        """Add another partial of the same query and frame."""
-        super().merge(other)
-        self.effect_sum += other.effect_sum
-        self.called += other.called
-        for level, rows in other.missing.items():
-            self.missing[level] += rows
+    def sums(self) -> Sums:
+        """Return what gives each person (score, rows called)."""
+        matched, width = self.matched, self.layout.width
+        plain = matched.model == "additive"
+        weights, given = np.zeros(width), np.zeros(width)
+        weights[self.at[plain]] = np.where(matched.on_ref, -matched.weight, matched.weight)[plain]
+        given[self.at[plain]] = np.where(matched.on_ref, 2.0 - self.mean, self.mean)[plain]
+        scores = PolygenicScores(weights[None], given)
+        start = 2.0 * float(matched.weight[plain & matched.on_ref].sum())
+        mask = mask_of(Layout(self.at, self.at, width), np.ones(len(self.at), np.bool_))
+        count = float(len(self.at))
 
-    def imputed(self, level: str, scores: Float64) -> Float64:
-        """Return the scores of a stratum with missing calls at the cohort's mean dosage."""
-        mean = np.divide(
-            self.effect_sum, self.called, out=np.zeros(len(self.called)), where=self.called > 0
-        )
-        worth = mean * self.matched.weight
-        count = len(worth)
-        more = [np.unpackbits(bits, count=count) @ worth for bits in self.missing[level]]
-        return scores + np.array(more, np.float64)
+        def sums(block: GenotypeBlock) -> Float64:
+            found = scores.scores(block.planes)[:, 0] + start
+            self._by_row(block, np.flatnonzero(~plain), found, range(len(block.people)))
+            self._haploid(block, np.flatnonzero(plain & matched.on_ref), found)
+            called = count - bits_set(block.planes[:, 0] & block.planes[:, 1] & mask)
+            return np.column_stack([found, called])
+
+        return sums
+
+    def _by_row(
+        self, block: GenotypeBlock, rows: Int64, found: Float64, people: Iterable[int]
+    ) -> None:
+        own = self.matched.taken(rows)
+        for who in people if len(rows) else ():
+            dosage, ploidy = block.states(who, self.at[rows])
+            effect, called = effect_copies(dosage, ploidy, own)
+            found[who] += np.where(called, effect, self.mean[rows]) @ own.weight
+
+    def _haploid(self, block: GenotypeBlock, rows: Int64, found: Float64) -> None:
+        """Take off the second copy of REF that a haploid call has been given."""
+        for who in block.haploid_of.tolist() if len(rows) else ():
+            _, ploidy = block.states(who, self.at[rows])
+            found[who] -= (ploidy == 1) @ self.matched.weight[rows]
+
+
+def scoring_of(matched: Matched, layout: Layout, mean: Float64) -> Scoring:
+    """Return the part of a score that lies in a layout. mean: for each matched row."""
+    own = np.flatnonzero(np.isin(matched.rows, layout.rows))
+    at = layout.at[np.searchsorted(layout.rows, matched.rows[own])]
+    return Scoring(matched.taken(own), at, mean[own], layout)
+
+
+def mean_effect(matched: Matched, states: Int64) -> Float64:
+    """Return the mean effect copies of those called at each matched row, 0 where nobody is."""
+    total, called = np.zeros(len(matched.rows)), np.zeros(len(matched.rows))
+    for state, dosage, ploidy in _CALLED:
+        count = states[state, matched.rows]
+        shape = np.ones(len(matched.rows), np.int8)
+        effect, _ = effect_copies(shape * np.int8(dosage), shape * np.int8(ploidy), matched)
+        total += count * effect
+        called += count
+    return np.divide(total, called, out=np.zeros(len(total)), where=called > 0)
+
+
+def _numbers(rows: int) -> Callable[[Float64], dict[str, float] | str]:
+    def numbers(sums: Float64) -> dict[str, float] | str:
+        score, called = sums.tolist()
+        return {"score": score, "called_fraction": called / rows} if called else "no_calls"
+
+    return numbers
 
 
 class PolygenicScore(Defaults):
@@ -134,10 +160,15 @@ class PolygenicScore(Defaults):
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.polygenic_score",
         "compute.queries.scorefile",
+        "compute.queries.blocks",
+        "compute.queries.measured",
         "compute.queries.summaries",
         "compute.queries.disclosure",
+        "compute.kernels.scores",
+        "compute.kernels.plain",
     )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
+    states_first: ClassVar[bool] = True
     limits: ClassVar[str] = "scoring files on the operator's shelf"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "One person moves n by 1 and the sum of scores by at most 2 x the sum of |weights|; "
@@ -153,22 +184,37 @@ class PolygenicScore(Defaults):
             modalities.add("participant")
         return Needs(frozenset(modalities), strata=strata, references=(params.score,))
 
-    def start(self, params: PolygenicScoreParams, frame: Frame) -> PolygenicScorePartial:
+    def start(self, params: PolygenicScoreParams, frame: Frame) -> MeasuredPartial:
         """Return no scores. Raises QueryError ``low_match``, ``build``."""
-        return PolygenicScorePartial(params, frame)
+        score: Score = frame.references[params.score]
+        if score.build != frame.table.build:
+            raise QueryError(
+                f"the score is on {score.build}, the query on {frame.table.build}: load the "
+                "harmonised file of the other build",
+                code="build",
+            )
+        matched = match(score, frame.table, palindromic=params.palindromic)
+        _require_match(matched, score, params)
+        if params.missing == "nothing" or frame.states is None:
+            mean = np.zeros(len(matched.rows))
+        else:
+            mean = mean_effect(matched, frame.states)
 
-    def reduce(self, partial: PolygenicScorePartial) -> Answer:
+        def sums_of(layout: Layout) -> Sums:
+            return scoring_of(matched, layout, mean).sums()
+
+        numbers = _numbers(len(matched.rows))
+        made = MeasuredPartial(params, frame, METRICS, sums_of, numbers, params.by)
+        made.facts = {"pgs_id": score.pgs_id, **_told(matched, score)}
+        return made
+
+    def reduce(self, partial: MeasuredPartial) -> Answer:
         """Return n, mean, sd and quantiles of the score by stratum, and how the file matched."""
-        if partial.params.missing == "mean":
-            for level in partial.levels:
-                raw = np.array(partial.values[level]["score"])
-                partial.values[level]["score"] = partial.imputed(level, raw).tolist()
-        facts = {"pgs_id": partial.score.pgs_id, **_told(partial.matched, partial.score)}
-        return answer_of(self.name, self.version, partial, facts)
+        return answer_of(self.name, self.version, partial.summaries(), partial.facts)
 
 
 def effect_copies(
-    dosage: npt.NDArray[np.int8], ploidy: npt.NDArray[np.int8] | None, matched: Matched
+    dosage: Int8, ploidy: Int8 | None, matched: Matched
 ) -> tuple[Float64, npt.NDArray[np.bool_]]:
     """Return (copies of the effect allele under each row's model, which rows are called)."""
     called = dosage >= 0

@@ -16,6 +16,7 @@ from compute.kernels import (
     LinearAssociation,
     LogisticFit,
     LogisticScore,
+    NullModel,
     PolygenicScores,
     TraitError,
     hwe_exact,
@@ -159,9 +160,8 @@ def case_control(seed, people, rows, missing=0.03):
 @pytest.mark.parametrize("firth", [False, True])
 def test_logistic_fit_is_newtons(firth):
     dosage, covariates, y = case_control(9, 250, 70)
-    fit = LogisticFit(y, covariates)
-    found = fit.fit(pack_dosages(dosage), 70, firth=firth)
-    null = fit._null
+    null = NullModel(y, covariates)
+    found = LogisticFit(null).fit(pack_dosages(dosage), 70, firth=firth)
     for row in range(70):
         called = dosage[:, row] >= 0
         code, beta, se = logistic_one(
@@ -174,7 +174,7 @@ def test_logistic_fit_is_newtons(firth):
 def test_separation_is_named_and_firth_answers_it():
     dosage, covariates, y = case_control(10, 200, 64)
     dosage[:, 3] = (y == 1) & (np.arange(200) % 7 == 0)  # only cases carry it
-    fit, planes = LogisticFit(y, covariates), pack_dosages(dosage)
+    fit, planes = LogisticFit(NullModel(y, covariates)), pack_dosages(dosage)
     found = fit.fit(planes, 64)
     assert found.reason[3] == "separated"
     again = fit.fit(planes, 64, firth=True, chosen=found.reason == "separated")
@@ -184,10 +184,10 @@ def test_separation_is_named_and_firth_answers_it():
 
 def test_score_test_is_the_score_statistic_of_the_null_model():
     dosage, covariates, y = case_control(11, 400, 90)
-    score = LogisticScore(y, covariates, 90)
+    null = NullModel(y, covariates)
+    score = LogisticScore(null, 90)
     score.add(0, pack_dosages(dosage))
     found = score.result()
-    null = LogisticFit(y, covariates)._null
     w = null.mu * (1 - null.mu)
     for row in range(90):
         called = dosage[:, row] >= 0
@@ -204,18 +204,19 @@ def test_score_test_is_the_score_statistic_of_the_null_model():
 
 def test_score_test_and_wald_test_agree_where_nothing_is_there():
     dosage, covariates, y = case_control(12, 2000, 64, missing=0)
-    score = LogisticScore(y, covariates, 64)
+    null = NullModel(y, covariates)
+    score = LogisticScore(null, 64)
     score.add(0, pack_dosages(dosage))
-    wald = LogisticFit(y, covariates).fit(pack_dosages(dosage), 64)
+    wald = LogisticFit(null).fit(pack_dosages(dosage), 64)
     kept = (wald.reason == "") & (np.arange(64) > 0)
     assert np.abs(score.result().stat[kept] - wald.stat[kept]).max() < 0.1
 
 
 def test_a_trait_without_cases_is_refused():
     with pytest.raises(TraitError):
-        LogisticScore(np.zeros(10), np.zeros((10, 0)), 3)
+        NullModel(np.zeros(10), np.zeros((10, 0)))
     with pytest.raises(TraitError):
-        LogisticFit(np.r_[np.zeros(5), np.ones(5)], np.r_[np.zeros(5), np.ones(5)][:, None])
+        NullModel(np.r_[np.zeros(5), np.ones(5)], np.r_[np.zeros(5), np.ones(5)][:, None])
 
 
 @given(CALLED, st.integers(1, 20), st.integers(1, 2500))

@@ -12,6 +12,7 @@ from compute.kernels import (
     LinearAssociation,
     LogisticFit,
     LogisticScore,
+    NullModel,
     PolygenicScores,
     hwe_exact,
     pack_dosages,
@@ -106,7 +107,7 @@ def test_linear(made):
 
 
 def test_logistic(made):
-    found = LogisticFit(made.case, made.covariates).fit(made.planes, ROWS)
+    found = LogisticFit(NullModel(made.case, made.covariates)).fit(made.planes, ROWS)
     theirs = made.glm("cc", "logistic", "no-firth")
     settled = (found.reason == "") & np.isfinite(theirs("OR"))
     assert settled.mean() > 0.95
@@ -114,7 +115,7 @@ def test_logistic(made):
     # This plink2 fits in single precision; a few of its standard errors are off by a percent.
     apart = np.abs(found.se[settled] / theirs("LOG(OR)_SE")[settled] - 1)
     assert np.median(apart) < 1e-4
-    score = LogisticScore(made.case, made.covariates, ROWS)
+    score = LogisticScore(NullModel(made.case, made.covariates), ROWS)
     score.add(0, made.planes)
     assert np.abs(score.result().stat[settled] - found.stat[settled]).max() < 0.3
 

@@ -143,7 +143,7 @@ def test_polygenic_scores_of_every_person_equal_plink2s():
     partial = family.start(query.params, people.frame)
     for person in people.people:
         partial.add(person)
-    scores = np.array(partial.values["all"]["score"])
+    scores = np.array(partial.summaries().values["all"]["score"])
     expected = np.array([float(row["SCORE1_SUM"]) for row in known])
     assert [row["IID"] for row in known] == [p.participant for p in people.people]
     assert scores == pytest.approx(expected, rel=5e-6, abs=5e-7)

@@ -71,12 +71,12 @@ def test_mean_imputed_scores(plink2, tmp_path):
        "@:#", "--score", "s.txt", "1", "2", "3", "cols=scoresums", "ignore-dup-ids")  # fmt: skip
     expected = [float(row["SCORE1_SUM"]) for row in table(tmp_path / "o.sscore")]
     query = ask("polygenic_score", score="a" * 64, palindromic="as_written")
-    from compute.queries import start
+    from compute.queries import learned_frame, start
 
-    partial = start(query, cineca().frame)
+    partial = start(query, learned_frame(query, cineca()))
     for person in cineca().people:
         partial.add(person)
-    mine = partial.imputed("all", np.array(partial.values["all"]["score"]))
+    mine = partial.summaries().values["all"]["score"]
     assert mine == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 

@@ -52,14 +52,14 @@ def engine(people):
     order = sorted(range(len(keys)), key=keys.__getitem__)
     table = VariantTable.of("GRCh37", [keys[i] for i in order])
     members = []
-    for person in people:
+    for number, person in enumerate(people):
         calls = [person.genotypes[names[i]] for i in order]
         code = {NO_CALL: (-1, 0), NOT_COVERED: (-2, 0)}
         pairs = [code.get(call, call) for call in calls]
         strata = {"population": person.population, "sex": person.sex}
         members.append(
             PersonData(
-                person.name,
+                f"{person.name}-{number}",
                 np.array([d for d, _ in pairs], np.int8),
                 np.array([p for _, p in pairs], np.int8),
                 {k: v for k, v in strata.items() if v},
