@@ -1,224 +1,236 @@
 """The same attacks on a whole running market, over HTTP: nothing here calls the gate.
 
-A market of real processes is started on loopback; real people (1000 Genomes) register, consent to
-private answers and are one cohort. A researcher orders, pays test money and opens answers as any
-buyer would; the attacker reads these answers, statuses, lengths and times, and nothing else.
-
-So that more than one trial fits, everybody's terms grant as many lifetimes (rho 1/10) as there are
-trials and each order takes one; an attacker sees one order at a time, which is one lifetime.
+The attacker reads answers, statuses, lengths and times, and nothing else. Each cohort of 104 real
+people answers five orders of one default lifetime (rho 1/10) each: two random panels, one chosen
+from a victim's genome, and one question before and after somebody leaves or comes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks import people
-from benchmarks.attacks import LIFETIME, auc, auc_error
+from benchmarks.attacks import LIFETIME, Told, auc, auc_error, score, surplus
+from benchmarks.attacks_market import Cohort, Market, market
 from benchmarks.harness import Figure, say
-from compute import preset, private_counts_request
-from marketplace.client import demo, demo_owners
-from marketplace.client.demo_orders import _parsed as parsed
-from marketplace.client.demo_team import Team
-from marketplace.client.devpay import pay_test_money
 from marketplace.client.errors import RemoteError
-from marketplace.client.owner import Owner
-from marketplace.client.session import Session
-from marketplace.client.statements import new_id, now_ms
-from marketplace.embedded import Layout, Supervisor
+from marketplace.client.statements import new_id
 
-PEOPLE = 104
 PANEL = 12  # as many common variants as are sold for a lifetime at this size
-WAIT_S = 90.0
+REWRITES = 20
 
 
 @dataclass
-class Market:
-    """A running market, its cohort (rows of people.real()) and a researcher."""
+class Found:
+    """What the attacks on all cohorts came to."""
 
-    layout: Layout
-    inside: np.ndarray[Any, Any]
-    team: Team
-    answers: list[dict[str, Any]] = field(default_factory=list)
-
-    def request(self, names: list[str], rho: Fraction = LIFETIME) -> Any:
-        return parsed(private_counts_request(names, rho=str(rho), build="GRCh38"))
-
-    def buy(self, names: list[str], rho: Fraction = LIFETIME) -> tuple[dict[str, Any] | None, str]:
-        """Order over HTTP; return the answer, if one was given, and how the order ended."""
-        researcher, request = self.team.researcher, self.request(names, rho)
-        order = researcher.order(request, researcher.quote(request))
-        pay_test_money(researcher.checkout(order))
-        state = str(researcher.wait(order, timeout=WAIT_S)["state"])
-        if state != "settled":
-            return None, state
-        found = dict(researcher.answer(order).result)
-        self.answers.append(found)
-        return found["answer"], state
+    areas: list[float] = field(default_factory=list)
+    exact: list[float] = field(default_factory=list)
+    victims: list[tuple[float, float]] = field(default_factory=list)
+    errors: list[npt.NDArray[Any]] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    known: list[float] = field(default_factory=list)
+    compared: list[bool] = field(default_factory=list)
+    orders: int = 0
 
 
-@contextlib.contextmanager
-def market(trials: int, seed: int = 21) -> Iterator[Market]:
-    """Start a market, enrol the cohort, stop it at the end."""
-    with tempfile.TemporaryDirectory(prefix="omic-attacks-") as folder:
-        layout = Layout(Path(folder).resolve(), demo._free_base(), {})
-        supervisor = Supervisor(layout)
-        try:
-            supervisor.start()
-            with demo._watching(supervisor):
-                rng = np.random.default_rng(seed)
-                inside = rng.choice(people.PEOPLE, PEOPLE, replace=False)
-                _enrol(layout, inside.tolist(), trials)
-                yield Market(layout, inside, Team(layout))
-        finally:
-            supervisor.stop()
+@dataclass(frozen=True)
+class World:
+    """The market, real people, and who is in no cohort at all."""
+
+    running: Market
+    names: tuple[str, ...]
+    copies: npt.NDArray[np.int8]
+    outside: npt.NDArray[np.int64]
+    p: npt.NDArray[np.float64]
+    rng: np.random.Generator
+
+    def panel(self) -> npt.NDArray[np.int64]:
+        """Draw a panel of common variants."""
+        common = np.flatnonzero((self.p > 0.05) & (self.p < 0.95))
+        return self.rng.choice(common, PANEL, replace=False)
+
+    def ask(self, panel: npt.NDArray[np.int64], cohort: Cohort, found: Found) -> Told | None:
+        """Buy a panel; note how much was answered and how wrong it is."""
+        names = [self.names[at] for at in panel]
+        answer, _ = self.running.buy(names, cohort)
+        found.orders += 1
+        if answer is None:
+            found.answered.append(0.0)
+            return None
+        told = told_of(answer, names)
+        found.answered.append(told.answered)
+        found.errors.append(told.ac - self.truth(panel, cohort))
+        return told
+
+    def truth(self, panel: npt.NDArray[np.int64], cohort: Cohort) -> npt.NDArray[np.int64]:
+        """Return the exact counts, for what an answer was worth and for controls."""
+        return self.copies[np.ix_(cohort.rows, panel)].sum(axis=0, dtype=np.int64)
 
 
-def _enrol(layout: Layout, members: list[int], trials: int) -> None:
-    crowd = demo_owners.Crowd(layout)
-    terms = preset(
-        "everything_at_a_price",
-        valid_from=now_ms() - 1000,
-        price=10,
-        release_mode="private",
-        lifetime_rho=str(trials * LIFETIME),
-        order_share=str(Fraction(1, trials)),
-    )
-    for member in members:
-        home = crowd._home(f"p{member}")
-        home.create_from(layout.trust_file.read_bytes(), "owner", new_id())
-        owner = Owner(Session.open(home, crowd._view))
-        prepared = owner.prepare(people.vcf(member, "S"), "genotypes", name="genotypes.vcf")
-        offer, offered = owner.offer([prepared.dataset], terms, {})
-        granted = owner.grant(prepared.record, offer, terms, {})
-        owner.send([prepared], before=[owner.enrol()], after=[offered, granted])
-        owner.session.attester.attest(home.party, "owner", demo_owners.OWNER_CLAIMS)
-
-
-def figures(trials: int, requests: int) -> Iterator[Figure]:
-    """Run everything and yield the figures; `trials` orders of a lifetime each."""
-    say(f"privacy over HTTP: {PEOPLE} real people enrol ...")
-    with market(trials) as running:
-        yield from _membership(running, trials)
-        yield from _repeated(running)
-        yield from _spent(running)
+def figures(requests: int, cohorts: int = 3) -> Iterator[Figure]:
+    """Run everything and yield the figures."""
+    say(f"privacy over HTTP: {cohorts} cohorts of real people enrol ...")
+    names, copies = people.real()
+    started = time.perf_counter()
+    with market(cohorts) as running:
+        say(f"privacy over HTTP: enrolled in {time.perf_counter() - started:.0f} s")
+        inside = [row for cohort in running.cohorts for row in cohort.rows]
+        outside = np.setdiff1d(np.arange(people.PEOPLE), inside)
+        p = np.clip(copies[outside].mean(axis=0) / 2, 1e-4, 1 - 1e-4)
+        world = World(running, names, copies, outside, p, np.random.default_rng(22))
+        found = Found()
+        for at, cohort in enumerate(running.cohorts):
+            _random_panels(world, cohort, found)
+            _victim(world, cohort, found)
+            _pair(world, cohort, found, leaves=at % 2 == 0)
+        yield from _membership(found, len(inside))
+        yield from _repeated(world)
+        yield from _spent(world)
         yield from _side_channels(running, requests)
 
 
-def _membership(running: Market, trials: int) -> Iterator[Figure]:
-    """Random panel against everybody; the victim's rarest variants; everybody but one known."""
-    names, copies = people.real()
-    rng = np.random.default_rng(22)
-    outside = np.setdiff1d(np.arange(people.PEOPLE), running.inside)
-    reference = copies[outside].mean(axis=0) / 2
-    common = np.flatnonzero((reference > 0.05) & (reference < 0.95))
-    areas, exact_areas, victims, errors, guesses, answered = [], [], [], [], [], []
-    say(f"privacy over HTTP: {trials} orders of a lifetime each ...")
-    for trial in range(trials - 1):
-        member = trial % 2 == 0
-        victim = int(rng.choice(running.inside if member else outside))
-        chosen = rng.choice(common, PANEL, replace=False)
-        if trial % 4 >= 2:  # half of the trials: the victim's own rarest variants
-            carried = np.flatnonzero(copies[victim] > 0)
-            chosen = carried[np.argsort(reference[carried])[:PANEL]]
-        answer, _ = running.buy([names[at] for at in chosen])
-        if answer is None:
-            answered.append(0.0)
+def _random_panels(world: World, cohort: Cohort, found: Found) -> None:
+    for _ in range(2):
+        panel = world.panel()
+        told = world.ask(panel, cohort, found)
+        if told is None:
             continue
-        order = _rows_of(answer, [names[at] for at in chosen])
-        counts = np.array(answer["columns"]["ac"], float)[order]
-        truth = copies[running.inside][:, chosen].sum(axis=0)
-        sd, p = float(answer["privacy"]["count_sd"]), reference[chosen]
-        answered.append(float(np.mean([value is not None for value in answer["columns"]["af"]])))
-        errors.append(counts - truth)
-        weight = (counts - 2 * PEOPLE * p) / (sd**2 + 2 * PEOPLE * p * (1 - p))
-        score = (copies[:, chosen] - 2 * p) @ weight
-        plain = (copies[:, chosen] - 2 * p) @ ((truth - 2 * PEOPLE * p) / (p * (1 - p) + 1e-9))
-        if trial % 4 < 2:
-            areas.append(auc(score[running.inside], score[outside]))
-            exact_areas.append(auc(plain[running.inside], plain[outside]))
-        else:
-            victims.append((member, float(score[victim])))
-        guesses.append(_known_but_one(counts, truth, copies[running.inside][:, chosen]))
-    share = float(np.mean(answered))
-    spread = float(np.std(areas) / math.sqrt(max(1, len(areas))))
-    note = f"SE {spread:.3f}; {len(areas)} orders, answered {share:.2f}, rho 1/10 each"
-    yield Figure("HTTP: AUC, random panel, real people", float(np.mean(areas)), "", 0.60,
-                 at_least=False, note=note)  # fmt: skip
-    yield Figure("HTTP: the same, exact counts (control)", float(np.mean(exact_areas)), "",
-                 note="12 variants of 104 people: sqrt(m/N) says 0.60")  # fmt: skip
-    scores = {flag: np.array([s for m, s in victims if m is flag]) for flag in (True, False)}
-    if min(map(len, scores.values())) > 1:
-        area = auc(scores[True], scores[False])
-        error = auc_error(area, len(scores[True]), len(scores[False]))
-        note = f"SE {error:.3f}: {len(victims)} orders are too few to judge, the rows above do"
-        yield Figure("HTTP: AUC, victim's rarest variants", area, "", note=note)
-    found = np.concatenate(errors)
-    yield Figure("HTTP: RMSE of a count against truth", float(np.sqrt(np.mean(found**2))), "copies",
-                 math.sqrt(4 * PANEL / (2 * float(LIFETIME))) * 1.1, at_least=False,
-                 note="theory 15.5; the same answers as the attacks above")  # fmt: skip
-    yield Figure("HTTP: answered share within budget", share, "", 0.90)
-    yield Figure("HTTP: K-1 fake owners, accuracy", float(np.mean(guesses)), "", 0.60,
-                 at_least=False, note="carrier or not, each person in turn unknown")  # fmt: skip
+        truth = world.truth(panel, cohort)
+        people_in, p = len(cohort.rows), world.p[panel]
+        exact = Told(truth * 1.0, np.full(PANEL, 2.0 * people_in), truth / people_in / 2, 0.0)
+        for answer, areas in ((told, found.areas), (exact, found.exact)):
+            scores = score(world.copies[:, panel], p, 1.0, surplus(answer, p, people_in, 1.0))
+            areas.append(auc(scores[cohort.rows], scores[world.outside]))
+        found.known.append(_known_but_one(told, truth, world.copies[np.ix_(cohort.rows, panel)]))
 
 
-def _rows_of(answer: dict[str, Any], names: list[str]) -> list[int]:
+def _victim(world: World, cohort: Cohort, found: Found) -> None:
+    """Buy a member's own rarest variants; how it ranks among strangers held against them."""
+    victim = int(world.rng.choice(cohort.rows))
+    carried = np.flatnonzero(world.copies[victim] > 0)
+    panel = carried[np.argsort(world.p[carried])[:PANEL]]
+    told = world.ask(panel, cohort, found)
+    if told is not None:
+        p = world.p[panel]
+        scores = score(world.copies[:, panel], p, 1.0, surplus(told, p, len(cohort.rows), 1.0))
+        strangers = scores[world.outside]
+        found.victims.append((float((scores[victim] > strangers).mean()), float(scores[victim])))
+
+
+def _pair(world: World, cohort: Cohort, found: Found, *, leaves: bool) -> None:
+    """Ask before and after somebody leaves or comes; say of each variant if they carry it."""
+    panel = world.panel()
+    before = world.ask(panel, cohort, found)
+    if leaves:
+        person, sign = cohort.rows[-1], 1.0
+        world.running.withdraw(person, cohort)
+    else:
+        person, sign = int(world.rng.choice(world.outside)), -1.0
+        world.running.enrol(person, cohort)
+    after = world.ask(panel, cohort, found)
+    if before is None or after is None:
+        return
+    gap = sign * (_half(before) - _half(after))  # copies - 1 of the person, and noise
+    carries = world.copies[person, panel] > 0
+    found.compared += ((gap > -0.5) == carries).tolist()
+
+
+def _half(told: Told) -> npt.NDArray[np.float64]:
+    return (told.ac - (told.an - told.ac)) / 2
+
+
+def told_of(answer: dict[str, Any], names: list[str]) -> Told:
+    """Return an answer's numbers in the order of these variants."""
     columns = answer["columns"]
-    parts = (columns[field] for field in ("contig", "pos", "ref", "alt"))
+    parts = (columns[name] for name in ("contig", "pos", "ref", "alt"))
     place = {"-".join(map(str, row)): at for at, row in enumerate(zip(*parts, strict=True))}
-    return [place[name] for name in names]
+    order = [place[name] for name in names]
+    ac, an, af = (np.array(columns[name], float)[order] for name in ("ac", "an", "af"))
+    return Told(ac, an, af, float(answer["privacy"]["count_sd"]))
 
 
-def _known_but_one(counts: Any, truth: Any, members: Any) -> float:
+def _known_but_one(told: Told, truth: Any, members: Any) -> float:
     """Return how often the last person's carrier status is guessed, carriers and not alike.
 
     The attacker subtracts everybody else's exact copies and asks what is nearer, 0 or a copy.
     """
     carrier = members > 0
-    guess = (counts - (truth - members)) > 0.5
+    people_in = len(members)
+    guess = _half(told) - (truth - members - (people_in - 1)) > -0.5
     found = [(guess == carrier)[carrier == flag] for flag in (True, False)]
     return float(np.mean([part.mean() for part in found if part.size]))
 
 
-def _repeated(running: Market) -> Iterator[Figure]:
-    """Ask the last question again, written otherwise: the same bytes, nothing charged."""
-    last = running.answers[-1]
+def _membership(found: Found, inside: int) -> Iterator[Figure]:
+    spread = float(np.std(found.areas, ddof=1) / math.sqrt(len(found.areas)))
+    share = float(np.mean(found.answered))
+    each = f"{len(found.areas)} orders of rho {LIFETIME}, {inside} people in cohorts of 104"
+    yield Figure("HTTP: AUC, random panel, real people", float(np.mean(found.areas)), "", 0.60,
+                 at_least=False, note=f"SE {spread:.3f}; {each}")  # fmt: skip
+    yield Figure("HTTP: the same, exact counts (control)", float(np.mean(found.exact)), "",
+                 note=f"{PANEL} variants of 104 people: sqrt(m/N) says 0.60")  # fmt: skip
+    ranks = [rank for rank, _ in found.victims]
+    yield Figure("HTTP: AUC, victim's rarest variants", float(np.mean(ranks)), "",
+                 note=f"{len(ranks)} victims are too few to judge; the gate's rows do")  # fmt: skip
+    wrong = np.concatenate(found.errors)
+    theory = math.sqrt(4 * PANEL / (2 * float(LIFETIME)))
+    yield Figure("HTTP: RMSE of a count against truth", float(np.sqrt(np.mean(wrong**2))),
+                 "copies", theory * 1.15, at_least=False,
+                 note=f"theory {theory:.1f}; the same answers as the attacks")  # fmt: skip
+    yield Figure("HTTP: answered share within budget", share, "", 0.90,
+                 note=f"{found.orders} orders")  # fmt: skip
+    yield Figure("HTTP: K-1 fake owners, accuracy", float(np.mean(found.known)), "", 0.60,
+                 at_least=False, note="carrier or not, each person in turn unknown")  # fmt: skip
+    error = math.sqrt(0.25 / len(found.compared))
+    yield Figure("HTTP: differencing by withdrawal and upload, accuracy",
+                 float(np.mean(found.compared)), "", 0.60 + 2 * error, at_least=False,
+                 note=f"{len(found.compared)} guesses: bar 0.60 and 2 SE")  # fmt: skip
+
+
+def _repeated(world: World) -> Iterator[Figure]:
+    """Ask a question again, written otherwise, many at once: the same bytes, nothing charged."""
+    cohort, last = world.running.cohorts[-1], world.running.answers[-1]
     asked = list(last["query"]["params"]["variants"])
-    before = len(running.answers)
-    answers = [running.buy(list(reversed(asked)) + asked[:3])[0] for _ in range(2)]
-    same = all(answer == last["answer"] for answer in answers)
-    yield Figure("HTTP: a question rewritten gives the same answer", float(same), "", 1.0,
-                 note=f"{len(running.answers) - before} new orders, no new noise")  # fmt: skip
+    rng = np.random.default_rng(25)
+    orders = [
+        world.running.place([*rng.permutation(asked).tolist(), *asked[:3]], cohort)
+        for _ in range(REWRITES)
+    ]
+    answers = [world.running.collect(order)[0] for order in orders]
+    same = float(np.mean([answer == last["answer"] for answer in answers]))
+    yield Figure(f"HTTP: {REWRITES} rewritten questions with the same bytes", same, "", 1.0,
+                 note="the budget was spent before: each was free")  # fmt: skip
 
 
-def _spent(running: Market) -> Iterator[Figure]:
+def _spent(world: World) -> Iterator[Figure]:
     """After the last lifetime nobody is left who could be asked."""
-    names, _ = people.real()
-    running.buy([names[5]])
-    answer, state = running.buy([names[6]])
-    yield Figure("HTTP: answers after the last lifetime", float(answer is not None), "", 0.0,
-                 at_least=False, note=f"the order ends {state}, its money goes back")  # fmt: skip
+    states, given = set(), 0
+    for cohort in world.running.cohorts:
+        answer, state = world.running.buy([world.names[6]], cohort)
+        given += answer is not None
+        states.add(state)
+    yield Figure("HTTP: answers after the last lifetime", float(given), "", 0.0, at_least=False,
+                 note=f"orders end {', '.join(sorted(states))}, the money goes back")  # fmt: skip
 
 
 def _side_channels(running: Market, requests: int) -> Iterator[Figure]:
     """Time, status and length of what a member's and a stranger's variants are answered with."""
     names, copies = people.real()
-    outside = np.setdiff1d(np.arange(people.PEOPLE), running.inside)
-    rng = np.random.default_rng(23)
-    carried = np.flatnonzero(copies[running.inside].sum(axis=0) > 0)
-    absent = np.flatnonzero((copies[running.inside].sum(axis=0) == 0) & (copies[outside].any(0)))
-    pair = [names[int(rng.choice(rows))] for rows in (carried, absent if len(absent) else carried)]
-    bodies = [running.request([name]).to_json() for name in pair]
+    rng, cohort = np.random.default_rng(23), running.cohorts[0]
+    inside = copies[cohort.rows].sum(axis=0)
+    pair = [names[int(rng.choice(rows))] for rows in (np.flatnonzero(inside > 0),
+                                                      np.flatnonzero(inside == inside.min()))]  # fmt: skip
+    bodies = [running.request([name], cohort).to_json() for name in pair]
     session = running.team.researcher.session.market
     yield from _compared(
         "dry run, a variant a member carries or nobody",

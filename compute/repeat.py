@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from compute.orderbook import OrderInHand
+from compute.orderbook import TERMINAL, OrderInHand
 from compute.queries import Query, parse_query
 from compute.queries.params import may_overlap, span_of
 from compute.release import Released
@@ -22,6 +22,7 @@ from compute.worker_ports import Workshop
 from ledger import State, Submission, canonical
 
 FREE = "0"
+LIVE = frozenset({"placed", "approved", "running", "withheld", "published"})
 
 
 def question_key(order: Mapping[str, Any], grants: Collection[str]) -> str:
@@ -38,6 +39,21 @@ def is_answered(shop: Workshop, order: str, grants: Collection[str]) -> bool:
     if payload["release"]["mode"] != "private":
         return False
     return shop.store.answer(question_key(payload, grants)) is not None
+
+
+def is_under_way(
+    shop: Workshop, order: str, grants: Collection[str], others: Iterable[OrderInHand]
+) -> bool:
+    """Tell whether another order in hand will answer this private question for this cohort."""
+    orders = shop.follower.state.orders
+    key = question_key(orders[order].payload, grants)
+    for other in others:
+        found = orders.get(other.order)
+        if found is None or found.status not in LIVE or other.phase in TERMINAL:
+            continue
+        if question_key(found.payload, other.members) == key:
+            return True
+    return False
 
 
 def repeated(shop: Workshop, held: OrderInHand, people: int) -> Released | None:

@@ -1,7 +1,8 @@
 """The compute worker's program: `python -m compute.worker init --dir D`, and `… --dir D` to run.
 
-Runs one job at a time from the broker (Celery, solo pool), opens no port, and between jobs
-follows the ledger so that a withdrawal destroys keys at once. SIGTERM finishes the job in hand.
+Works on one job at a time from the broker (Celery, solo pool), opens no port, and between jobs
+follows the ledger so that a withdrawal destroys keys at once. What is finished waits for a clock
+tick while the next job is worked on. SIGTERM finishes the job in hand, and those that wait.
 Never writes a core dump and logs ids and digests only.
 """
 
@@ -76,7 +77,8 @@ def init(directory: Path, region: str) -> int:
 def run(directory: Path) -> int:
     """Replay the ledger, then serve jobs until SIGTERM."""
     # Loaded here and not above: `init` only makes keys and should not wait for the engine.
-    from compute.worker_run import run_job
+    from compute.worker_held import HeldJobs
+    from compute.worker_run import lease_job
     from compute.worker_start import build_workshop, open_for_work, wait_for_ledger
 
     config = load_config(directory)
@@ -85,17 +87,22 @@ def run(directory: Path) -> int:
     wait_for_ledger(shop)
     open_for_work(shop)
     busy, ended = threading.Lock(), threading.Event()
+    held = HeldJobs(shop.wait_for_tick, busy)
 
     def handle(job_id: str) -> None:
         with busy:
-            run_job(shop, job_id)
+            leased = lease_job(shop, job_id)
+            if leased is not None:
+                held.work(leased)
 
     tending = (shop, directory / "keys", busy, ended)
     tender = threading.Thread(target=_tend, args=tending, name="tender", daemon=True)
     tender.start()
+    held.start()
     logger.info("ready: region %s", config.region)
     status = serve(config.broker_url, directory, handle, config.region)
     ended.set()
+    held.end()
     return status
 
 

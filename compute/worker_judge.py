@@ -8,13 +8,23 @@ from fractions import Fraction
 
 from compute.match import parse_release
 from compute.planner import Plan, plan_order
-from compute.repeat import is_answered, is_too_near
+from compute.repeat import is_answered, is_too_near, is_under_way
 from compute.utility import UselessError, require_useful
 from compute.worker_order import VerifiedOrder, is_independent
-from compute.worker_outcomes import Code, JobRefusedError
+from compute.worker_outcomes import Code, JobRefusedError, TryAgainError
 from compute.worker_state import Run
 
 LEAST_NOISE_MAF = Fraction(1, 2)  # what drowns at 1/2 drowns at every frequency
+
+
+def check_nobody_answers_it(run: Run, order: VerifiedOrder, plan: Plan) -> None:
+    """Let a private question wait whose answer is on its way: it will then be the same bytes, free.
+
+    Raises TryAgainError.
+    """
+    others = run.shop.book.answered(but=order.id)
+    if order.mode == "private" and is_under_way(run.shop, order.id, plan.grant_ids, others):
+        raise TryAgainError("the same question is being answered: ask again when it has been")
 
 
 def plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:

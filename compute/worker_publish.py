@@ -67,12 +67,11 @@ def sign_result(run: Run) -> None:
 
 
 def publish(run: Run) -> bool:
-    """PUBLISHING: append result.published and follow the log past it, unless a member stopped.
+    """PUBLISHING, on a tick: append result.published, unless a member stopped.
 
     Once the result is in the log the order of the log decides, at delivery.
     """
     shop = run.shop
-    shop.wait_for_tick()
     follow(shop)
     run.heart.check()
     state, members = shop.follower.state, run.held.members
@@ -82,14 +81,16 @@ def publish(run: Run) -> bool:
         return False
     index = shop.ledger.append([from_text(run.held.submission)], wait=True)[0].index
     checkpoint_step("release_result_appended")
-    shop.follower.wait_for(index, shop.clock() + shop.inclusion_wait_ms)
     run.move(Phase.PUBLISHED, result_index=index)
     return False
 
 
 def deliver(run: Run) -> bool:
-    """PUBLISHED: fold again; deliver when no member stopped before the result, else withhold."""
+    """PUBLISHED: follow the log past the result and fold; deliver when no member stopped before
+    it, else withhold.
+    """
     shop = run.shop
+    shop.follower.wait_for(int(run.held.result_index or 0), shop.clock() + shop.inclusion_wait_ms)
     follow(shop)
     run.heart.check()
     checkpoint_step("release_before_delivery")
@@ -157,12 +158,11 @@ def close_with(run: Run, code: Code) -> None:
 
 
 def close(run: Run) -> bool:
-    """CLOSING: append the closing entry, give an unused charge back, delete every kept file.
+    """CLOSING, on a tick: append the closing entry, give an unused charge back, forget every file.
 
     A charge is given back only when the log took result.withheld for an access whose result was
     never on its way to the log.
     """
-    run.shop.wait_for_tick()
     said = False
     if run.held.submission is not None:
         # Refused: the marketplace closed the order first, and there is nothing left to say.

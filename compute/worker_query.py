@@ -15,7 +15,7 @@ from fractions import Fraction
 from compute.accountant import BudgetExceededError
 from compute.errors import ComputeError
 from compute.genomes import genomes_of, one_each
-from compute.messages import JobMessage, Outcome
+from compute.messages import JobMessage
 from compute.orderbook import TERMINAL, Phase
 from compute.planner import Plan, select
 from compute.private import FormNoise
@@ -28,7 +28,12 @@ from compute.worker_bundle import openings
 from compute.worker_engine import Cohort, answer_query
 from compute.worker_entries import Use, access_entry, from_text, to_text, tree_of
 from compute.worker_ingest import ingest, pending
-from compute.worker_judge import check_question, plan_now, plan_or_repeat
+from compute.worker_judge import (
+    check_nobody_answers_it,
+    check_question,
+    plan_now,
+    plan_or_repeat,
+)
 from compute.worker_order import VerifiedOrder, read_order, require_price
 from compute.worker_outcomes import Code, JobRefusedError, MemberStoppedError
 from compute.worker_ports import Workshop
@@ -41,36 +46,56 @@ from compute.worker_publish import (
     sign_result,
 )
 from compute.worker_result import keep_result, kept_file
-from compute.worker_state import Run, members_of, outcome_of, require_live
+from compute.worker_state import Run, members_of, require_live
 from compute.worker_steps import checkpoint_step
 from compute.worker_stops import Heart, Watch, follow
 from ledger import RefusedError
 
 MAX_ATTEMPTS = 2
+ON_A_TICK = frozenset({Phase.PUBLISHING, Phase.CLOSING})  # their step is seen outside
 
 
-def run_order(shop: Workshop, job: JobMessage, heart: Heart) -> Outcome:
-    """Take an order as far as it goes now and say where it stands.
-
-    Raises TryAgainError or LedgerError when nothing could be decided: the job is run again.
-    """
+def take_in_hand(shop: Workshop, job: JobMessage, heart: Heart) -> Run:
+    """Return the run of an order, at the step where it was left."""
     run = Run(shop, job, heart, shop.book.begin(str(job.order)))
     if run.held.phase is Phase.STARTED:
         checkpoint_step("query_started")
+    return run
+
+
+def advance(run: Run) -> bool:
+    """Take an order as far as it goes; False when its next step must fall on a clock tick.
+
+    True when it is closed, or waits for somebody. Raises TryAgainError or LedgerError when nothing
+    could be decided: the job is run again.
+    """
     waiting = False
     while run.held.phase not in TERMINAL and not waiting:
-        try:
-            waiting = _STEPS[run.held.phase](run)
-        except MemberStoppedError:
-            _start_over(run)
-        except JobRefusedError as error:
-            close_with(run, error.outcome)
-        except (BudgetExceededError, WithheldError, QueryError) as error:
-            close_with(run, _closing_code(error))
-        except RefusedError:
-            # The log will not take our entry: the order was closed or changed under our hands.
-            close_with(run, Code.NOT_OPEN)
-    return outcome_of(run)
+        if run.held.phase in ON_A_TICK:
+            return False
+        waiting = _step(run)
+    return True
+
+
+def leave(run: Run) -> None:
+    """Take the one step that is seen outside; call on a clock tick. Raises as `advance`."""
+    if run.held.phase in ON_A_TICK:
+        _step(run)
+
+
+def _step(run: Run) -> bool:
+    try:
+        return _STEPS[run.held.phase](run)
+    except MemberStoppedError:
+        _start_over(run)
+    except JobRefusedError as error:
+        close_with(run, error.outcome)
+    except (BudgetExceededError, WithheldError, QueryError) as error:
+        close_with(run, _closing_code(error))
+    except RefusedError:
+        # The log will not take our entry: the order was closed or changed under our hands.
+        close_with(run, Code.NOT_OPEN)
+    return False
 
 
 def _closing_code(error: ComputeError) -> Code:
@@ -96,6 +121,8 @@ def _judge(run: Run) -> bool:
     check_floors(plan.facts, run.floors, order.mode)
     require_price(order, plan.members)
     check_question(run, order, plan)
+    if not free:
+        check_nobody_answers_it(run, order, plan)
     access = shop.new_id()
     grants = shop.follower.state.grants
     tags = [shop.vault.tag(grants[grant], access) for grant in plan.grant_ids]

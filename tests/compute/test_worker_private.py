@@ -13,10 +13,11 @@ from compute.queries import run
 from compute.repeat import question_key
 from compute.utility import private_counts_request
 from compute.worker_outcomes import Code
+from compute.worker_run import lease_job
 from compute.worker_start import reconcile
 from compute.worker_steps import STEPS
 from tests.compute.simulators import Death, now_ms
-from tests.compute.worker_world import World, expected_counts
+from tests.compute.worker_world import World, expected_counts, new_id
 
 CRASHES = [
     step
@@ -99,6 +100,20 @@ def test_the_same_question_has_the_same_bytes_and_no_charge(world):
     opened = decrypt_file(world.market.objects[second, "bundle"], world.result_secret)
     report = verify_bundle(opened, world.trust, now_ms(), leaves=world.log.leaves)
     assert report.ok, report.verdict
+
+
+def test_a_question_asked_while_its_answer_waits_for_the_tick_waits_too(world):
+    query = listed("1-3500-A-G")
+    first, second = (world.order(query=query, release=PRIVATE) for _ in range(2))
+    job = lease_job(world.shop, world.market.add(new_id(), "query", first), beat=False)
+    assert not job.go_on()
+    before = spent(world, world.people[0])
+    assert world.run("query", second) is None
+    job.leave()
+    assert job.go_on()
+    assert world.run("query", second).state == "released"
+    assert answer_of(world, first) == answer_of(world, second)
+    assert spent(world, world.people[0]) == before
 
 
 def test_a_kept_answer_is_unreadable_in_the_store(world):
