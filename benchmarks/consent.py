@@ -1,4 +1,4 @@
-"""Figures of consent: fold, cohort resolution, catching up, breach scope, opt-outs at every stage.
+"""Figures of consent: fold, cohort resolution, breach scope, withdrawals and opt-outs at the run.
 
 python -m benchmarks.consent [--quick] [--json FILE]. Each part runs in a process of its own, so
 that its memory is its own. The limit beside resolution is one numpy sum over as many rows.
@@ -8,11 +8,9 @@ import argparse
 import hashlib
 import json
 import os
-import random
 import resource
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.consent_runs import each_left_out, opt_outs, withdrawals
 from benchmarks.harness import Figure, machine, report
 from benchmarks.workload import START, Signers, compute_key, digest, ident
 from compute import (
@@ -226,54 +225,6 @@ def breach(count: int) -> list[Figure]:
     return [Figure(f"breach scope over {count:,} datasets", seconds, "s", 60.0, at_least=False)]
 
 
-def optout(count: int) -> list[Figure]:
-    """The SystmOne case: opt-outs at every stage of a run, measured by what was decrypted.
-
-    Real files, seals, vault and worker; the ledger is the tests' simulator. An opening counts as
-    wrong when the opt-out stood on the log before the worker last followed it.
-    """
-    from tests.compute.test_consent_bites import TURNS, grant_of, object_to_all, turning
-    from tests.compute.worker_world import World
-
-    with tempfile.TemporaryDirectory() as folder:
-        world, rng = World(Path(folder), people=count), random.Random(1)
-        out: set[str] = set()
-        followed: set[str] = set()
-        counted = {"opened": 0, "wrong": 0}
-        vault, queue = world.shop.vault, list(world.people)
-        rng.shuffle(queue)
-
-        def judge(grant: str) -> None:
-            counted["opened"] += 1
-            counted["wrong"] += grant in followed
-
-        for name in TURNS:
-            object.__setattr__(vault, name, turning(getattr(vault, name), judge))
-
-        def at_sync(_: int) -> None:
-            followed.update(out)
-            for _turn in range(max(1, count // 50) if rng.random() < 0.3 else 0):
-                if len(queue) > count // 2:
-                    person = queue.pop()
-                    object_to_all(world, person)
-                    out.add(grant_of(person))
-
-        start = perf_counter()
-        world.run("ingest")
-        world.shop.follower.on_sync = at_sync
-        outcome = world.run("query", world.order())
-        seconds = perf_counter() - start
-        world.shop.store.close()
-    opened = counted["opened"]
-    ended = outcome.code or outcome.state if outcome is not None else "given back"
-    note = f"{count:,} people, {len(out):,} opted out during it, {opened:,} openings; {ended}"
-    return [
-        Figure("opted-out records decrypted", counted["wrong"], "records", 0, at_least=False,
-               note=note),
-        Figure("that run", seconds, "s", at_least=False),
-    ]  # fmt: skip
-
-
 def took(work: Callable[[], object]) -> float:
     start = perf_counter()
     work()
@@ -288,7 +239,9 @@ PARTS: Mapping[str, tuple[Callable[[int], list[Figure]], int, int]] = {
     "fold": (fold, MILLION, QUICK),
     "resolve": (resolve, MILLION, QUICK),
     "breach": (breach, BREACH, BREACH // 10),
-    "optout": (optout, 2_000, 100),
+    "withdraw": (withdrawals, 30, 5),
+    "each_out": (each_left_out, 200, 30),
+    "opt_outs": (opt_outs, 150_000, 3_000),
 }
 
 

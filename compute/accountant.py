@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select, update
@@ -28,6 +29,7 @@ TRANSITIONS = {
     REFUNDED: set[str](),
 }
 BATCH = 400
+ZERO = Fraction(0)
 
 
 class BudgetExceededError(ComputeError):
@@ -193,14 +195,15 @@ def _check(charges: Sequence[Charge], rho: Fraction) -> None:
     people = [charge.person for charge in charges]
     if len(set(people)) != len(people):
         raise BudgetExceededError("a person stands twice in one cohort")
-    if any(rho > charge.limit * charge.share for charge in charges):
+    if rho and any(rho > charge.limit * charge.share for charge in charges):
         raise BudgetExceededError("the order asks more of someone than one order may take")
 
 
 def _covers(charge: Charge, rho: Fraction, spent: dict[str, Fraction]) -> bool:
-    if rho > charge.limit * charge.share:
+    if rho and rho > charge.limit * charge.share:
         return False
-    return all(spent[subject] + rho <= charge.limit for subject in charge.subjects())
+    room = charge.limit - rho if rho else charge.limit
+    return all(spent[subject] <= room for subject in charge.subjects())
 
 
 def _subjects(charges: Iterable[Charge]) -> list[str]:
@@ -219,14 +222,20 @@ def _spent(session: Session, subjects: Sequence[str], lock: bool = False) -> dic
         query = query.order_by(col(BudgetRow.subject))
         if lock:
             query = query.with_for_update()
-        found.update((row[0], Fraction(row[1])) for row in session.execute(query))
-    return {subject: found.get(subject, Fraction(0)) for subject in subjects}
+        found.update((row[0], _exact(row[1])) for row in session.execute(query))
+    return {subject: found.get(subject, ZERO) for subject in subjects}
+
+
+@lru_cache(maxsize=4096)
+def _exact(text: str) -> Fraction:
+    """Read a balance; most people's are among few."""
+    return Fraction(text)
 
 
 def _ensure(session: Session, subjects: Sequence[str]) -> None:
     rows = [{"subject": subject, "spent": "0"} for subject in subjects]
     module: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(module.insert(BudgetRow).values(rows).on_conflict_do_nothing())
+    session.execute(module.insert(BudgetRow).on_conflict_do_nothing(), rows)
 
 
 def _genome_limits(charges: Iterable[Charge]) -> dict[str, Fraction]:
@@ -251,9 +260,11 @@ def _add(session: Session, row: ReservationRow, charged: Iterable[str]) -> None:
 
 
 def _shift(session: Session, subjects: Sequence[str], rho: Fraction) -> None:
+    if not rho:
+        return
     spent = _spent(session, subjects, lock=True)
     rows = [{"subject": name, "spent": str(value + rho)} for name, value in spent.items()]
-    if rows and rho:
+    if rows:
         session.execute(update(BudgetRow), rows)
 
 

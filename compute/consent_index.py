@@ -12,8 +12,9 @@ another's words.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -150,20 +151,21 @@ def _without(index: ConsentIndex, datasets: Sequence[int]) -> ConsentIndex:
 def _added(
     index: ConsentIndex, state: State, grants: Iterable[Grant], size: int, seen: int
 ) -> ConsentIndex:
-    found = list(_rows(state, grants, index.books))
-    if not found:
+    found = _rows(state, grants, index.books)
+    if not found.grants:
         return replace(index, size=size, seen=seen)
-    keys = np.array([key for key, _, _ in found], "S65")
-    people, old_place = _merged(index.people, keys)
-    fresh = {
-        name: np.fromiter((row[at] for _, row, _ in found), np.int64, len(found))
-        for at, name in enumerate(_COLUMNS[1:])
-    }
-    fresh["person"] = np.searchsorted(people, keys).astype(np.int64)
-    held = {**index.columns, "person": old_place[index.columns["person"]]}
-    made = np.empty(len(found), object)
-    made[:] = [grant for _, _, grant in found]
+    keys = np.array(found.keys, "S65")
+    people, old_place, new_place = _merged(index.people, keys)
+    rows = np.frombuffer(found.numbers, np.int64).reshape(len(keys), -1)
+    fresh = {name: rows[:, at].copy() for at, name in enumerate(_COLUMNS[1:])}
+    fresh["person"] = new_place
+    made = np.empty(len(keys), object)
+    made[:] = found.grants
     order = np.argsort(_sort_key(fresh), kind="stable")
+    if not len(index):
+        columns = {name: fresh[name][order] for name in _COLUMNS}
+        return ConsentIndex(size, seen, people, columns, made[order], index.books)
+    held = {**index.columns, "person": old_place[index.columns["person"]]}
     places = np.searchsorted(_sort_key(held), _sort_key(fresh)[order])
     columns = {name: np.insert(held[name], places, fresh[name][order]) for name in _COLUMNS}
     return ConsentIndex(
@@ -173,36 +175,59 @@ def _added(
 
 def _merged(
     people: npt.NDArray[np.bytes_], keys: npt.NDArray[np.bytes_]
-) -> tuple[npt.NDArray[np.bytes_], Ints]:
-    """Return people with new keys merged in, and where each old one now is.
+) -> tuple[npt.NDArray[np.bytes_], Ints, Ints]:
+    """Return people with keys merged in, where each old one now is, and where each key is.
 
     People who left keep their number: it costs some bytes and saves renumbering.
     """
-    new = np.setdiff1d(keys, people)
+    new, of_key = np.unique(keys, return_inverse=True)
+    if not len(people):
+        return new, np.empty(0, np.int64), of_key.astype(np.int64)
+    new = np.setdiff1d(new, people, assume_unique=True)
     places = np.searchsorted(people, new)
     moved = np.arange(len(people), dtype=np.int64)
     moved += np.searchsorted(places, moved, side="right")
-    return np.insert(people, places, new), moved
+    merged = np.insert(people, places, new)
+    return merged, moved, np.searchsorted(merged, keys).astype(np.int64)
 
 
 def _sort_key(columns: Mapping[str, Ints]) -> Ints:
     return (columns["person"] << _LEAF_BITS) | columns["leaf"]
 
 
-def _rows(
-    state: State, grants: Iterable[Grant], books: Books
-) -> Iterator[tuple[bytes, tuple[int, ...], Grant]]:
-    datasets, shared = state.datasets, getattr(state, "shared", {})
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Fresh rows: keys of people, all columns but the person's one row after another, grants.
+
+    Numbers lie in one array: a million tuples would be memory, and work for the collector.
+    """
+
+    keys: list[bytes] = field(default_factory=list)
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    grants: list[Grant] = field(default_factory=list)
+
+
+def _rows(state: State, grants: Iterable[Grant], books: Books) -> _Rows:
+    datasets, shared, found = state.datasets, getattr(state, "shared", {}), _Rows()
+    facets_seen: dict[int, int] = {}  # by identity: the fold keeps equal facets once
     for grant in grants:
         dataset = datasets.get(grant.dataset)
         if dataset is None or dataset.owner != grant.owner:
             continue
-        key = f"{dataset.participant}/{grant.owner}".encode()
+        facets = facets_seen.get(id(grant.facets))
+        if facets is None:
+            facets = books.facets.number(marshal.dumps(dict(grant.facets), 2), grant.facets)
+            facets_seen[id(grant.facets)] = facets
         checked = shared.get(grant.terms_sha256.encode()) is grant.terms
-        yield key, _row(grant, dataset, books, checked), grant
+        found.keys.append(f"{dataset.participant}/{grant.owner}".encode())
+        found.numbers.extend(_row(grant, dataset, books, checked, facets))
+        found.grants.append(grant)
+    return found
 
 
-def _row(grant: Grant, dataset: Dataset, books: Books, checked: bool) -> tuple[int, ...]:
+def _row(
+    grant: Grant, dataset: Dataset, books: Books, checked: bool, facets: int
+) -> tuple[int, ...]:
     body, begins, ends = _body(grant, books, checked)
     kept = FOR_EVER if dataset.retain_until is None else dataset.retain_until
     return (
@@ -214,7 +239,7 @@ def _row(grant: Grant, dataset: Dataset, books: Books, checked: bool) -> tuple[i
         books.modality.number(dataset.modality),
         books.region.number(grant.recipient.get("region")),
         books.build.number(dataset.format.get("build")),
-        books.facets.number(marshal.dumps(dict(grant.facets), 2), grant.facets),
+        facets,
         NO_ORDER if grant.order is None else books.order.number(grant.order),
     )
 
@@ -230,11 +255,13 @@ def _body(grant: Grant, books: Books, checked: bool) -> tuple[int, int, int]:
         return INVALID, 0, 0
     if not _is_time(begins) or not (until is None or (_is_time(until) and until > begins)):
         return INVALID, 0, 0
-    body = {name: value for name, value in terms.items() if name not in _WINDOW}
+    body = dict(terms)
+    for name in _WINDOW:
+        body.pop(name, None)
     # Version 2 writes equal values equally; by bytes, not by ==, for which 1 and true are the same.
     number = books.body.number(marshal.dumps(body, 2), body)
     ends = int(FOR_EVER) if until is None else until
-    return number, begins, min(ends, _months_end(terms, begins))
+    return number, begins, min(ends, _months_end(terms, begins)) if body.get("modifiers") else ends
 
 
 def _is_hash_of(sha256: str, terms: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,8 @@ from compute.accountant import Charge
 from compute.release import CohortFacts
 from compute.scope import Scope
 from compute.selection import Member, ScopeResult, resolve_scope
-from compute.terms import Claims, Purpose, parse_terms
+from compute.terms import Claims, Purpose, ReleaseTerms
+from compute.values import parse_value
 from ledger import State
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
@@ -59,22 +61,30 @@ class Plan:
 
         genomes: "owner/participant" -> genome, of those whose genome is known.
         """
-        return [
-            charge_of(member, genomes.get(f"{member.owner}/{member.participant}"))
-            for member in self.members
-        ]
+        return [charge_of(member, genomes.get(_person(member))) for member in self.members]
 
 
 def charge_of(member: Member, genome: str | None = None) -> Charge:
     """Return what limits one person's budget: the strictest of the terms of the grants used."""
-    terms = [parse_terms(grant.terms).release for grant in member.grants.values()]
+    budgets = [_budget(**grant.terms["release"]) for grant in member.grants.values()]
     return Charge(
-        person=f"{member.owner}/{member.participant}",
+        person=_person(member),
         datasets=tuple(sorted(grant.dataset for grant in member.grants.values())),
-        limit=min(Fraction(one.lifetime_rho) for one in terms),
-        share=min(Fraction(one.order_share) for one in terms),
+        limit=min(limit for limit, _ in budgets),
+        share=min(share for _, share in budgets),
         genome=genome,
     )
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _budget(**release: str) -> tuple[Fraction, Fraction]:
+    """Return (lifetime budget, part of it one order may take); few owners' differ."""
+    terms = parse_value(ReleaseTerms, release)
+    return Fraction(terms.lifetime_rho), Fraction(terms.order_share)
+
+
+def _person(member: Member) -> str:
+    return f"{member.owner}/{member.participant}"
 
 
 def select(state: State, asked: Asked, now_ms: int, *, relaxed: bool = False) -> ScopeResult:
@@ -114,7 +124,9 @@ def plan_order(
             members.append(member)
         else:
             excluded[reason] += 1
-    everyone = _usable(select(state, asked, now_ms, relaxed=True), out, exhausted)
+    everyone = len(members)
+    if asked.scope.facets:
+        everyone = _usable(select(state, asked, now_ms, relaxed=True), out, exhausted)
     owners = {member.owner for member in members}
     facts = CohortFacts(
         people=len(members),
@@ -125,6 +137,8 @@ def plan_order(
 
 
 def _usable(found: ScopeResult, out: Mapping[str, str], exhausted: frozenset[str]) -> int:
+    if not out and not exhausted:
+        return len(found.people)
     return sum(1 for member in found.people if _reason_out(member, out, exhausted) is None)
 
 
@@ -133,4 +147,4 @@ def _reason_out(member: Member, out: Mapping[str, str], exhausted: frozenset[str
         reason = out.get(member.grants[modality].id)
         if reason is not None:
             return reason
-    return "budget" if charge_of(member).person in exhausted else None
+    return "budget" if _person(member) in exhausted else None

@@ -4,6 +4,7 @@ A preset is only a first value of `Terms`; the owner may change every part of it
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -160,4 +161,8 @@ def _limits(terms: Terms) -> Iterator[str]:
         f"Privacy budget for your lifetime: {release.lifetime_rho}, of which one order may use "
         f"at most {release.order_share}."
     )
-    yield "Until you withdraw." if terms.valid_until is None else "Until the date you set."
+    yield "Until you withdraw." if terms.valid_until is None else _until(terms.valid_until)
+
+
+def _until(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("Until %Y-%m-%d %H:%M UTC.")

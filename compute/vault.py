@@ -192,29 +192,33 @@ class Vault:
 
     def tag(self, grant: Grant, access: str) -> bytes:
         """Compute a grant's leaf in an access tree; opens no data. Raises VaultRefusedError."""
-        return access_tag(self._activity_key(self._head(grant)), access)
+        return self.tags([grant], access)[0]
 
-    def activity_opening(self, grant_id: str, access: RecordedAccess) -> bytes:
-        """Return the activity key of a member, for the auditor's bundle. Raises as `reader`."""
-        grant = _grant_in_force(grant_id, access)
-        key = self._activity_key(self._head(grant))
-        _demand(access, key)
-        return key
+    def tags(self, grants: Sequence[Grant], access: str) -> list[bytes]:
+        """Compute the leaves of many grants, each as `tag` does, in order."""
+        return [access_tag(key, access) for key in self._activity_keys(grants)]
 
-    def has_copy(self, grant: Grant) -> bool:
-        """Tell whether the derived copy made under this very grant is in the store."""
-        head = self._store.head(grant.dataset)
-        return head is not None and head.grant == grant.id
+    def activity_openings(
+        self, grant_ids: Sequence[str], access: RecordedAccess
+    ) -> list[tuple[str, bytes]]:
+        """Return (grant, activity key) of members, for the auditor's bundle. Raises as `reader`."""
+        grants = [_grant_in_force(grant_id, access) for grant_id in grant_ids]
+        keys = self._activity_keys(grants)
+        for key in keys:
+            _demand(access, key)
+        return list(zip(grant_ids, keys, strict=True))
 
     def destroy(self, grants: Iterable[str]) -> int:
         """Destroy wrapped keys and derived copies of these grants; return how many there were."""
         return self._store.destroy_grants(grants)
 
-    def _head(self, grant: Grant) -> CopyHead:
-        head = self._store.head(grant.dataset)
-        if head is None or head.grant != grant.id:
+    def _activity_keys(self, grants: Sequence[Grant]) -> list[bytes]:
+        copies = self._store.copies([grant.dataset for grant in grants])
+        found = [copies.get(grant.dataset) for grant in grants]
+        pairs = zip(found, grants, strict=True)
+        if any(copy is None or copy.head.grant != grant.id for copy, grant in pairs):
             raise _no_copy()
-        return head
+        return [self._activity_key(copy.head) for copy in found if copy is not None]
 
     def _activity_key(self, head: CopyHead) -> bytes:
         context = b"activity" + copy_context(head.dataset, head.grant)
@@ -257,9 +261,12 @@ def _grant_in_force(grant_id: str, access: RecordedAccess) -> Grant:
 
 def is_over(state: State, grant: Grant, now_ms: int) -> bool:
     """Tell whether a grant's own end, or its dataset's retention, has passed (Unix ms)."""
+    until = grant.terms.get("valid_until")
+    if type(until) is int and now_ms >= until:
+        return True
     dataset = state.datasets.get(grant.dataset)
-    ends = (grant.terms.get("valid_until"), dataset.retain_until if dataset else None)
-    return any(type(end) is int and now_ms >= end for end in ends)
+    kept = None if dataset is None else dataset.retain_until
+    return kept is not None and now_ms >= kept
 
 
 def _demand(access: RecordedAccess, key: bytes) -> None:

@@ -55,15 +55,15 @@ class IngestReport:
     accesses: list[str] = field(default_factory=list)
 
 
-def pending(shop: Workshop, grants: Iterable[Grant], *, retry: bool) -> list[Grant]:
-    """Return the live grants without a derived copy, and not refused before."""
-    known = shop.book.ingested()
+def pending(shop: Workshop, grants: Iterable[Grant]) -> list[Grant]:
+    """Return the live grants without a derived copy; a refused one only if its file was late."""
+    known, stored = shop.book.ingested(), shop.store.grants()
     found = []
     for grant in grants:
         state, reason = known.get(grant.id, ("", None))
-        tried = state == "excluded" and not (retry and reason == NOT_YET)
+        tried = state == "excluded" and reason != NOT_YET
         ours = grant.recipient.get("region") == shop.region
-        if ours and not tried and not shop.vault.has_copy(grant):
+        if ours and not tried and grant.id not in stored:
             found.append(grant)
     return found
 
@@ -71,7 +71,7 @@ def pending(shop: Workshop, grants: Iterable[Grant], *, retry: bool) -> list[Gra
 def ingest_all(shop: Workshop, heart: Heart) -> IngestReport:
     """Ingest every live grant sealed to this region and not yet ingested."""
     follow(shop)
-    return ingest(shop, heart, pending(shop, shop.follower.state.live_grants(), retry=True))
+    return ingest(shop, heart, pending(shop, shop.follower.state.live_grants()))
 
 
 def ingest(shop: Workshop, heart: Heart, grants: Sequence[Grant]) -> IngestReport:

@@ -59,9 +59,8 @@ def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction) -> Plan:
     """Plan with who can be used now; people whose budget is spent are left out as one reason."""
     shop = run.shop
     state, now = shop.follower.state, run.now()
-    out = {
-        grant.id: "not_ingested" for grant in state.live_grants() if not shop.vault.has_copy(grant)
-    }
+    stored = shop.store.grants()
+    out = {grant.id: "not_ingested" for grant in state.live_grants() if grant.id not in stored}
     out |= dict.fromkeys(run.heart.stopped, "stopped")
 
     def independent(owner: str) -> bool:

@@ -125,7 +125,7 @@ def _judge(run: Run) -> bool:
         check_nobody_answers_it(run, order, plan)
     access = shop.new_id()
     grants = shop.follower.state.grants
-    tags = [shop.vault.tag(grants[grant], access) for grant in plan.grant_ids]
+    tags = shop.vault.tags([grants[grant] for grant in plan.grant_ids], access)
     use = Use(
         purpose=order.asked.purpose.primary,
         people=len(plan.members),
@@ -151,7 +151,7 @@ def _ingest_scope(run: Run, order: VerifiedOrder) -> None:
     """Ingest whoever is in scope, facets relaxed, and not ingested yet."""
     found = select(run.shop.follower.state, order.asked, run.now(), relaxed=True)
     grants = [grant for member in found.people for grant in member.grants.values()]
-    fresh = pending(run.shop, grants, retry=False)
+    fresh = pending(run.shop, grants)
     if fresh:
         ingest(run.shop, run.heart, fresh)
 
@@ -219,7 +219,7 @@ def _compute(run: Run) -> bool:
     else:
         cohort = Cohort(shop.vault, shop.variants, _summed(run, members), token, shop.references)
         released = _released(run, order, cohort, len(members))
-    keys = [(name, shop.vault.activity_opening(name, token)) for name in run.held.members]
+    keys = shop.vault.activity_openings(run.held.members, token)
     commitment = keep_result(shop, order, run.held, released, openings(keys))
     checkpoint_step("query_answer_kept")
     run.move(Phase.COMPUTED, commitment=commitment)
@@ -262,12 +262,12 @@ def _ticker(run: Run, half: int) -> Callable[[], None]:
 
     A checkpoint that has grown old is followed by a new one before anybody else is opened.
     """
-    passed, watch = 0, Watch(run.shop)
+    passed, watch, members = 0, Watch(run.shop), frozenset(run.held.members)
 
     def tick() -> None:
         nonlocal passed
         passed += 1
-        run.heart.check(run.held.members)
+        run.heart.check(members)
         if watch.refresh():
             require_live(run)
         if passed == half:

@@ -159,15 +159,16 @@ def open_for_work(shop: Workshop) -> None:
 
 
 def reconcile(shop: Workshop) -> int:
-    """Make the budget agree with the ledger's access entries; return how many were rebuilt.
+    """Make the budget agree with this region's access entries; return how many were rebuilt.
 
+    Another region's are its own worker's: only that holds the keys they are attributed by.
     Raises LedgerMismatchError.
     """
     state = shop.follower.state
     recorded = {
         access.id: access
         for access in state.accesses.values()
-        if access.payload["purpose"] != INGEST
+        if access.payload["purpose"] != INGEST and access.payload["region"] == shop.region
     }
     missing = shop.accountant.unknown(recorded)
     open_now = shop.accountant.released(recorded)

@@ -133,7 +133,10 @@ class Heart:
             self._thread.join(timeout=5)
 
     def check(self, members: Iterable[str] = ()) -> None:
-        """Raise when the lease is lost, the order cancelled, or a member has stopped."""
+        """Raise when the lease is lost, the order cancelled, or a member has stopped.
+
+        members: a set where this is asked for each of many people.
+        """
         if self._interval is None:
             self._beat()
         with self._lock:
@@ -145,7 +148,7 @@ class Heart:
             raise LeaseLostError("the lease of this job is lost")
         if cancelled:
             raise JobRefusedError(Code.CANCELLED, "the order was cancelled")
-        if self.stopped.intersection(members):
+        if not self.stopped.isdisjoint(members):
             raise MemberStoppedError("a member of the cohort has stopped")
 
     def _honour(self, stop: Submission) -> None:

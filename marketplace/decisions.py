@@ -88,7 +88,10 @@ def finished(services: Services, session: Session, job: Job) -> None:
     A release is acted on only once the ledger shows it (`settlement.settle_due`).
     """
     outcome = job.outcome or {}
-    uploads.note_reports(session, outcome.get("datasets") or {}, services.clock())
+    codes = outcome.get("datasets") or {}
+    uploads.note_reports(session, codes, services.clock())
+    if uploads.arrived_since(session, codes, job.created_at):
+        jobs.create(session, new_id(), jobs.INGEST, services.clock(), region=job.region)
     if job.order_id is None or outcome.get("state") == "released":
         return
     order, now = order_service.locked_order(session, job.order_id), services.clock()

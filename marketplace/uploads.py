@@ -11,6 +11,7 @@ from typing import IO
 from sqlmodel import Session, col, delete, func, select
 
 from ledger import Dataset
+from marketplace import jobs
 from marketplace.config import Limits
 from marketplace.entries import new_id
 from marketplace.errors import (
@@ -34,6 +35,7 @@ from marketplace.tables import (
 
 LOG = logging.getLogger(__name__)
 STAGED, ACTIVE, DOOMED = "staged", "active", "doomed"
+NOT_YET = "ciphertext_missing"  # what compute reports of a file that has not arrived
 SWEEP_BATCH = 200
 
 
@@ -202,6 +204,7 @@ def _activate(
             "upload the registered file again"
         )
     stored.state = ACTIVE
+    _take_in_again(services, session, registered)
     row = DatasetFile(
         dataset=dataset,
         owner=owner,
@@ -214,12 +217,26 @@ def _activate(
     return row
 
 
+def _take_in_again(services: Services, session: Session, registered: Dataset) -> None:
+    """Have compute take in a file it looked for, consent in hand, before it had arrived."""
+    report = session.get(DatasetReport, registered.id)
+    if report is None or report.code != NOT_YET:
+        return
+    for region in {str(grant.recipient["region"]) for grant in registered.live()}:
+        jobs.create(session, new_id(), jobs.INGEST, services.clock(), region=region)
+
+
 def dataset_object(services: Services, dataset: str) -> StoredObject:
-    """Return the object of an active dataset. Raises NotFoundError."""
+    """Return the object of an active dataset. Raises NotFoundError, UnavailableError.
+
+    A database put back from a backup may still name what was erased since: the ledger is asked,
+    and until it was followed once since the start nothing is served.
+    """
+    erased = services.view.snapshot().state.erased_datasets
     with services.db.read() as session:
         row = session.get(DatasetFile, dataset)
         stored = session.get(StoredObject, row.object_key) if row and row.object_key else None
-    if stored is None:
+    if stored is None or (row is not None and erased.get(dataset) == row.owner):
         raise NotFoundError("there is no ciphertext of this dataset here: unknown or erased")
     return stored
 
@@ -242,6 +259,12 @@ def keep_job_object(
         doom(session, row.object_key)
     row.job_id, row.fencing, row.object_key = job_id, fencing, stored.key
     session.add(row)
+
+
+def arrived_since(session: Session, codes: Mapping[str, str], start: int) -> bool:
+    """Tell whether a file that compute reports as missing arrived since `start`."""
+    missing = [session.get(DatasetFile, name) for name, code in codes.items() if code == NOT_YET]
+    return any(file is not None and file.activated_at > start for file in missing)
 
 
 def note_reports(session: Session, codes: Mapping[str, str], now: int) -> None:

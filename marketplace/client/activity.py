@@ -25,6 +25,7 @@ from ledger import (
     verify_inclusion,
 )
 from marketplace.client.errors import LedgerChangedError
+from marketplace.client.hand import hand_of
 from marketplace.client.history import Event, Held, Mine, events
 from marketplace.client.session import Session
 
@@ -308,8 +309,10 @@ def mine_of(session: Session) -> Mine:
         for d in home.documents("grants")
         if d.get("index") is not None
     ]
-    entries = {int(d["index"]): str(d["type"]) for d in home.documents("entries")}
-    return Mine(home.party, grants, entries, _shares(session, state))
+    own = list(home.documents("entries"))
+    entries = {int(d["index"]): str(d["type"]) for d in own}
+    hands = {int(d["index"]): hand for d in own if (hand := hand_of(d)) is not None}
+    return Mine(home.party, grants, entries, _shares(session, state), hands)
 
 
 def _ended(state: State, document: Mapping[str, Any]) -> int | None:

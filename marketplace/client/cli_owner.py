@@ -309,21 +309,6 @@ def withdraw(
     )
 
 
-@consent_app.command("list")
-def list_consents(context: typer.Context) -> None:
-    """List your consents and their state."""
-    options = context_of(context)
-    documents = [
-        {key: d[key] for key in ("grant", "dataset", "offer", "state", "index")}
-        for d in options.open_home().documents("grants")
-    ]
-    if options.json_output:
-        typer.echo(json.dumps(documents, indent=2))
-        return
-    rows = [(d["grant"], d["dataset"], d["state"], d["index"]) for d in documents]
-    console.print(table("Your consents", ("consent", "dataset", "state", "ledger entry"), rows))
-
-
 def show_activity(
     context: typer.Context,
     csv_file: Annotated[

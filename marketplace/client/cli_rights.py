@@ -22,13 +22,14 @@ from marketplace.client.certificate import check_certificate, make_certificate, 
 from marketplace.client.cli_owner import HANDED, OWNER_CLAIMS, checked, consent_app
 from marketplace.client.cli_terms import date_ms, read_terms
 from marketplace.client.errors import ClientError
+from marketplace.client.hand import hand_of
 from marketplace.client.home import Home
 from marketplace.client.market import Market
 from marketplace.client.owner import Owner, Roles
 from marketplace.client.package import check_package, write_package
 from marketplace.client.session import Session
 from marketplace.client.statements import now_ms
-from marketplace.client.terminal import context_of, pairs, show, when
+from marketplace.client.terminal import console, context_of, pairs, show, table, when
 
 mandate_app = typer.Typer(help="Who may act for somebody: guardian, deputy, custodian.")
 objections_app = typer.Typer(help="For custodians: objections by a list, such as an opt-out check.")
@@ -58,6 +59,31 @@ def _session(context: typer.Context) -> Session:
 
 
 # -- consents
+
+
+@consent_app.command("list")
+def list_consents(context: typer.Context) -> None:
+    """List your consents: their state, until when, and who gave them for you, if not you."""
+    options = context_of(context)
+    home = options.open_home()
+    documents = [
+        {
+            **{key: d[key] for key in ("grant", "dataset", "offer", "state", "index")},
+            "valid_until": d["terms"]["valid_until"],
+            "given_by": hand_of(home.read(f"entries/{d['index'] or 0:012d}.json")) or "you",
+        }
+        for d in home.documents("grants")
+    ]
+    if options.json_output:
+        typer.echo(json.dumps(documents, indent=2))
+        return
+    columns = ("consent", "dataset", "state", "until", "given by", "ledger entry")
+    rows = [
+        (d["grant"], d["dataset"], d["state"], when(d["valid_until"]) if d["valid_until"] else "",
+         d["given_by"], d["index"])
+        for d in documents
+    ]  # fmt: skip
+    console.print(table("Your consents", columns, rows))
 
 
 @consent_app.command("pause")

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger import Submission
+from ledger import Submission, parse_entry_bytes, unb64
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
 from marketplace.client.keys import SigningKey
 from marketplace.client.statements import stated
 
 ACTING = "acting.json"
+
+
+class NotHereError(ClientError):
+    """The keys of whoever acts for a home's owner are not on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def signed(
 ) -> Submission:
     """Sign a statement of the home's owner; about one dataset, with that dataset's key.
 
-    Raises ClientError when the holder's home is not there.
+    Raises NotHereError when the holder's home is not there.
     """
     acting = acting_of(home)
     if acting is not None:
@@ -65,10 +69,18 @@ def signed(
     return stated(type_, fields, key, attachments)
 
 
+def hand_of(entry: Mapping[str, Any] | None) -> str | None:
+    """Return under what mandate a kept entry was signed (guardian, ...); None by the owner."""
+    if entry is None:
+        return None
+    kind = str(parse_entry_bytes(unb64(entry["entry"])).payload["basis"]["kind"])
+    return None if kind == "self" else kind
+
+
 def _holders_key(acting: Acting, home: Home) -> SigningKey:
     holder = Home(acting.home, home.passphrase)
     if not holder.keys.has("sign"):
-        raise ClientError(
+        raise NotHereError(
             f"this home is represented by a {acting.kind} whose keys are not at {acting.home}; "
             "say where with `omic mandate use`"
         )

@@ -49,12 +49,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """What an owner's home knows: consents, and the leaf and type of every entry of its own."""
+    """What an owner's home knows: consents, and the leaf and type of every entry of its own.
+
+    hands: for entries that somebody signed under a mandate, what they are: guardian, deputy, ...
+    """
 
     party: str
     grants: Sequence[Held]
     entries: Mapping[int, str]
     shares: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hands: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class _Reader:
     def read(self, record: Record) -> Iterator[Event]:
         leaf, entry = record.leaf, record.leaf.entry
         if (said := self.mine.entries.get(record.index)) is not None:
-            text = SAID.get(said, f"You signed {said}")
+            text = _by(self.mine.hands.get(record.index), SAID.get(said, f"You signed {said}"))
             yield Event(MINE, record.index, leaf.time, text, proof=_receipt(record.index))
         elif set(leaf.stops) & {held.index for held in self.mine.grants}:
             text = "Your consent was stopped by somebody else: the marketplace, or a mandate"
@@ -211,6 +215,13 @@ def _key(held: Held, ingest: bool) -> bytes:
     if ingest:
         return bytes.fromhex(activity_commitment(held.activity_key))
     return held.activity_key
+
+
+def _by(hand: str | None, text: str) -> str:
+    """Say that a guardian, deputy or custodian did, under their mandate, what the text says."""
+    if hand is None:
+        return text
+    return f"Your {hand} {text[4:]}" if text.startswith("You ") else f"{text} (by your {hand})"
 
 
 def _leaf(index: int) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from compute.crypt import grant_info, reencrypt_header, seal_grant
 from ledger import ComputeKey, RefusedError, Submission, parse_entry_bytes, unb64
 from marketplace.client.errors import ClientError
+from marketplace.client.hand import NotHereError, acting_of, signed
 from marketplace.client.session import Session
-from marketplace.client.statements import append, now_ms, stated
+from marketplace.client.statements import append, now_ms
 
 _KEPT = (
     "grant",
@@ -31,19 +32,20 @@ RENEWED = ("live", "paused")
 def renew(session: Session) -> list[str]:
     """Seal each consent in force to the newest key of its region; return the consents moved.
 
-    The ledger view must be synced. What the ledger refuses (the owner objects, its order is
-    closed) stays as it is, and ends with its key.
+    Whoever acts for the owner signs, as they did the consent, and it says so again. The ledger
+    view must be synced. What the ledger refuses (the owner objects, its order is closed, a mandate
+    has ended), or nobody here can sign, stays as it is, and ends with its key.
     """
     moved = []
     for document in list(session.home.documents("grants")):
         if document["state"] not in RENEWED or document.get("index") is None:
             continue
-        submission = _renewal(session, document)
-        if submission is None:
-            continue
         try:
+            submission = _renewal(session, document)
+            if submission is None:
+                continue
             (done,) = append(session.ledger, session.home, [submission])
-        except RefusedError:
+        except (RefusedError, NotHereError):
             continue
         name = f"grants/{document['grant']}.json"
         session.home.write(name, {**document, "index": done.index})
@@ -59,6 +61,8 @@ def _renewal(session: Session, document: Mapping[str, Any]) -> Submission | None
     if entry is None or record is None or record["erased"]:
         return None
     given = parse_entry_bytes(unb64(entry["entry"])).payload
+    if given["basis"]["kind"] != "self" and acting_of(home) is None:
+        return None  # what was given for somebody is not moved on unasked once nobody acts for them
     try:
         newest = session.view.recipient(given["recipient"]["region"], now_ms())
     except ClientError:
@@ -87,5 +91,10 @@ def _sealed_anew(
         "sealed_grant_sha256": hashlib.sha256(sealed).hexdigest(),
         "replaces": int(document["index"]),
     }
-    key = home.keys.signing(f"datasets/{given['dataset']}")
-    return stated("consent.rekeyed", fields, key, {"sealed_grant": sealed})
+    return signed(
+        home,
+        "consent.rekeyed",
+        fields,
+        dataset=str(given["dataset"]),
+        attachments={"sealed_grant": sealed},
+    )

@@ -15,12 +15,13 @@ from marketplace.web.words import MODALITY_MORE, Word, modality_words, taken_in
 IN_FORCE = Word("In force", "good", "It can be used under these terms.")
 PAUSED = Word("Paused", "wait", "Nothing uses it until you resume.")
 STOPPED = Word("Withdrawn", "stop", "Nothing can use it any more.")
+ENDED = Word("Ended", "stop", "Its time is over; nothing uses it.")
 OBJECTED = Word("Opted out", "stop", "You opted out of everything.")
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentCard:
-    """One consent; terms: the exact terms in plain sentences."""
+    """One consent; terms: the exact terms in plain sentences; given_by: "" for its owner."""
 
     grant: str
     index: int
@@ -31,6 +32,7 @@ class ConsentCard:
     facets: tuple[tuple[str, str], ...]
     terms: tuple[str, ...]
     per_order: bool
+    given_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def dashboard(
         earned[use.currency] += use.amount
     return Dashboard(
         tuple(_dataset(state, item, grants, said.get(item.id)) for item in datasets),
-        tuple(_consent(state, grant) for grant in reversed(grants)),
+        tuple(_consent(state, grant, now) for grant in reversed(grants)),
         uses,
         tuple(sorted(earned.items())),
         owner in state.objections,
@@ -165,10 +167,13 @@ def _dataset(
     )
 
 
-def _consent(state: State, grant: Grant) -> ConsentCard:
-    dataset = state.datasets.get(grant.dataset)
+def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
+    dataset, until = state.datasets.get(grant.dataset), grant.terms.get("valid_until")
+    ended = isinstance(until, int) and now >= until
     if grant.stopped_at is not None:
         word = STOPPED
+    elif ended:
+        word = ENDED
     elif grant.owner in state.objections:
         word = OBJECTED
     else:
@@ -178,11 +183,12 @@ def _consent(state: State, grant: Grant) -> ConsentCard:
         grant.index,
         modality_words(dataset.modality) if dataset else "Erased dataset",
         word,
-        state.in_force(grant),
+        state.in_force(grant) and not ended,
         word is PAUSED,
         tuple(sorted((str(k), str(v)) for k, v in grant.facets.items())),
         terms_words(grant),
         grant.order is not None,
+        "" if grant.basis == "self" else grant.basis,
     )
 
 

@@ -1,14 +1,17 @@
 """Jobs end to end against simulators of the ledger and the marketplace, with 30 people."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from compute.accountant import LedgerMismatchError
 from compute.bundle import verify_bundle
 from compute.crypt import CryptError, decrypt_file
 from compute.orderbook import Phase
 from compute.release import Floors
 from compute.worker_outcomes import Code
+from compute.worker_start import reconcile
 from ledger import access_tag, sign_entry, submission_for
 from tests.compute.simulators import now_ms
 from tests.compute.worker_world import (
@@ -243,6 +246,17 @@ def test_a_file_that_arrives_late_is_ingested_by_the_next_ingest(world):
     assert world.run("ingest").datasets[data.id] == "ciphertext_missing"
     world.market.files[data.id] = file
     assert world.run("ingest").datasets == {data.id: "ingested"}
+
+
+def test_a_file_that_arrives_late_is_taken_in_by_the_next_order(world):
+    person = world.people[1]
+    data = person.data["genotypes"]
+    file = world.market.files.pop(data.id)
+    world.run("ingest")
+    world.market.files[data.id] = file
+    order = world.order()
+    assert world.run("query", order).state == "awaiting_review"
+    assert person in world.members(order)
 
 
 def test_a_hostile_file_excludes_one_person_and_the_job_goes_on(world):
@@ -594,3 +608,16 @@ def test_every_phase_has_a_step_or_is_an_end():
 
     assert set(_STEPS) | TERMINAL == set(Phase)
     assert not set(_STEPS) & TERMINAL
+
+
+def test_a_new_regions_worker_does_not_answer_for_another_regions_budget(world, tmp_path):
+    world.run("ingest")
+    assert world.run("query", world.order()).state == "awaiting_review"
+    (tmp_path / "eu").mkdir()
+    world.folder = tmp_path / "eu"
+    fresh = world.worker()
+    fresh.follower.sync()
+    with pytest.raises(LedgerMismatchError):
+        reconcile(fresh)  # a worker of this region that lost its database
+    assert reconcile(replace(fresh, region="eu")) == 0
+    fresh.store.close()

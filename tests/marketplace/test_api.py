@@ -464,6 +464,42 @@ def test_new_grants_make_one_ingest_job_after_a_quiet_moment(world):
     assert len(world.sender.sent) == 2
 
 
+def test_a_file_that_arrives_after_compute_looked_for_it_makes_one_more_ingest_job(world):
+    owner = world.owner(upload=False)
+    world.clock.forward(2_000)
+    world.turn(2)
+    job, report = world.job("ingest"), {owner.dataset: "ciphertext_missing"}
+    assert world.outcome(job, state="ingested", datasets=report).status_code == 200
+    world.turn(2)
+    assert len(world.sender.sent) == 1
+    arrive(world, owner)
+    world.turn(2)
+    assert len(world.sender.sent) == 2
+    # The second worker had looked before a third file was there, and says so after it came.
+    other = world.owner(upload=False)
+    job, report = world.job("ingest"), {other.dataset: "ciphertext_missing"}
+    world.clock.forward(1)
+    arrive(world, other)
+    assert world.outcome(job, state="ingested", datasets=report).status_code == 200
+    world.turn(2)
+    assert len(world.sender.sent) == 3
+    # A file that was there all along and is said to be missing is not asked for again and again.
+    world.clock.forward(1)
+    job = world.job("ingest")
+    assert world.outcome(job, state="ingested", datasets=report).status_code == 200
+    world.clock.forward(2_000)
+    world.turn(2)
+    assert len(world.sender.sent) == 3
+
+
+def arrive(world, owner):
+    world.upload(owner)
+    activated = world.http.post(
+        "/api/v1/datasets", json={"dataset": owner.dataset}, headers=owner.auth
+    )
+    assert activated.status_code == 200, activated.json
+
+
 # -- the face itself --------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from marketplace.client import account
 from marketplace.client.activity import foreign_entries
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
+from marketplace.client.mandates import end, use
 from marketplace.client.owner import Owner
 from marketplace.client.renewal import renew
 from marketplace.client.session import Session
@@ -211,13 +212,13 @@ def publish(world, name, since):
     return secret, hpke_secret
 
 
-def consented(session):
+def consented(session, until=None, sites=SITES):
     """Register a file (without a marketplace to upload to) and consent; returns the grant's id."""
     owner, home = Owner(session), session.home
-    prepared = owner.prepare(vcf(*SITES), "genotypes", name="ann.vcf")
+    prepared = owner.prepare(vcf(*sites), "genotypes", name="ann.vcf")
     (done,) = append(session.ledger, home, [prepared.submission])
     home.write(f"datasets/{prepared.dataset}.json", {**prepared.record, "index": done.index})
-    terms = preset("non_profit_research", valid_from=now_ms())
+    terms = preset("non_profit_research", valid_from=now_ms(), valid_until=until)
     offer, published = owner.offer([prepared.dataset], terms, {})
     append(session.ledger, home, [published])
     session.view.sync()
@@ -262,6 +263,43 @@ def test_what_the_ledger_refuses_to_renew_stays_as_it_is(world, ann):
     fields = {"owner": ann.home.party, "stops": [index]}
     append(ann.ledger, ann.home, [stated("objection.raised", fields, ann.home.keys.signing())])
     publish(world, "epoch-2", 1)
+    ann.view.sync()
+    assert renew(ann) == []
+
+
+def mandated(world, session, holder, until):
+    """Put a guardian's mandate on the ledger and let the holder act for the session's home."""
+    fields = {"mandate": new_id(), "owner": session.home.party, "holder": holder.party,
+              "kind": "guardian", "valid_until": until}  # fmt: skip
+    draft = drafted("mandate.given", fields, holder.keys.signing())
+    whole = cosign(draft.entry, sign_ed25519(world.keys.attester))
+    (done,) = append(session.ledger, session.home, [submission_for(whole, secrets.token_bytes(32))])
+    document = {**fields, "index": done.index, "ended": None}
+    session.home.write(f"mandates/{fields['mandate']}.json", document)
+    use(session.home, document, holder)
+    session.view.sync()
+    return fields["mandate"]
+
+
+def test_a_guardian_moves_a_childs_consent_and_it_stays_theirs(world, ann, tmp_path):
+    publish(world, "epoch-1", 0)
+    parent, until = enrolled(world, tmp_path / "parent"), now_ms() + 400 * 86_400_000
+    mandate = mandated(world, ann, parent.home, until)
+    name = consented(ann, until=until)
+    assert [(g.id, g.basis) for g in full(world).live_grants()] == [(name, "guardian")]
+    publish(world, "epoch-2", 1)
+    ann.view.sync()
+    # Not on a machine without the guardian's keys; on theirs, unasked, and signed by them.
+    (tmp_path / "parent").rename(tmp_path / "away")
+    assert renew(ann) == []
+    (tmp_path / "away").rename(tmp_path / "parent")
+    assert renew(ann) == [name]
+    (grant,) = full(world).live_grants()
+    assert (grant.recipient["key_id"], grant.basis) == ("epoch-2", "guardian")
+    assert grant.terms["valid_until"] == until
+    # Once nobody acts for the child any more, the consent lapses with its key.
+    end(ann, mandate)
+    publish(world, "epoch-3", 2)
     ann.view.sync()
     assert renew(ann) == []
 

@@ -70,6 +70,6 @@ function limits(terms, known) {
     regions === "*" ? "Computed anywhere." : `Computed only in: ${regions}.`,
     ...(release.mode === "private" ? ["Every answer has noise added, which bounds what it can show of you.", risk(release, known)] : []),
     `Privacy budget for your lifetime: ${release.lifetime_rho}, of which one order may use at most ${release.order_share}.`,
-    terms.valid_until === null ? "Until you withdraw." : "Until the date you set.",
+    terms.valid_until === null ? "Until you withdraw." : `Until ${new Date(terms.valid_until).toISOString().slice(0, 16).replace("T", " ")} UTC.`,
   ];
 }
