@@ -23,6 +23,7 @@ PARTS: dict[str, Part] = {
     "logistic": compute_genotypes.logistic,
     "score": compute_genotypes.score,
     "ingest": compute_ingest.ingest,
+    "study": compute_ingest.study,
     "crypt4gh": compute_store.crypt4gh,
     "erasure": compute_store.erasure,
     "people": compute_store.people,

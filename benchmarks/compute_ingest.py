@@ -1,18 +1,32 @@
-"""One whole-exome-size single-sample VCF: read, check, encode, encrypt; beside bcftools."""
+"""Files coming in, beside bcftools and plink2 in the same run.
 
+One whole-exome-size single-sample VCF: read, check, encode, encrypt. One study of 2,000 people:
+split into one encrypted object a participant.
+
+    python -m benchmarks.compute_ingest [--json FILE] [--quick] [--data FOLDER]
+"""
+
+import argparse
+import shutil
 import subprocess
+import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pysam
 
 from benchmarks.compute_cohort import empty, interleaved, sealed
-from benchmarks.compute_data import Cohort
-from benchmarks.harness import Figure
+from benchmarks.compute_data import Cohort, cohort
+from benchmarks.harness import Figure, machine, report, say
 from compute.builds import LENGTHS
 from compute.copies import encode_genotypes
+from compute.crypt import decrypt_file, generate_keypair
 from compute.ingest import ParserHost, parse_genotypes
+from compute.ingest.study_stream import pieces_of, text_of
+from marketplace.client.custodian import split
 
 _INFO = "AC={0};AF=0.5;AN=2;BaseQRankSum=0.72;DP={1};ExcessHet=3.01;FS=0.0;MQ=60.0;QD=12.3"
 
@@ -100,3 +114,109 @@ def ingest(made: Cohort, place: Path, quick: bool) -> list[Figure]:
         Figure("the same: through the confined child / bcftools", confined / peer, "",
                note=f"{confined:.2f} s; the first file, with a new table, {first:.2f} s"),
     ]  # fmt: skip
+
+
+_SPLIT = (
+    "import sys; from pathlib import Path; from marketplace.client.custodian import split\n"
+    "for _ in split(Path(sys.argv[1]), Path(sys.argv[2]), bytes.fromhex(sys.argv[3]),\n"
+    "               callability='all-sites', build=None): pass"
+)
+
+
+def study_vcf(made: Cohort) -> Path:
+    """Return the cohort as plink2 exports it (bgzip), its header stating GRCh38's lengths."""
+    path, bare = made.prefix.with_suffix(".study.vcf.gz"), made.prefix.with_suffix(".vcf.gz")
+    if path.exists():
+        return path
+    subprocess.run(["plink2", "--pfile", str(made.prefix), "--export", "vcf", "bgz", "--out",
+                    str(made.prefix)], check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+    head = subprocess.run(["bcftools", "view", "-h", str(bare)], check=True, capture_output=True,
+                          text=True).stdout  # fmt: skip
+    for number, size in enumerate(LENGTHS["GRCh38"][:22], 1):
+        stated = f"##contig=<ID={number},length={size}>"
+        head = head.replace(f"##contig=<ID={number}>", stated)
+    named = made.prefix.with_suffix(".head")
+    named.write_text(head)
+    subprocess.run(
+        ["bcftools", "reheader", "-h", str(named), "-o", str(path), str(bare)], check=True
+    )
+    bare.unlink()
+    return path
+
+
+def study(made: Cohort, place: Path, quick: bool) -> list[Figure]:
+    """Split one study into an encrypted object a participant: read, split, encrypt, write."""
+    people, variants = (200, 20_000) if quick else (2_000, 200_000)
+    made = cohort(made.prefix.parent, people, variants, 10)
+    path = study_vcf(made)
+    secret, public = generate_keypair()
+    out = place / "split"
+
+    def mine() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        for _ in split(path, out, public, callability="all-sites", build=None):
+            pass
+
+    def fresh() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        subprocess.run(
+            [sys.executable, "-c", _SPLIT, str(path), str(out), public.hex()], check=True
+        )
+
+    def theirs() -> None:
+        subprocess.run(["plink2", "--vcf", str(path), "--make-pgen", "--threads", "2", "--out",
+                        str(place / "x")], check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+
+    def inflated() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            for _ in pool.map(lambda piece: text_of(piece)[1], pieces_of(path)):
+                pass
+
+    mine()
+    _same(made, out, secret)
+    ours, whole, peer, limit = interleaved(2 if quick else 3, mine, fresh, theirs, inflated)
+    size = sum(file.stat().st_size for file in out.glob("*/*"))
+    shutil.rmtree(out)
+    note = f"{people} people x {variants} variants, {path.stat().st_size / 1e6:.0f} MB compressed; "
+    note += f"{people} Crypt4GH objects of {size / people / 1e3:.0f} kB written"
+    return [
+        Figure("split of one study: ours / plink2 --make-pgen", ours / peer, "", 1.0, False,
+               note=note),
+        Figure("the same: ours", ours, "s", None, False, peer, "plink2 --make-pgen, 2 threads"),
+        Figure("the same: inflating alone, 2 threads", limit, "s"),
+        Figure("the same: a fresh process of ours / plink2", whole / peer, "",
+               note=f"{whole:.2f} s, imports and compiled code loaded"),
+    ]  # fmt: skip
+
+
+def _same(made: Cohort, out: Path, secret: bytes) -> None:
+    """End the run where an object does not hold what was made."""
+    dosages = made.dosages(0, made.variants)
+    for person in (0, made.people // 2, made.people - 1):
+        file = next(out.glob(f"*p{person}/*"))
+        found = parse_genotypes(decrypt_file(file.read_bytes(), secret), "x")
+        if not np.array_equal(found.dosage, dosages[:, person]):
+            raise SystemExit(f"person {person}'s object differs from the study")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.compute_ingest")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    default = Path(tempfile.gettempdir()) / "omic-compute-data"
+    parser.add_argument("--data", type=Path, default=default)
+    options = parser.parse_args(argv)
+    started = machine()
+    options.data.mkdir(parents=True, exist_ok=True)
+    made = Cohort(options.data / "none", 0, 0, 0)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="omic-bench-") as place:
+        for part in (study, ingest):
+            say(f"compute: {part.__name__} ...")
+            figures += part(made, Path(place), options.quick)
+    report(figures, options.json, started)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

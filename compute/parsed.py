@@ -189,6 +189,7 @@ class Limits:
     max_plain: int = 4 << 30
     max_ratio: int = 200  # plain : compressed
     max_header: int = 16 << 20
+    max_line: int = 8 << 20
     max_records: int = 30_000_000
     max_alts: int = 1000
     max_features: int = 5_000_000

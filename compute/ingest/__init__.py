@@ -10,6 +10,7 @@ from compute.ingest.archive import pack as pack_regions
 from compute.ingest.digest import content_digest
 from compute.ingest.features import write_features
 from compute.ingest.host import HostLimits, ParserHost
+from compute.ingest.packed import write_packed
 from compute.ingest.parse import (
     inspect,
     parse,
@@ -18,7 +19,9 @@ from compute.ingest.parse import (
     parse_genotypes,
     parse_participant,
 )
-from compute.ingest.split import Part, split_plink, split_vcf
+from compute.ingest.settled import Given, settle
+from compute.ingest.study_plink import split_pgen, split_plink
+from compute.ingest.study_vcf import Part, split_vcf
 from compute.ingest.summary import (
     ClinicalSummary,
     FeatureSummary,
@@ -64,6 +67,7 @@ __all__ = [
     "Features",
     "GenotypeSummary",
     "Genotypes",
+    "Given",
     "Hints",
     "HostLimits",
     "IngestError",
@@ -91,8 +95,11 @@ __all__ = [
     "parse_genotypes",
     "parse_participant",
     "reference_ploidy",
+    "settle",
+    "split_pgen",
     "split_plink",
     "split_vcf",
     "summarise",
     "write_features",
+    "write_packed",
 ]

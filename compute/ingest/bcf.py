@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from compute.builds import detect_build
@@ -34,10 +35,13 @@ def is_bcf(plain: bytes) -> bool:
 
 
 @contextmanager
-def memory_path(source: Source) -> Iterator[str]:
+def memory_path(source: Source | Path) -> Iterator[str]:
     """Give bytes or a descriptor a path htslib can open, without touching a file system."""
     if isinstance(source, int):
         yield f"/proc/self/fd/{source}"
+        return
+    if isinstance(source, Path):
+        yield str(source)
         return
     if not hasattr(os, "memfd_create"):
         raise IngestError("BCF needs Linux; convert the file to VCF", code="platform")
@@ -52,7 +56,8 @@ def memory_path(source: Source) -> Iterator[str]:
 
 
 @contextmanager
-def _open(source: Source) -> Iterator[Any]:
+def opened(source: Source | Path) -> Iterator[Any]:
+    """Open a VCF or BCF with htslib. Raises IngestError ``damaged``."""
     import pysam
 
     pysam.set_verbosity(0)  # htslib writes file content to stderr
@@ -70,7 +75,7 @@ def parse_bcf(
     source: Source, *, sample: str | None, callability: Callability | None, limits: Limits
 ) -> Genotypes:
     """Parse one sample of a BCF into Genotypes. Raises IngestError naming the record."""
-    with _open(source) as variants:
+    with opened(source) as variants:
         text = str(variants.header)
         if len(text) > limits.max_header:
             raise IngestError(
@@ -126,5 +131,5 @@ def _doubt(record: Any, index: int) -> str | None:
 
 def htslib_records(source: Source) -> int:
     """Return how many records htslib reads. Raises IngestError ``damaged`` where it refuses."""
-    with _open(source) as variants:
+    with opened(source) as variants:
         return sum(1 for _ in variants)

@@ -24,6 +24,7 @@ Call: TypeAlias = tuple[int, ...] | str  # allele indexes, or why there is no ca
 Row: TypeAlias = tuple[int, int, str, str, int, int, int]
 Alleles: TypeAlias = tuple[int, tuple[tuple[int, str], ...], int]  # n ALT, kept, symbolic
 
+_MAX_GT: Final = 200
 _BASES: Final = re.compile(r"[ACGTN]+\Z")
 _GVCF: Final = frozenset({"<NON_REF>", "<*>"})  # stands for "any other allele": not an allele
 
@@ -33,6 +34,8 @@ def parse_gt(field: str) -> Call:
 
     Phase is not kept. Raises IngestError ``bad_genotype`` for anything that is not a GT.
     """
+    if len(field) > _MAX_GT:
+        raise IngestError(f"the GT is longer than {_MAX_GT} characters", code="bad_genotype")
     parts = field.replace("|", "/").removeprefix("/").split("/")
     if all(part == "." for part in parts):
         return "missing"
@@ -98,15 +101,23 @@ class Collector:
 
     def add(self, contig: str, pos: int, ref: str, alt: str, call: Call) -> None:
         """Add the record at ``number``; ``alt`` as in VCF (comma-joined, "." for none)."""
+        site = self.site(contig, pos, ref, alt)
+        if site is not None:
+            self._keep(site[0], pos, ref.upper(), site[1], call)
+
+    def site(self, contig: str, pos: int, ref: str, alt: str) -> tuple[int, Alleles] | None:
+        """Count and check a site; return its contig code and alleles, None on another contig."""
         code = self._count(contig)
         if code < 0:
-            return
+            return None
         if not 1 <= pos <= self._lengths[code]:
             self._refuse_position(code)
         known = self._alleles.get((ref, alt))
         if known is None:
             known = self._alleles[ref, alt] = self._check_alleles(ref, alt)
-        self._keep(code, pos, ref.upper(), known, call)
+        if known[2]:
+            self.skipped["symbolic_allele"] += known[2]
+        return code, known
 
     def _count(self, contig: str) -> int:
         """Count a record; return its contig's code, -1 (and counted) for another contig."""
@@ -123,9 +134,7 @@ class Collector:
         return code
 
     def _keep(self, code: int, pos: int, ref: str, known: Alleles, call: Call) -> None:
-        count, kept, symbolic = known
-        if symbolic:
-            self.skipped["symbolic_allele"] += symbolic
+        count, kept, _ = known
         if isinstance(call, str):
             if kept:
                 self.no_calls[call] += 1

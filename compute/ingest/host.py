@@ -42,14 +42,22 @@ _EXTRAS: Final = ("alleles", "regions")  # the Hints that are bytes, each a desc
 
 @dataclass(frozen=True, slots=True)
 class HostLimits:
-    """What one child may use: address space and answer in bytes, time in seconds."""
+    """What one child may use: resident memory and answer in bytes, time in seconds."""
 
-    memory: int = 1 << 30
+    memory: int = 512 << 20
     cpu_s: int = 60
     wall_s: float = 60.0
     answer: int = 1 << 30
     files: int = 32
     file: Limits = field(default=DEFAULT_LIMITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the last child used, as the kernel counted: resident bytes at most, CPU in ms."""
+
+    peak: int = 0
+    cpu_ms: int = 0
 
 
 class ParserHost:
@@ -61,6 +69,7 @@ class ParserHost:
         self._limits = limits or HostLimits()
         self._zygote = zygote
         self._lock = threading.Lock()
+        self.used = Used()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -166,6 +175,7 @@ class ParserHost:
         if not data:
             raise OSError("zygote closed")
         message = json.loads(data)
+        self.used = Used(int(message["peak"]), int(message["cpu_ms"]))
         return {"status": int(message["status"]), "signal": int(message["signal"])}
 
     def _started(self) -> socket.socket:

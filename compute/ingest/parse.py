@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 from compute.errors import IngestError
 from compute.ingest.alleles import parse_alleles
 from compute.ingest.archive import is_zip, unpack
 from compute.ingest.bcf import htslib_records, is_bcf, parse_bcf
+from compute.ingest.biom import is_hdf5
 from compute.ingest.clinical import parse_clinical_text
 from compute.ingest.consumer import parse_consumer, vendor_of
 from compute.ingest.intervals import with_regions
 from compute.ingest.measured import parse_measured
+from compute.ingest.packed import is_packed, parse_packed
 from compute.ingest.participant import parse_participant_text
-from compute.ingest.source import Source, decode, inflate, read
+from compute.ingest.source import Source, check_lines, decode, inflate, is_bgzf, read
 from compute.ingest.summary import Summary, summarise
 from compute.ingest.vcf import is_vcf, parse_vcf
 from compute.ingest.vcf_fast import parse_vcf_bytes
@@ -40,6 +42,19 @@ from compute.parsed import (
 )
 
 _T = TypeVar("_T")
+_INDEX: Final = (
+    "this is the index of a file ({}), not the file: give the .vcf.gz or .bcf it lies beside. An "
+    "index need not be given"
+)
+_READS: Final = "this holds sequencing reads ({}), no genotypes: call variants and give those"
+_OTHERS: Final = {
+    b"TBI\x01": _INDEX.format("tabix .tbi"),
+    b"CSI\x01": _INDEX.format(".csi"),
+    b"BAI\x01": _INDEX.format(".bai of reads"),
+    b"BAM\x01": _READS.format("BAM"),
+    b"CRAM": _READS.format("CRAM"),
+    b"PAR1": "this is a Parquet file, which is not read: write it as TSV or CSV and give that",
+}
 
 
 def parse_genotypes(
@@ -57,7 +72,7 @@ def parse_genotypes(
     Raises IngestError: not_vcf, truncated, damaged, bomb, build_unclear, build_wrong, no_sample,
     several_samples, duplicate_site, bad_record, no_alleles, bad_archive and the like.
     """
-    return _guard(name, lambda: _genotypes(source, sample, callability, hints, limits))
+    return guard(name, lambda: _genotypes(source, sample, callability, hints, limits))
 
 
 def parse_features(
@@ -70,20 +85,20 @@ def parse_features(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Features:
     """Parse one person's measurements (plain, gzip, zip). Missing is NaN. Raises IngestError."""
-    return _guard(
+    return guard(
         name,
-        lambda: parse_measured(_plain(source, limits), modality, sample, hints, limits),
+        lambda: parse_measured(_table(source, limits), modality, sample, hints, limits),
     )
 
 
 def parse_participant(source: Source, name: str, *, limits: Limits = DEFAULT_LIMITS) -> Participant:
     """Parse a participant record (JSON). Raises IngestError."""
-    return _guard(name, lambda: parse_participant_text(_text(source, limits), limits))
+    return guard(name, lambda: parse_participant_text(_text(source, limits), limits))
 
 
 def parse_clinical(source: Source, name: str, *, limits: Limits = DEFAULT_LIMITS) -> Clinical:
     """Parse a Phenopacket, FHIR R4 bundle or openEHR composition (JSON). Raises IngestError."""
-    return _guard(name, lambda: parse_clinical_text(decode(_plain(source, limits)), limits))
+    return guard(name, lambda: parse_clinical_text(decode(_plain(source, limits)), limits))
 
 
 def parse(
@@ -130,7 +145,7 @@ def inspect(
         source, modality, name, sample=sample, callability=callability, hints=hints, limits=limits
     )
     if isinstance(parsed, Genotypes):
-        _guard(name, lambda: _second_opinion(source, parsed, limits))
+        guard(name, lambda: _second_opinion(source, parsed, limits))
     return summarise(parsed)
 
 
@@ -167,6 +182,9 @@ def _one_sample(
     limits: Limits,
 ) -> Genotypes:
     plain = inflate(data, limits)
+    if is_packed(plain):
+        del data  # a genome's bytes once, not twice
+        return parse_packed(plain, callability=callability, limits=limits)
     if is_bcf(plain):
         if is_zip(read(source, limits)):
             raise IngestError(
@@ -174,6 +192,10 @@ def _one_sample(
             )
         # From the descriptor itself: a confined child may not write the bytes anywhere.
         return parse_bcf(source, sample=sample, callability=callability, limits=limits)
+    other = _OTHERS.get(plain[:4])
+    if other is not None:
+        raise IngestError(other, code="other_file")
+    check_lines(plain, limits)
     if is_vcf(plain):
         fast = parse_vcf_bytes(plain, sample=sample, callability=callability, limits=limits)
         if fast is not None:
@@ -201,9 +223,11 @@ def _one_sample(
 
 def _second_opinion(source: Source, parsed: Genotypes, limits: Limits) -> None:
     data, _ = _unpacked(source, limits)
-    if vendor_of(inflate(data, limits)) is not None:
-        return  # htslib reads no vendor's text
-    found = htslib_records(data)
+    plain = inflate(data, limits)
+    if is_packed(plain) or vendor_of(plain) is not None:
+        return  # htslib reads no vendor's text, nor our own format
+    # htslib cannot read gzip that is not BGZF.
+    found = htslib_records(data if is_bcf(plain) or is_bgzf(data) else plain)
     if found != parsed.records:
         raise IngestError(
             f"htslib reads {found} records where {parsed.records} lines stand; the file is damaged",
@@ -227,11 +251,23 @@ def _plain(source: Source, limits: Limits) -> bytes:
     return inflate(data, limits)
 
 
+def _table(source: Source, limits: Limits) -> bytes:
+    """Return a table's or document's text, or an HDF5 file; lines of a text within bounds."""
+    plain = _plain(source, limits)
+    other = _OTHERS.get(plain[:4])
+    if other is not None:
+        raise IngestError(other, code="other_file")
+    if not is_hdf5(plain) and not plain[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        check_lines(plain, limits)
+    return plain
+
+
 def _text(source: Source, limits: Limits) -> str:
     return decode(inflate(read(source, limits), limits))
 
 
-def _guard(name: str, action: Callable[[], _T]) -> _T:
+def guard(name: str, action: Callable[[], _T]) -> _T:
+    """Return action(), its refusals carrying the file's name."""
     try:
         return action()
     except IngestError as error:

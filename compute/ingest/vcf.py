@@ -85,10 +85,11 @@ def read_header(meta: list[str], columns: list[str]) -> Header:
             code="duplicate_sample",
             where=f"line {len(meta) + 1}",
         )
-    return Header(_contigs(meta), samples, _callability(meta), len(meta) + 1)
+    return Header(contigs_of(meta), samples, _callability(meta), len(meta) + 1)
 
 
-def _contigs(meta: list[str]) -> dict[str, int]:
+def contigs_of(meta: list[str]) -> dict[str, int]:
+    """Return the lengths (bases) ##contig lines state."""
     found: dict[str, int] = {}
     for line in meta:
         if not line.startswith("##contig="):
@@ -197,15 +198,20 @@ def read_record(
     line: str, column: int, width: int, calls: dict[str, Call], collector: Collector
 ) -> None:
     """Read one record into the collector; calls: GTs read before. Raises IngestError."""
-    fields = line.split("\t")
+    read_fields(line.split("\t"), column, width, calls, collector)
+
+
+def read_fields(
+    fields: list[str], column: int, width: int, calls: dict[str, Call], collector: Collector
+) -> None:
+    """Read one record's columns into the collector. Raises IngestError."""
     if len(fields) != width:
         raise IngestError(
             f"{len(fields)} tab-separated columns where the header promises {width}",
             code="bad_record",
         )
     contig, pos, _, ref, alt, _, flt, info, fmt = fields[:9]
-    if not (pos.isascii() and pos.isdigit() and len(pos) <= 10):
-        raise IngestError("POS is not a whole number", code="bad_position")
+    check_position(pos)
     if flt not in {"PASS", "."}:
         call: Call = "filtered"
     elif fmt == "GT" or fmt.startswith("GT:"):
@@ -222,6 +228,12 @@ def read_record(
         collector.add_block(contig, int(pos), end, ref, call, doubt)
     else:
         collector.add(contig, int(pos), ref, alt, call)
+
+
+def check_position(pos: str) -> None:
+    """Refuse a POS that is no whole number. Raises IngestError ``bad_position``."""
+    if not (pos.isascii() and pos.isdigit() and len(pos) <= 10):
+        raise IngestError("POS is not a whole number", code="bad_position")
 
 
 def _block_end(info: str, pos: int, ref: str) -> int:

@@ -115,6 +115,51 @@ def _names(body: Bytes, start: Int64, end: Int64) -> list[tuple[int, str]] | Non
     return [(n, body[start[n] : end[n]].tobytes().decode("ascii")) for n in lines]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SiteColumns:
+    """The columns before the samples. start: byte offset of each line.
+
+    usual: a whole POS and two different alleles of upper-case bases. names: as `Lines.names`, None
+    where contigs are named too variously. filtered: FILTER is neither PASS nor a dot.
+    """
+
+    start: Int64
+    usual: Bool
+    names: list[tuple[int, str]] | None
+    pos: Int64
+    ref_at: Int64
+    ref_size: Int64
+    alt_size: Int64
+    filtered: Bool
+
+
+def site_columns(body: Bytes, marks: Int64) -> SiteColumns:
+    """Read the columns before the samples. marks: (lines, 10), ends of the first nine and start."""
+    start = marks[:, 9]
+    named = marks[:, 0] > start  # a line without columns names nothing
+    ref, alt = marks[:, 2] + 1, marks[:, 3] + 1
+    ref_size, alt_size = marks[:, 3] - ref, marks[:, 4] - alt
+    pos, usual = _number(body, marks[:, 0] + 1, marks[:, 1])
+    whole = named & (marks[:, 8] > marks[:, 7])
+    usual &= whole & (ref_size > 0) & (alt_size > 0)
+    ref, alt = np.where(usual, ref, 0), np.where(usual, alt, 0)
+    ref_size, alt_size = np.where(usual, ref_size, 1), np.where(usual, alt_size, 1)
+    usual &= _bases(body, ref, ref_size) & _bases(body, alt, alt_size)
+    usual &= ~_same(body, ref, alt, ref_size, alt_size)
+    form = np.where(whole, marks[:, 7] + 1, 0)
+    usual &= _has_gt(body, form)
+    passed = _is_passed(body, marks[:, 5] + 1, np.where(whole, marks[:, 6], 0))
+    names = _names(body, start, marks[:, 0]) if named.all() else None
+    return SiteColumns(start, usual, names, pos, ref, ref_size, alt_size, ~passed)
+
+
+def _has_gt(body: Bytes, form: Int64) -> Bool:
+    after = body[np.minimum(form + 2, len(body) - 1)]
+    found: Bool = (body[form] == 71) & (body[np.minimum(form + 1, len(body) - 1)] == 84)
+    found &= (after == _COLON) | (after == _TAB)
+    return found
+
+
 def _columns(
     body: Bytes, offset: int, start: Int64, marks: Int64, column: int, names: list[tuple[int, str]]
 ) -> Lines:
@@ -125,9 +170,7 @@ def _columns(
     usual &= ~_same(body, ref, alt, ref_size, alt_size)
     usual &= body[marks[:, -1] - 1] != 13
     passed = _is_passed(body, marks[:, 5] + 1, marks[:, 6])
-    form = marks[:, 7] + 1
-    after = body[form + 2]
-    has_gt = (body[form] == 71) & (body[form + 1] == 84) & ((after == _COLON) | (after == _TAB))
+    has_gt = _has_gt(body, marks[:, 7] + 1)
     kind, dosage, ploidy = _calls(body, marks[:, column - 1] + 1)
     usual &= ~passed | (has_gt & (kind >= 0))
     missing = passed & (kind == 0)

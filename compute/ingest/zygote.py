@@ -5,8 +5,8 @@
 The zygote never reads a file, holds no secret and keeps no state between files. Protocol on the
 socket, one message each (SOCK_SEQPACKET): the parent sends a job (JSON) with two descriptors,
 input and output, and one more for each table beside it ("extras"); the zygote answers {"pid"}
-with a pidfd, and {"status", "signal"} once the child is gone. The child writes one wire frame to
-the output pipe.
+with a pidfd, and {"status", "signal", "peak", "cpu_ms"} once the child is gone. The child writes
+one wire frame to the output pipe.
 """
 
 from __future__ import annotations
@@ -59,9 +59,11 @@ def _serve(control: socket.socket, job: dict[str, Any], fds: list[int]) -> None:
     handle = os.pidfd_open(pid)
     socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [handle])
     os.close(handle)
-    _, status = os.waitpid(pid, 0)
+    _, status, used = os.wait4(pid, 0)
     code = os.waitstatus_to_exitcode(status)
-    control.send(json.dumps({"status": max(code, 0), "signal": max(-code, 0)}).encode())
+    said = {"status": max(code, 0), "signal": max(-code, 0), "peak": used.ru_maxrss << 10,
+            "cpu_ms": int((used.ru_utime + used.ru_stime) * 1000)}  # fmt: skip
+    control.send(json.dumps(said).encode())
 
 
 def _child(control: socket.socket, job: dict[str, Any], fds: list[int]) -> NoReturn:

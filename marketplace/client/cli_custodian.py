@@ -5,7 +5,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from compute.ingest import Build, Callability
+from compute.ingest import Build, Callability, IngestError
 from marketplace.client import custodian
 from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
@@ -24,34 +24,38 @@ def add_to(app: typer.Typer) -> None:
 @custodian_app.command("split")
 def split(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A VCF of several samples, or a PLINK .bed.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A VCF, gVCF or BCF of several samples, or a PLINK .bed or .pgen."),
+    ],
     out: Annotated[Path, typer.Option(help="A new folder: one folder a participant below it.")],
     callability: Annotated[
         str | None, typer.Option(help="all-sites, array-manifest or variant-only.")
     ] = None,
     build: Annotated[str | None, typer.Option(help="GRCh37 or GRCh38, for PLINK files.")] = None,
 ) -> None:
-    """Split a file by participant on this machine. Nothing leaves it."""
+    """Split a file by participant on this machine, each part encrypted. Nothing leaves it."""
     if callability not in (None, *get_args(Callability)):
         raise ClientError(f"--callability is one of {', '.join(get_args(Callability))}")
     if build not in (None, *get_args(Build)):
         raise ClientError(f"--build is one of {', '.join(get_args(Build))}")
     chosen, stated = cast("Callability | None", callability), cast("Build | None", build)
-    parts = [
-        (part.sample, part.records, dict(part.skipped), str(path))
-        for part, path in custodian.split(file, out, callability=chosen, build=stated)
-    ]
-    skipped = parts[0][2] if parts else {}
     options = context_of(context)
+    key = options.open_home().keys.encryption().public
+    try:
+        parts = list(custodian.split(file, out, key, callability=chosen, build=stated))
+    except IngestError as error:
+        raise ClientError(str(error.named(file.name))) from None
+    skipped = parts[0].skipped if parts else {}
     if not options.json_output:
-        rows = [(name, records, path) for name, records, _, path in parts]
+        rows = [(part.sample, part.records, part.path) for part in parts]
         console.print(table("Participants", ("sample", "records", "file"), rows))
         for line in pairs({f"skipped: {k}": v for k, v in skipped.items()}):
             say(line)
-        say(f"These files are in the clear. Next: omic custodian register {out} --code CODE")
+        say(f"Only you can open these files. Next: omic custodian register {out} --code CODE")
         return
-    value = {"participants": [p[0] for p in parts], "records": parts[0][1] if parts else 0,
-             "skipped": skipped}  # fmt: skip
+    value = {"participants": [p.sample for p in parts], "skipped": skipped,
+             "records": parts[0].records if parts else 0}  # fmt: skip
     show(options, value, [])
 
 
@@ -61,7 +65,7 @@ def register(
     folder: Annotated[Path, typer.Argument(help="What `omic custodian split` wrote.")],
     code: Annotated[str, typer.Option(help="Your code as a custodian, as datasets will name it.")],
 ) -> None:
-    """Register each participant's file under a recorded mandate; the clear files are removed."""
+    """Register each participant's file under a recorded mandate; your own objects go."""
     options = context_of(context)
     acting = custodian.Custodian(Session.open(options.open_home()), code)
     done = []

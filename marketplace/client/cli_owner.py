@@ -3,21 +3,39 @@
 import csv
 import json
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import httpx
 import typer
 
 from compute import describe, parse_terms
-from compute.ingest import IngestError, Modality
+from compute.ingest import Given, IngestError, Modality
 from ledger import LedgerError
 from marketplace.client.activity import foreign_entries, mine_of, own_events
 from marketplace.client.cli_budget import lifetime_budget
+from marketplace.client.cli_files import (
+    AllelesOption,
+    AssayOption,
+    BuildOption,
+    CallabilityOption,
+    FileArgument,
+    ModalityOption,
+    NamespaceOption,
+    ReferenceOption,
+    RegionsOption,
+    SampleOption,
+    UnitOption,
+    check,
+    checked_modality,
+    given_of,
+    in_options,
+    show_summary,
+)
 from marketplace.client.cli_terms import chosen_terms, date_ms
 from marketplace.client.errors import ClientError
 from marketplace.client.history import USE, csv_rows
 from marketplace.client.home import Home
-from marketplace.client.owner import MODALITIES, Owner, Prepared, Roles
+from marketplace.client.owner import Owner, Prepared, Roles
 from marketplace.client.receipts import check_all
 from marketplace.client.renewal import renew
 from marketplace.client.session import Session
@@ -26,7 +44,6 @@ from marketplace.client.terminal import (
     console,
     context_of,
     money,
-    pairs,
     say,
     show,
     table,
@@ -53,6 +70,7 @@ TermsOption = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Add the owner's commands to the main one."""
     app.command()(keygen)
+    app.command()(check)
     app.command()(register)
     app.command()(offer)
     app.command("list")(list_datasets)
@@ -107,13 +125,17 @@ def trust_bytes(where: str) -> bytes:
 
 def register(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The file to register, e.g. my.vcf.gz")],
-    modality: Annotated[
-        str, typer.Option(help="genotypes, expression or participant.")
-    ] = "genotypes",
-    sample: Annotated[
-        str | None, typer.Option(help="Which sample, if the file has several.")
-    ] = None,
+    file: FileArgument,
+    modality: ModalityOption = "genotypes",
+    sample: SampleOption = None,
+    build: BuildOption = None,
+    callability: CallabilityOption = None,
+    regions: RegionsOption = None,
+    alleles: AllelesOption = None,
+    reference: ReferenceOption = None,
+    namespace: NamespaceOption = None,
+    unit: UnitOption = None,
+    assay: AssayOption = None,
     region: Annotated[str, typer.Option(help="Where it is stored.")] = "local",
     controller: Annotated[
         str | None, typer.Option(help="Who answers for it (data controller); default: you.")
@@ -126,17 +148,16 @@ def register(
     ] = None,
 ) -> None:
     """Check a file, encrypt it to yourself alone, and register it."""
-    if modality not in MODALITIES:
-        raise ClientError(f"modality {modality!r} is not one of {', '.join(MODALITIES)}")
     options = context_of(context)
+    kind = checked_modality(modality)
+    features = (namespace, unit, assay)
+    given = given_of(sample, build, callability, regions, alleles, reference, features)
     session = Session.open(options.open_home())
     owner = Owner(session)
     roles = Roles(region, controller, custodian, date_ms(retain_until))
-    prepared = checked(owner, file, cast("Modality", modality), sample, roles)
+    prepared = checked(owner, file, kind, given, roles)
     if not options.json_output:
-        say(f"{file}: checked. Nothing has left this machine yet.")
-        for line in pairs(prepared.summary.as_dict()):
-            say(line)
+        show_summary(file, prepared.summary)
     enrolled = session.home.read("enrolled.json") is not None
     owner.send([prepared], before=[] if enrolled else [owner.enrol()])
     if not enrolled:
@@ -151,14 +172,13 @@ def register(
 
 
 def checked(
-    owner: Owner, file: Path, modality: Modality, sample: str | None, roles: Roles | None = None
+    owner: Owner, file: Path, modality: Modality, given: Given, roles: Roles | None = None
 ) -> Prepared:
     """Check and encrypt a file, its errors in the words of the command line."""
     try:
-        return owner.prepare(file, modality, sample=sample, roles=roles)
+        return owner.prepare(file, modality, given=given, roles=roles)
     except IngestError as error:
-        # Compute speaks to programs; here the option is what the person can type.
-        raise ClientError(str(error).replace("sample=NAME", "--sample NAME")) from None
+        raise in_options(error) from None
 
 
 def _finish_enrolment(session: Session) -> None:

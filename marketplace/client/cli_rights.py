@@ -15,7 +15,7 @@ from compute import (
     to_duo_json,
     to_fhir,
 )
-from compute.ingest import Modality
+from compute.ingest import Given, Modality
 from ledger import Follower, LedgerClient
 from marketplace.client import mandates, optout, rights
 from marketplace.client.certificate import check_certificate, make_certificate, read_certificate
@@ -272,7 +272,7 @@ def replace(
     if record is None:
         raise ClientError(f"no dataset {dataset} in {session.home.path}; see `omic list`")
     modality = cast("Modality", record["modality"])
-    prepared = checked(Owner(session), file, modality, sample, Roles())
+    prepared = checked(Owner(session), file, modality, Given(sample=sample), Roles())
     made = rights.replace(session, dataset, prepared)
     lines = [f"Dataset {made['dataset']} takes the place of {dataset}, which is out of use."]
     show(context_of(context), made, lines)

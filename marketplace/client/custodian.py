@@ -1,20 +1,24 @@
 """What a custodian does: split a study's file by participant and register under a mandate.
 
-Each participant gets a home of their own (keys, mandate, receipts) in the split folder. The file is
-encrypted to the participant alone and the participant's key signs the mandate; the custodian's key
-signs the registration under it. Consent is never the custodian's: it needs the dataset's own key,
+The split reads the study's file once and writes one Crypt4GH object a participant, encrypted to the
+custodian: no part lies on the disk in the clear. At registration each participant gets a home of
+their own (keys, mandate, receipts) in the split folder; the part is encrypted anew, to the
+participant alone, the participant's key signs the mandate, and the custodian's signs the
+registration under it. Consent is never the custodian's: it needs the dataset's own key,
 which lies in the home that is handed over. There the person sees the mandate and takes over by
 ending it. Whoever made the keys has seen them: a person who does not trust that erases the dataset
 and registers their own file from a home of their own.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compute.ingest import Build, Callability, Part, split_plink, split_vcf
+from compute.crypt import CryptError, decrypt_file, encrypt_file
+from compute.ingest import Build, Callability, Part, split_pgen, split_plink, split_vcf
 from marketplace.client import mandates
 from marketplace.client.errors import ClientError
 from marketplace.client.hand import ACTING
@@ -23,38 +27,78 @@ from marketplace.client.owner import Owner, Roles
 from marketplace.client.session import Session
 from marketplace.client.statements import new_id
 
-FILE = "genotypes.vcf"
+FILE = "genotypes.c4gh"
 HOME = "home"
 OWNER_CLAIMS = {"person_verified": True, "unaffiliated": True}
+WRITERS = 2
+AHEAD = 64  # parts on their way to the disk
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,63}\Z")
 
 
-def split(
-    source: Path, folder: Path, *, callability: Callability | None, build: Build | None
-) -> Iterator[tuple[Part, Path]]:
-    """Write one file a participant below folder and yield each with its path.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One participant's object. skipped: records or alleles, by reason, of the whole file."""
 
-    source: a VCF, or a .bed with .bim and .fam beside it (build must be said then).
+    sample: str
+    path: Path
+    records: int
+    skipped: dict[str, int]
+
+
+def split(
+    source: Path,
+    folder: Path,
+    recipient: bytes,
+    *,
+    callability: Callability | None,
+    build: Build | None,
+) -> Iterator[Written]:
+    """Write one Crypt4GH object a participant below folder and yield what was written.
+
+    source: a VCF, gVCF or BCF; a .bed with .bim and .fam beside it (build must be said then); a
+    .pgen with .pvar and .psam. recipient: the custodian's X25519 public key.
     Raises IngestError for the file, ClientError for a folder in use or an unfit sample name.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ClientError(f"{folder} is not empty; split into a new folder")
-    for part in _parts(source, callability, build):
+
+    def write(part: Part) -> Written:
+        path = folder / part.sample / FILE
+        path.parent.mkdir(parents=True, mode=0o700)
+        path.touch(0o600)
+        path.write_bytes(encrypt_file(part.data, recipient))
+        return Written(part.sample, path, part.records, part.skipped)
+
+    yield from _written(_named(_parts(source, callability, build)), write)
+
+
+def _written(parts: Iterator[Part], write: Callable[[Part], Written]) -> Iterator[Written]:
+    with ThreadPoolExecutor(WRITERS) as pool:
+        waiting = []
+        for part in parts:
+            waiting.append(pool.submit(write, part))
+            if len(waiting) >= AHEAD:
+                yield waiting.pop(0).result()
+        for one in waiting:
+            yield one.result()
+
+
+def _named(parts: Iterator[Part]) -> Iterator[Part]:
+    for part in parts:
         if not _NAME.match(part.sample):
             raise ClientError(
                 f"sample {part.sample[:40]!r} cannot name a folder; rename it with letters, digits "
                 "and _ . : + - (bcftools reheader -s)"
             )
-        path = folder / part.sample / FILE
-        path.parent.mkdir(parents=True, mode=0o700)
-        path.write_bytes(part.vcf)
-        path.chmod(0o600)
-        yield part, path
+        yield part
 
 
 def _parts(source: Path, callability: Callability | None, build: Build | None) -> Iterator[Part]:
+    if source.suffix == ".pgen":
+        pvar, psam = (_read(source.with_suffix(ending)) for ending in (".pvar", ".psam"))
+        return split_pgen(source, pvar, psam, build, callability or "variant-only")
     if source.suffix != ".bed":
-        return split_vcf(_read(source), callability)
+        return split_vcf(source, callability)
     if build is None:
         raise ClientError(
             "PLINK files do not state their genome build: add --build GRCh37 or GRCh38"
@@ -90,8 +134,8 @@ class Custodian:
     def register(self, folder: Path) -> Iterator[Registered]:
         """Register each participant's file of a split folder, under a mandate of each.
 
-        The clear file is removed once its ciphertext is stored, so a second run goes on where the
-        first was stopped.
+        The custodian's object is removed once the participant's is stored, so a second run goes on
+        where the first was stopped.
         """
         files = sorted(folder.glob(f"*/{FILE}"))
         if not files:
@@ -111,14 +155,23 @@ class Custodian:
         roles = Roles(controller=self.session.home.party, custodian=self.code)
         mandates.use(home, mandate, self.session.home)
         try:
-            owner = Owner(person)
-            prepared = owner.prepare(path, "genotypes", name=path.parent.name, roles=roles)
+            owner, data = Owner(person), self._opened(path)
+            prepared = owner.prepare(data, "genotypes", name=path.parent.name, roles=roles)
             owner.send([prepared])
         finally:
             # The home is the participant's: from here their own keys sign, ours only for this.
             (home.path / ACTING).unlink(missing_ok=True)
         path.unlink()
         return Registered(path.parent.name, home.path, str(mandate["mandate"]), prepared.dataset)
+
+    def _opened(self, path: Path) -> bytes:
+        try:
+            return decrypt_file(path.read_bytes(), self.session.home.keys.encryption().secret)
+        except CryptError as error:
+            raise ClientError(
+                f"{path} cannot be opened with the keys of {self.session.home.path}: split again, "
+                f"or use the home that split it ({error})"
+            ) from None
 
     def _mandate(self, person: Session) -> dict[str, Any]:
         """Return the participant's mandate to us, enrolling them first where they are new."""

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from compute import Terms, terms_sha256
 from compute.crypt import encrypt_file, grant_info, read_header, reencrypt_header, seal_grant
-from compute.ingest import Modality, Summary, inspect
+from compute.ingest import Given, Modality, Summary, settle
 from ledger import (
     Appended,
     Signature,
@@ -98,16 +98,19 @@ class Owner:
         modality: Modality,
         *,
         name: str = "",
-        sample: str | None = None,
+        given: Given | None = None,
         roles: Roles | None = None,
     ) -> Prepared:
         """Check a file and encrypt it to this owner alone; nothing leaves the machine yet.
+
+        given: what is said beside the file; then one person's part of it, in a form that speaks
+        for itself, is encrypted in its place.
 
         Raises ClientError (or compute's IngestError) naming file, line and what to do; an already
         registered content is refused with the dataset it is registered as.
         """
         data, label = _read(source, name)
-        summary = inspect(data, modality, label, sample=sample)
+        data, summary = settle(data, modality, label, given or Given())
         self._refuse_twice(summary.content_digest, label)
         home = self.session.home
         dataset = new_id()

@@ -6,6 +6,7 @@ import pytest
 
 from compute.crypt import encrypt_file, generate_keypair, read_header
 from ledger import TrustPolicy, b64, unb64
+from marketplace.client.home import Home
 from marketplace.client.session import LedgerView
 from tests.compute.ingest.vcf_text import vcf
 from tests.marketplace.client.conftest import snapshot
@@ -145,8 +146,9 @@ def test_a_custodian_registers_under_a_mandate_that_the_person_ends(market, omic
     done(omic(study, "enrol"))
     told = done(omic(study, "custodian", "split", tmp_path / "s.vcf", "--out", out))
     assert told["participants"] == ["p1", "p2"]
+    assert all(p.read_bytes().startswith(b"crypt4gh") for p in out.glob("*/*"))
     first, second = done(omic(study, "custodian", "register", out, "--code", "study-x"))
-    assert not list(out.glob("*/*.vcf")) and first["dataset"] != second["dataset"]
+    assert not list(out.glob("*/*.c4gh")) and first["dataset"] != second["dataset"]
     person = out / "p1" / "home"
     (kept,) = done(omic(person, "mandate", "list"))
     assert (kept["kind"], kept["mandate"], kept["ended"]) == ("custodian", first["mandate"], None)
@@ -156,7 +158,8 @@ def test_a_custodian_registers_under_a_mandate_that_the_person_ends(market, omic
     assert done(omic(person, "consent", "grant", offer))["grants"]
     done(omic(person, "mandate", "end", kept["mandate"]))
     # Ended: neither our own bookkeeping nor the ledger lets the custodian act any more.
-    (out / "p1" / "genotypes.vcf").write_bytes(vcf(*SITES[:3]))
+    again = encrypt_file(vcf(*SITES[:3]), Home(study).keys.encryption().public)
+    (out / "p1" / "genotypes.c4gh").write_bytes(again)
     status, _, said = omic(study, "custodian", "register", out, "--code", "study-x")
     assert status == 2 and "has ended your mandate" in said
     document = person / "mandates" / f"{kept['mandate']}.json"

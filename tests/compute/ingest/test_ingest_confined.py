@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -116,7 +115,6 @@ def test_only_the_two_descriptors_are_open(hostile):
     ],
 )
 def test_misbehaviour_is_a_named_refusal_and_the_host_lives(hostile, text, code):
-    began = time.monotonic()
     with pytest.raises(IngestError) as caught:
         deed(hostile, text)
     assert (
@@ -125,7 +123,7 @@ def test_misbehaviour_is_a_named_refusal_and_the_host_lives(hostile, text, code)
         else caught.value.code == code
     )
     assert caught.value.name == "x"
-    assert time.monotonic() - began < 60  # the limit a hostile file is promised
+    assert hostile.used.peak <= 320 << 20 and hostile.used.cpu_ms <= 3000  # its limits
     assert deed(hostile, "nothing") == "nothing"
 
 

@@ -235,6 +235,26 @@ def test_summary_for_the_owner():
     assert s.as_dict()["content_digest"] == content_digest(parse(data)).hex()
 
 
+def test_the_owners_check_reads_every_container(tmp_path):
+    """Plain gzip too, which htslib alone cannot open."""
+    for data in (GOOD, gz(GOOD), bgzf(GOOD, tmp_path), bcf(GOOD, tmp_path)):
+        assert inspect(data, "genotypes", "x").records == 3
+
+
+@pytest.mark.parametrize(
+    ("magic", "word"),
+    [
+        (b"TBI\1", "index"),
+        (b"CSI\1", "index"),
+        (b"BAI\1", "index"),
+        (b"BAM\1", "reads"),
+        (b"CRAM", "reads"),
+    ],
+)
+def test_indexes_and_reads_are_named(magic, word):
+    assert word in refused("other_file", gz(magic + b"\0" * 40)).reason
+
+
 def test_names_in_messages_are_tame():
     with pytest.raises(IngestError) as caught:
         parse_genotypes(b"x", "../../etc/pass\x1b[31mwd\n" + "a" * 500)
