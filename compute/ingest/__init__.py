@@ -10,7 +10,7 @@ from compute.ingest.archive import pack as pack_regions
 from compute.ingest.digest import content_digest
 from compute.ingest.features import write_features
 from compute.ingest.host import HostLimits, ParserHost
-from compute.ingest.packed import write_packed
+from compute.ingest.packed import is_packed, write_packed
 from compute.ingest.parse import (
     inspect,
     parse,
@@ -30,6 +30,7 @@ from compute.ingest.summary import (
     Summary,
     summarise,
 )
+from compute.ingest.vcf_out import write_bed, write_vcf
 from compute.parsed import (
     COVERING,
     MODALITIES,
@@ -88,6 +89,7 @@ __all__ = [
     "covered",
     "detect_build",
     "inspect",
+    "is_packed",
     "pack_regions",
     "parse",
     "parse_clinical",
@@ -100,6 +102,8 @@ __all__ = [
     "split_plink",
     "split_vcf",
     "summarise",
+    "write_bed",
     "write_features",
     "write_packed",
+    "write_vcf",
 ]

@@ -38,6 +38,7 @@ AssayOption = Annotated[str | None, typer.Option(help="How it was measured, e.g.
 # As compute names it to programs, and as a person types it.
 _OPTIONS = {
     "sample=NAME": "--sample NAME",
+    "split it (bcftools +split)": "split a study by participant (`omic custodian split`)",
     "(alleles=)": "(--alleles FILE: a VCF of your array's sites, or your reference's dbSNP VCF)",
     "say it beside the file": "add --namespace or --unit",
     "say which build the download is on": "add --build GRCh37 or GRCh38",

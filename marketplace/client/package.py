@@ -15,6 +15,7 @@ from typing import Any
 
 from compute import ConsentRecord, describe, parse_terms, to_duo_json, to_fhir
 from compute.crypt import decrypt_file
+from compute.ingest import is_packed, parse_genotypes, write_bed, write_vcf
 from ledger import unb64
 from marketplace.client.activity import mine_of, own_events
 from marketplace.client.errors import ClientError
@@ -26,7 +27,8 @@ from marketplace.client.statements import now_ms
 MANIFEST = "manifest.json"
 README = """Your data and everything recorded about it.
 
-data/          your files, as you registered them (open them with the programs of their format)
+data/          your files, as you registered them (open them with the programs of their format;
+               a .genotypes.omic is the compact form of the .vcf, and .bed, beside it)
 encrypted/     the same files as they are stored (Crypt4GH; only your key opens them)
 consents/      every consent you gave: plain words (.txt), GA4GH DUO (.duo.json), FHIR R4 and R5
 activity.csv   who used your data, who was refused, what administrators did, what you earned
@@ -94,7 +96,20 @@ def _data(session: Session) -> Iterator[tuple[str, bytes]]:
             continue
         cipher = session.market.download(f"/datasets/{dataset}/file")
         yield f"encrypted/{dataset}.c4gh", cipher
-        yield f"data/{dataset}.{Path(str(record['name'])).name}", decrypt_file(cipher, secret)
+        data, name = decrypt_file(cipher, secret), Path(str(record["name"])).name
+        yield from _openable(f"data/{dataset}", name, data)
+
+
+def _openable(stem: str, name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield a dataset as its programs read it: our compact form of genotypes as VCF and BED too."""
+    if not is_packed(data):
+        yield f"{stem}.{name}", data
+        return
+    yield f"{stem}.genotypes.omic", data
+    genotypes = parse_genotypes(data, name)
+    yield f"{stem}.genotypes.vcf", write_vcf(genotypes)
+    if genotypes.covered is not None:
+        yield f"{stem}.covered.bed", write_bed(genotypes.covered)
 
 
 def _consents(session: Session) -> Iterator[tuple[str, bytes]]:

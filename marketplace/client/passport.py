@@ -24,6 +24,7 @@ from compute.crypt import (
     read_public_key,
     reencrypt_header,
 )
+from compute.ingest import is_packed, parse_genotypes, write_vcf
 from ledger import b64, unb64
 from marketplace.client.errors import ClientError, RemoteError
 from marketplace.client.hand import signed
@@ -116,9 +117,12 @@ def _part(session: Session, record: Mapping[str, Any], recipient: bytes, region:
 def cut_vcf(data: bytes, region: Region) -> bytes:
     """Return a VCF's header and its records whose position lies in a region, as plain VCF text.
 
-    Raises ClientError when the file is no VCF or nothing of it lies there.
+    Our compact form of genotypes is cut as the VCF it stands for. Raises ClientError when the file
+    is no VCF or nothing of it lies there.
     """
     text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    if is_packed(text):
+        text = write_vcf(parse_genotypes(text, "the file"))
     if not text.startswith(b"##fileformat=VCF"):
         raise ClientError("the file is no VCF, so no part of it can be cut; share it whole")
     kept = [line for line in text.splitlines(keepends=True) if _is_kept(line, region)]

@@ -23,9 +23,12 @@ from compute.ingest import (
     split_pgen,
     split_plink,
     split_vcf,
+    write_bed,
     write_packed,
+    write_vcf,
 )
 from marketplace.client import demo_data
+from tests.compute.ingest.real import real
 from tests.compute.ingest.vcf_text import CONTIGS, bcf, bgzf, gz, vcf
 
 HEAD = (
@@ -299,6 +302,18 @@ def test_packed_genotypes_come_back_whole():
     assert content_digest(back) == content_digest(GENOTYPES)
     none = parse(vcf(), "genotypes", "x")
     assert len(parse(write_packed(none), "genotypes", "x")) == 0
+
+
+def test_packed_genotypes_are_written_as_a_vcf_that_reads_the_same(tmp_path):
+    again = write_vcf(GENOTYPES)
+    g = parse(again, "genotypes", "x")
+    assert content_digest(g) == content_digest(GENOTYPES) and g.callability == GENOTYPES.callability
+    bcf(again, tmp_path)  # htslib reads it
+    whole = parse(real("HG00187.hg38.g.vcf.gz"), "genotypes", "x")
+    back = parse(write_packed(whole), "genotypes", "x")
+    assert content_digest(back) == content_digest(whole)
+    first = write_bed(back.covered).decode().splitlines()[0].split("\t")
+    assert int(first[1]) == whole.covered.start[0] - 1 and int(first[2]) == whole.covered.end[0]
 
 
 def test_a_packed_file_cut_anywhere_is_refused():
