@@ -22,6 +22,7 @@ from compute.ingest.intervals import with_regions
 from compute.ingest.measured import parse_measured
 from compute.ingest.packed import is_packed, parse_packed
 from compute.ingest.participant import parse_participant_text
+from compute.ingest.single_copy import true_copies
 from compute.ingest.source import Source, check_lines, decode, inflate, is_bgzf, read
 from compute.ingest.summary import Summary, summarise
 from compute.ingest.vcf import is_vcf, parse_vcf
@@ -168,9 +169,9 @@ def _genotypes(
         raise IngestError(
             f"the file is on {found.build}, stated beside it is {hints.build}", code="build_wrong"
         )
-    if bed is None:
-        return found
-    return with_regions(found, decode(inflate(bed, limits)), limits)
+    if bed is not None:
+        found = with_regions(found, decode(inflate(bed, limits)), limits)
+    return true_copies(found)
 
 
 def _one_sample(

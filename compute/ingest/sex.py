@@ -40,7 +40,7 @@ def sex_check(g: Genotypes) -> Sex:
         return "unknown"
     if (g.ploidy[at] == 1).mean() > 0.9:
         return "male"
-    return sex_of_rate(int((g.dosage[at] == 1).sum()), len(at))
+    return sex_of_rate(int(((g.dosage[at] == 1) & (g.ploidy[at] == 2)).sum()), len(at))
 
 
 def sex_of_rate(het: int, calls: int) -> Sex:

@@ -7,6 +7,7 @@ import typer
 
 from compute.ingest import Build, Callability, IngestError
 from marketplace.client import custodian
+from marketplace.client.cli_files import ReferenceOption
 from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, pairs, say, show, table
@@ -64,10 +65,11 @@ def register(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="What `omic custodian split` wrote.")],
     code: Annotated[str, typer.Option(help="Your code as a custodian, as datasets will name it.")],
+    reference: ReferenceOption = None,
 ) -> None:
     """Register each participant's file under a recorded mandate; your own objects go."""
     options = context_of(context)
-    acting = custodian.Custodian(Session.open(options.open_home()), code)
+    acting = custodian.Custodian(Session.open(options.open_home()), code, reference)
     done = []
     for one in acting.register(folder):
         done.append({"participant": one.participant, "home": str(one.home),

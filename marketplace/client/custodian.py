@@ -11,6 +11,7 @@ and registers their own file from a home of their own.
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from compute.crypt import CryptError, decrypt_file, encrypt_file
-from compute.ingest import Build, Callability, Part, split_pgen, split_plink, split_vcf
+from compute.ingest import (
+    Build,
+    Callability,
+    Given,
+    IngestError,
+    Part,
+    split_pgen,
+    split_plink,
+    split_vcf,
+)
 from marketplace.client import mandates
 from marketplace.client.errors import ClientError
 from marketplace.client.hand import ACTING
@@ -69,7 +79,11 @@ def split(
         path.write_bytes(encrypt_file(part.data, recipient))
         return Written(part.sample, path, part.records, part.skipped)
 
-    yield from _written(_named(_parts(source, callability, build)), write)
+    try:
+        yield from _written(_named(_parts(source, callability, build)), write)
+    except (ClientError, IngestError):
+        shutil.rmtree(folder, ignore_errors=True)  # ours alone: it was empty
+        raise
 
 
 def _written(parts: Iterator[Part], write: Callable[[Part], Written]) -> Iterator[Written]:
@@ -130,6 +144,7 @@ class Custodian:
 
     session: Session
     code: str
+    reference: Path | None = None  # a FASTA to check REF and left-align against
 
     def register(self, folder: Path) -> Iterator[Registered]:
         """Register each participant's file of a split folder, under a mandate of each.
@@ -156,7 +171,9 @@ class Custodian:
         mandates.use(home, mandate, self.session.home)
         try:
             owner, data = Owner(person), self._opened(path)
-            prepared = owner.prepare(data, "genotypes", name=path.parent.name, roles=roles)
+            given = Given(reference=self.reference)
+            name = path.parent.name
+            prepared = owner.prepare(data, "genotypes", name=name, given=given, roles=roles)
             owner.send([prepared])
         finally:
             # The home is the participant's: from here their own keys sign, ours only for this.

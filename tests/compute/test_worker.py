@@ -13,6 +13,7 @@ from compute.release import Floors
 from compute.worker_outcomes import Code
 from compute.worker_start import reconcile
 from ledger import access_tag, sign_entry, submission_for
+from tests.compute.ingest.vcf_text import vcf
 from tests.compute.simulators import now_ms
 from tests.compute.worker_world import (
     GENE,
@@ -268,6 +269,16 @@ def test_a_hostile_file_excludes_one_person_and_the_job_goes_on(world):
     codes = outcome.datasets
     assert codes[person.data["genotypes"].id].startswith("file.")
     assert list(codes.values()).count("ingested") == 23
+
+
+def test_a_body_of_two_people_is_refused(world):
+    person = world.people[0]
+    world.withdraw(person)
+    two = vcf(("1", 5, "A", "G", "0/1", "1/1"), samples=("one", "other"))
+    world.register(person, "genotypes", two)
+    world.grant(person, "genotypes")
+    codes = world.run("ingest").datasets
+    assert codes[person.data["genotypes"].id] == "file.several_samples"
 
 
 def test_ingest_happens_once_per_grant(world):
