@@ -23,10 +23,11 @@ from compute.ingest import (
     ParserHost,
     parse,
     wire,
+    write_packed,
 )
 from tests.compute.ingest.real import real, refused
 from tests.compute.ingest.test_ingest_consumer import HINTS, zipped
-from tests.compute.ingest.vcf_text import gz
+from tests.compute.ingest.vcf_text import bcf, bgzf, gz, vcf
 
 SAMPLES = {
     "l1000_v12.gct": ("expression", "LJP005_A375_24H_X1_B19:A04", Hints(namespace="a", unit="b")),
@@ -61,6 +62,20 @@ def test_cut_short_anywhere_is_a_refusal(name):
         assert error.code
         packed = gz(data)
         refused(packed[: len(packed) * cut // len(data)], modality, sample=sample, hints=hints)
+
+
+def test_bcf_zip_and_packed_genotypes_cut_short_anywhere(tmp_path):
+    rows = [
+        ("1", 7 * n, "ACGT"[n % 4], "CGTA"[n % 4], ("0/1", "1/1", "./.")[n % 3])
+        for n in range(1, 9000)
+    ]
+    data = vcf(*rows)
+    forms = (bcf(data, tmp_path), bgzf(data, tmp_path), zipped(("x.vcf", data)),
+             write_packed(parse(data, "genotypes", "x")))  # fmt: skip
+    for form in forms:
+        assert len(parse(form, "genotypes", "x")) == len(rows)
+        for cut in steps(form):
+            refused(form[:cut], "genotypes")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
