@@ -29,9 +29,9 @@ _QUADS: Final = 1 << 14
 class Table:
     """Sites and codes of some people: `first` is their place in the file, `people` how many."""
 
-    def __init__(self, first: int, people: int, budget: int = BUDGET) -> None:
+    def __init__(self, first: int, people: int) -> None:
         self.first, self.people = first, people
-        self._budget, self._held = budget, 0
+        self._held = 0
         self._sites: list[tuple[Int64, Int64, Int64, Octets]] = []  # contig, pos, line, pair code
         self._others: dict[int, tuple[str, str]] = {}  # row -> pair
         self._quads: list[Octets] = []
@@ -76,7 +76,7 @@ class Table:
         self._quads.append(quads)
         self._single.append(single)
         self._held += quads.nbytes * (1 if single is None else 2)
-        while self._held > self._budget and self.people > 1:
+        while self._held > BUDGET and self.people > 1:
             self._let_go(self.people // 2)
 
     def _let_go(self, people: int) -> None:
