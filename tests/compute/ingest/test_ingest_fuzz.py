@@ -38,7 +38,6 @@ def seeds(tmp_path):
     )
 
 
-@pytest.mark.peer
 def test_no_input_makes_a_parser_fail_in_another_way(tmp_path):
     pytest.importorskip("atheris", reason="atheris has no build for this machine")
     corpus = tmp_path / "corpus"
