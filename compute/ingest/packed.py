@@ -193,20 +193,38 @@ def _sites(
     head = 4 * len(CONTIGS)
     if counts.sum() != rows or len(data) < head + 5 * rows:
         raise _bad("its table of sites does not hold the rows stated")
-    contig = np.repeat(np.arange(len(CONTIGS), dtype=np.int8), counts)
     planes = np.frombuffer(data, np.uint8, 4 * rows, head).reshape(4, rows)
-    step = np.ascontiguousarray(planes.T).view("<u4").reshape(-1).astype(np.int64)
-    pos = np.cumsum(step)
-    starts = np.cumsum(counts) - counts
-    before = np.concatenate([[0], pos])[starts]
-    pos -= np.repeat(before, counts)
-    lengths = np.array(LENGTHS[build], np.int64)
-    if rows and ((pos < 1) | (pos > lengths[contig])).any():
-        raise _bad("a position lies outside its chromosome")
+    step = np.ascontiguousarray(planes.T).view("<u4").reshape(-1)
     code = np.frombuffer(data, np.uint8, rows, head + 4 * rows)
     ref, alt = _alleles(code, data[head + 5 * rows :].decode("ascii"))
-    _check_order(contig, pos, ref, alt)
-    return contig, pos.astype(np.int32), ref, alt
+    _refuse_repeated(step, counts, ref, alt)
+    contig = np.repeat(np.arange(len(CONTIGS), dtype=np.int8), counts)
+    return contig, _positions(step, counts, build), ref, alt
+
+
+def _positions(step: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], build: Build) -> Int32:
+    """Return positions: steps never go back, so each contig's first and last tell its range."""
+    found, at = np.empty(len(step), np.int32), 0
+    for length, count in zip(LENGTHS[build], counts.tolist(), strict=True):
+        if count:
+            pos = np.cumsum(step[at : at + count], dtype=np.int64)
+            if pos[0] < 1 or pos[-1] > length:
+                raise _bad("a position lies outside its chromosome")
+            found[at : at + count] = pos
+        at += count
+    return found
+
+
+def _refuse_repeated(
+    step: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64],
+    ref: tuple[str, ...], alt: tuple[str, ...],
+) -> None:  # fmt: skip
+    tied = step == 0
+    starts = (np.cumsum(counts) - counts)[counts > 0]
+    tied[starts] = False
+    for row in np.flatnonzero(tied).tolist():
+        if (ref[row - 1], alt[row - 1]) >= (ref[row], alt[row]):
+            raise _bad("a variant stands twice, or its sites are not sorted")
 
 
 def _alleles(code: Octets, lines: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -223,17 +241,6 @@ def _alleles(code: Octets, lines: str) -> tuple[tuple[str, ...], tuple[str, ...]
             raise _bad("an allele is not made of A, C, G, T, N, or equals REF")
         ref[at], alt[at] = pair[1], pair[2]
     return tuple(ref.tolist()), tuple(alt.tolist())
-
-
-def _check_order(
-    contig: Int8, pos: npt.NDArray[np.int64], ref: tuple[str, ...], alt: tuple[str, ...]
-) -> None:
-    at = place(contig, pos.astype(np.int32))
-    if (np.diff(at) < 0).any():
-        raise _bad("its sites are not sorted")
-    for one in np.flatnonzero(np.diff(at) == 0).tolist():
-        if (ref[one], alt[one]) >= (ref[one + 1], alt[one + 1]):
-            raise _bad("a variant stands twice, or its sites are not sorted")
 
 
 def _calls(calls: bytes, haploid: bytes | None, rows: int) -> tuple[Int8, Int8]:
