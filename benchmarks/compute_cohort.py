@@ -13,15 +13,10 @@ import numpy as np
 from benchmarks.compute_data import Cohort, alleles
 from benchmarks.harness import say
 from compute.cohort_reader import CohortReader, OpenedCopy
+from compute.heads import copy_context, fresh_head, seal_messages
 from compute.kernels import pack_bits, words_of
 from compute.planes import CHUNK_ROWS, chunks, pack_record
-from compute.store import (
-    CohortStore,
-    LocalKms,
-    copy_context,
-    fresh_head,
-    seal_messages,
-)
+from compute.store import CohortStore, LocalKms
 from compute.variants import SharedVariants, Sites
 
 THREADS = 2
@@ -71,7 +66,7 @@ class Stored:
             # The vault unwraps the activity key as well, to hold the access tree against it.
             self.kms.unwrap(copy.head.wrapped_activity_key, b"activity" + context)
             key = self.kms.unwrap(copy.head.wrapped_data_key, b"data" + context)
-            people.append(OpenedCopy(self.store, copy, key))
+            people.append(OpenedCopy(self.store, copy, key, context))
         return people
 
 

@@ -28,6 +28,7 @@ def sum_blocks(
     rows: where each row of the partial's table lies in the store. Raises StoreError; whatever tick
     raises stops it.
     """
+    partial.expect(people)
     for chunk, own in parts_of(rows, partial.most_rows()):
         layout, words = laid_out(own, rows[own] - chunk * CHUNK_ROWS, reader.rows(chunk))
         parts: list[Any] = [partial.part(layout) for _ in range(threads)]

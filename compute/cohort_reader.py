@@ -6,9 +6,12 @@ of the cohort or of the table.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -17,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compute.copies import HEAD_MESSAGES, MESSAGES_A_CHUNK, decode_genotypes
+from compute.heads import StoredCopy
 from compute.kernels.planes import Words, pack_bits, pack_dosages, words_of
 from compute.planes import (
     CHUNK_ROWS,
@@ -28,7 +32,7 @@ from compute.planes import (
     rows_in,
 )
 from compute.sealing import NONCE_BYTES, StoreError
-from compute.store import CohortStore, StoredCopy
+from compute.store import CohortStore
 from compute.variants import SharedVariants
 
 BATCH: Final = 128  # people decrypted before a kernel runs: 8 MiB
@@ -54,13 +58,13 @@ class Block:
 
 
 class OpenedCopy:
-    """One person's copy under its own cipher."""
+    """One person's copy under its own cipher. context: `copy_context` of its dataset and grant."""
 
-    __slots__ = ("_ends", "_sealed", "_store", "_version", "cipher", "copy")
+    __slots__ = ("_context", "_ends", "_sealed", "_store", "cipher", "copy")
 
-    def __init__(self, store: CohortStore, copy: StoredCopy, key: bytes) -> None:
-        self._store, self.copy, self.cipher = store, copy, AESGCM(key)
-        self._ends: list[int] | None = None
+    def __init__(self, store: CohortStore, copy: StoredCopy, key: bytes, context: bytes) -> None:
+        self._store, self.copy, self.cipher, self._context = store, copy, AESGCM(key), context
+        self._ends = tuple(accumulate(copy.extent.sizes))
         self._sealed: memoryview | None = None
 
     @property
@@ -111,14 +115,12 @@ class OpenedCopy:
         return [self.message(number) for number in range(len(self.copy.extent.sizes))]
 
     def _place(self, number: int) -> tuple[memoryview, bytes]:
-        sizes = self.copy.extent.sizes
-        if self._ends is None:
-            self._ends = np.cumsum(sizes).tolist()
         if self._sealed is None:
             self._sealed = self._store.messages(self.copy)
-        end = self._ends[number]
-        context = self.copy.head.chunk_context(number, last=not self._followed(number))
-        return self._sealed[end - sizes[number] : end], context
+        start = self._ends[number - 1] if number else 0
+        last = not self._followed(number)
+        context = self._context + self.copy.head.place_of(number, last=last)
+        return self._sealed[start : self._ends[number]], context
 
     def _followed(self, number: int) -> bool:
         sizes = self.copy.extent.sizes
@@ -169,16 +171,28 @@ class CohortReader:
         Each thread has its own number, so that it may add to sums of its own. tick is called in
         this thread once a person before a batch is opened, and may stop it all by raising.
         """
-        starts = range(0, len(self), BATCH)
-        with ThreadPoolExecutor(threads) as pool:
-            run = map if threads == 1 else pool.map
-            for at in range(0, len(starts), threads):
-                part = starts[at : at + threads]
-                for _ in range(part[0], min(part[-1] + BATCH, len(self))):
-                    tick()
-                for start in part:
+        with ExitStack() as stack:
+            # Each its own queue: who sums whom does not hang on timing, nor do the last bits.
+            pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(threads)]
+            waiting: deque[Future[None]] = deque()
+            try:
+                for number, start in enumerate(range(0, len(self), BATCH)):
+                    for _ in range(start, min(start + BATCH, len(self))):
+                        tick()
+                    # The next batch's keys are unwrapped while the threads work on those before.
                     self._people(start)
-                list(run(lambda n, s: work(n, self.block(chunk, s)), range(threads), part))
+                    if len(waiting) > threads:
+                        waiting.popleft().result()
+                    at = number % threads
+                    waiting.append(pools[at].submit(self._run, work, at, chunk, start))
+                while waiting:
+                    waiting.popleft().result()
+            finally:
+                for one in waiting:
+                    one.cancel()
+
+    def _run(self, work: Callable[[int, Block], None], number: int, chunk: int, start: int) -> None:
+        work(number, self.block(chunk, start))
 
     def block(self, chunk: int, first: int) -> Block:
         """Decrypt one batch of people over one chunk. Raises StoreError.

@@ -1,7 +1,7 @@
 """AES-256-GCM as the store uses it, and the KMS port behind which data keys are wrapped."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -33,27 +33,45 @@ class LocalKms:
     """A key-encryption key held in memory, from the worker's key file."""
 
     kek: bytes
+    _cipher: AESGCM = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cipher", AESGCM(self.kek))
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """Encrypt `key` under the key-encryption key, bound to `context`."""
-        return seal(self.kek, key, b"omic/kek/v1" + context)
+        return _sealed(self._cipher, key, b"omic/kek/v1" + context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Open a wrapped key. Raises StoreError."""
-        return unseal(self.kek, wrapped, b"omic/kek/v1" + context)
+        return _unsealed(self._cipher, wrapped, b"omic/kek/v1" + context)
 
 
 def seal(key: bytes, data: bytes, context: bytes) -> bytes:
     """Encrypt with AES-256-GCM under a fresh nonce: nonce || ciphertext || tag."""
-    nonce = os.urandom(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, data, context)
+    return _sealed(AESGCM(key), data, context)
 
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
     """Open `seal`. Raises StoreError."""
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
+        cipher = AESGCM(key)
+    except ValueError:
+        raise _changed() from None
+    return _unsealed(cipher, sealed, context)
+
+
+def _sealed(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, data, context)
+
+
+def _unsealed(cipher: AESGCM, sealed: bytes, context: bytes) -> bytes:
+    try:
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
     except (InvalidTag, ValueError):
-        raise StoreError(
-            "stored ciphertext does not open: it was changed, moved or erased"
-        ) from None
+        raise _changed() from None
+
+
+def _changed() -> StoreError:
+    return StoreError("stored ciphertext does not open: it was changed, moved or erased")

@@ -18,14 +18,11 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from compute.planes import LAYOUT_VERSION
-from compute.sealing import KEY_BYTES, NONCE_BYTES, Kms, LocalKms, StoreError, seal, unseal
+from compute.heads import CopyHead, StoredCopy
+from compute.sealing import KEY_BYTES, Kms, LocalKms, StoreError, seal, unseal
 from compute.segments import Extent, SegmentError, SegmentFiles, unpacked_sizes
 
 __all__ = ["KEY_BYTES", "Kms", "LocalKms", "StoreError", "seal", "unseal"]
@@ -56,42 +53,6 @@ CREATE TABLE IF NOT EXISTS answer_member(
 CREATE INDEX IF NOT EXISTS answer_member_name ON answer_member(name);
 CREATE TABLE IF NOT EXISTS store_key(name TEXT PRIMARY KEY, wrapped_key BLOB NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class CopyHead:
-    """What is known of one derived copy without opening it. table_version: rows it knows of."""
-
-    dataset: str
-    grant: str
-    modality: str
-    layout: int
-    table_version: int
-    wrapped_data_key: bytes
-    wrapped_activity_key: bytes
-
-    def chunk_context(self, number: int, *, last: bool = True) -> bytes:
-        """Return the additional data of one message: dataset, grant, layout, table version, number.
-
-        last: no message that belongs to this one follows (so that none can be taken away).
-        """
-        return copy_context(self.dataset, self.grant) + struct.pack(
-            ">IQQ?", self.layout, self.table_version, number, last
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCopy:
-    """A copy's head, and where its sealed messages lie."""
-
-    head: CopyHead
-    extent: Extent
-
-
-def copy_context(dataset: str, grant: str) -> bytes:
-    """Return the length-prefixed (dataset, grant) every key and chunk of a copy is bound to."""
-    parts = (dataset.encode(), grant.encode())
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
 class CohortStore:
@@ -378,22 +339,6 @@ def _segment(first: int, count: int) -> bytes:
 
 def _extent(row: Sequence[Any]) -> Extent:
     return Extent(row[0], row[1], unpacked_sizes(row[2]))
-
-
-def fresh_head(dataset: str, grant: str, modality: str, table_version: int) -> CopyHead:
-    """Return a head without keys; the vault adds them wrapped."""
-    return CopyHead(dataset, grant, modality, LAYOUT_VERSION, table_version, b"", b"")
-
-
-def seal_messages(head: CopyHead, key: bytes, messages: Sequence[bytes]) -> list[bytes]:
-    """Encrypt a copy's messages under its data key, each in its place; an empty one stays empty."""
-    cipher, sealed = AESGCM(key), []
-    for number, message in enumerate(messages):
-        followed = number % 2 == 1 and any(messages[number + 1 : number + 2])
-        nonce = os.urandom(NONCE_BYTES)
-        context = head.chunk_context(number, last=not followed)
-        sealed.append(nonce + cipher.encrypt(nonce, message, context) if message else b"")
-    return sealed
 
 
 def digest(data: bytes) -> str:

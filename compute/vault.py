@@ -28,17 +28,9 @@ from compute.crypt import (
     session_keys,
 )
 from compute.errors import ComputeError
+from compute.heads import CopyHead, StoredCopy, copy_context, fresh_head, seal_messages
 from compute.keys import KeyRing
-from compute.store import (
-    KEY_BYTES,
-    CohortStore,
-    CopyHead,
-    Kms,
-    StoredCopy,
-    copy_context,
-    fresh_head,
-    seal_messages,
-)
+from compute.store import KEY_BYTES, CohortStore, Kms
 from compute.variants import SharedVariants
 from ledger import Grant, State, access_tag, tree_root_of
 
@@ -136,13 +128,14 @@ class Vault:
             )
         return OpenedGrant(grant, self._session_keys(grant, header), activity, access)
 
-    def decrypt(self, opened: OpenedGrant, ciphertext: bytes, header_size: int) -> bytes:
+    def decrypt(self, opened: OpenedGrant, ciphertext: bytes, header_size: int) -> memoryview:
         """Decrypt a whole Crypt4GH file, its owner's header left out, in memory.
 
         Raises VaultRefusedError (code tampered).
         """
         try:
-            return bytes(decrypt_all(ciphertext[header_size:], list(opened.session_keys)))
+            body = memoryview(ciphertext)[header_size:]
+            return decrypt_all(body, opened.session_keys)
         except CryptError:
             raise VaultRefusedError("the ciphertext does not decrypt", code="tampered") from None
 
@@ -185,10 +178,10 @@ class Vault:
     def _opened(self, copy: StoredCopy | None, grant: Grant, access: RecordedAccess) -> OpenedCopy:
         if copy is None or copy.head.grant != grant.id:
             raise _no_copy()
-        _demand(access, self._activity_key(copy.head))
-        context = b"data" + copy_context(copy.head.dataset, copy.head.grant)
-        key = self._kms.unwrap(copy.head.wrapped_data_key, context)
-        return OpenedCopy(self._store, copy, key)
+        context = copy_context(copy.head.dataset, copy.head.grant)
+        _demand(access, self._kms.unwrap(copy.head.wrapped_activity_key, b"activity" + context))
+        key = self._kms.unwrap(copy.head.wrapped_data_key, b"data" + context)
+        return OpenedCopy(self._store, copy, key, context)
 
     def tag(self, grant: Grant, access: str) -> bytes:
         """Compute a grant's leaf in an access tree; opens no data. Raises VaultRefusedError."""

@@ -76,7 +76,7 @@ class ParserPort(Protocol):
     """Parses one plaintext in a confined child. Raises IngestError."""
 
     def parse(
-        self, plaintext: bytes, modality: Any, name: str, *, callability: Any = None
+        self, plaintext: bytes | memoryview, modality: Any, name: str, *, callability: Any = None
     ) -> Parsed: ...
 
 

@@ -69,7 +69,7 @@ class ParserPool:
             self._free.put(ParserHost())
 
     def parse(
-        self, plaintext: bytes, modality: Any, name: str, *, callability: Any = None
+        self, plaintext: bytes | memoryview, modality: Any, name: str, *, callability: Any = None
     ) -> Parsed:
         """Parse one file in a confined child. Raises as ParserHost.parse."""
         host = self._free.get()

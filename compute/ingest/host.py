@@ -91,7 +91,7 @@ class ParserHost:
 
     def parse(
         self,
-        plaintext: bytes,
+        plaintext: bytes | memoryview,
         modality: Modality,
         name: str,
         *,
@@ -123,7 +123,7 @@ class ParserHost:
         except ParserDiedError as error:
             raise error.named(shown_name(name)) from error.__cause__
 
-    def _run(self, job: dict[str, Any], files: list[bytes]) -> bytes:
+    def _run(self, job: dict[str, Any], files: list[bytes | memoryview]) -> bytes:
         sources: list[int] = []
         try:
             for data in files:
@@ -217,7 +217,7 @@ def _environment() -> dict[str, str]:
     return {**kept, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def _fill(fd: int, data: bytes) -> None:
+def _fill(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

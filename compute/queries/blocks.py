@@ -137,6 +137,9 @@ class BlockPartial:
         self.people = 0
         self._whole: Any = None
 
+    def expect(self, people: Sequence[PersonData]) -> None:
+        """Learn who will be added to every part, in order."""
+
     def part(self, layout: Layout) -> Any:
         """Return empty sums over a layout's rows."""
         raise NotImplementedError

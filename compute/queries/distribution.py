@@ -27,11 +27,16 @@ from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.params import Strict, VariantName, select
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
+from compute.queries.traits import Label
 
 STEPS: Final = 1000  # a person's place in the range is rounded to a thousandth of half of it
 MAX_WEIGHTS: Final = 1_000
 LEAST_CALLED: Final = 0.9
-MODULES: Final = ("compute.queries.distribution", "compute.queries.private")
+MODULES: Final = (
+    "compute.queries.distribution",
+    "compute.queries.private",
+    "compute.queries.traits",
+)
 
 Decimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$")]
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
@@ -63,10 +68,24 @@ class Range(Strict):
         return float((Fraction(self.high) - Fraction(self.low)) / 2)
 
 
-class FeatureDistributionParams(Range):
-    """One measured feature."""
+class FeatureRange(Range):
+    """One measured feature; stated in another namespace or unit than asked, it is no value."""
 
     feature: FeatureName
+    namespace: Label | None = None
+    unit: Label | None = None
+
+    def value_of(self, person: PersonData) -> float:
+        """Return a person's value, NaN where there is none of this kind."""
+        if person.feature_kind is not None:
+            stated = zip((self.namespace, self.unit), person.feature_kind, strict=True)
+            if any(asked not in (None, own) for asked, own in stated):
+                return math.nan
+        return person.features.get(self.feature, math.nan)
+
+
+class FeatureDistributionParams(FeatureRange):
+    """One measured feature."""
 
 
 class ScoreDistributionParams(Range):
@@ -108,7 +127,7 @@ class DistributionPartial:
     def _value(self, person: PersonData) -> float:
         if self._score is not None:
             return self._score.of(person)
-        return person.features.get(getattr(self.params, "feature", ""), math.nan)
+        return self.params.value_of(person) if isinstance(self.params, FeatureRange) else math.nan
 
     def merge(self, other: Self) -> None:
         """Add another partial of the same query."""

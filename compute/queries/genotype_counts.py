@@ -3,7 +3,7 @@
 Counts are of people and of allele copies. At a split multi-allelic site the other ALT keeps its
 place: it counts in AN and, as "no copy of this ALT", in hom_ref or het. A person not covered at
 a variant enters neither AC, AN nor the call rate. HWE is exact without mid-p, from diploid
-calls, on autosomes only.
+calls, on autosomes and X: where males are stated with one copy, X is tested in females alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from compute.builds import CONTIGS
 from compute.errors import QueryError
+from compute.kernels import hwe_exact
 from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.family import (
     Answer,
@@ -29,7 +30,7 @@ from compute.queries.family import (
 from compute.queries.frequencies import Frequencies
 from compute.queries.params import Strict, Variants, select
 from compute.queries.private import PrivateForm
-from compute.stats import frequency, hwe_exact_many
+from compute.stats import frequency
 
 FAMILY: Final = "genotype_counts"
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
@@ -102,6 +103,8 @@ class GenotypeCounts(Defaults):
         "compute.queries.genotype_counts",
         "compute.queries.frequencies",
         "compute.queries.private",
+        "compute.kernels.hardy",
+        "compute.kernels.plain",
         "compute.stats",
     )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
@@ -123,12 +126,12 @@ class GenotypeCounts(Defaults):
     def reduce(self, partial: GenotypeCountPartial) -> Answer:
         """Return one row a stratum and variant, stratum by stratum."""
         place = variant_columns(partial.frame.table, partial.rows)
-        autosomal = np.isin(place["contig"], CONTIGS[:22])
+        diploid = np.isin(place["contig"], CONTIGS[:23])
         blocks = [
             {
                 "stratum": np.full(len(partial.rows), level, dtype=object),
                 **place,
-                **_statistics(partial.counts[i], autosomal),
+                **_statistics(partial.counts[i], diploid),
             }
             for i, level in enumerate(partial.levels)
         ]
@@ -150,17 +153,17 @@ def _facts(partial: GenotypeCountPartial) -> dict[str, Any]:
     return facts
 
 
-def _statistics(counts: Counts, autosomal: npt.NDArray[np.bool_]) -> dict[str, Column]:
+def _statistics(counts: Counts, two_copies: npt.NDArray[np.bool_]) -> dict[str, Column]:
     state = dict(zip(STATES, counts, strict=True))
     diploid = state["hom_ref"] + state["het"] + state["hom_alt"]
     haploid = state["hap_ref"] + state["hap_alt"]
     ac = state["het"] + 2 * state["hom_alt"] + state["hap_alt"]
     an = 2 * diploid + haploid
     called = diploid + haploid
-    hwe = hwe_exact_many(state["hom_ref"], state["het"], state["hom_alt"])
+    hwe = hwe_exact(state["hom_ref"], state["het"], state["hom_alt"])
     reason = np.full(len(an), "", dtype="<U16")
     reason[diploid == 0] = "no_diploid_calls"
-    reason[~autosomal] = "not_autosomal"
+    reason[~two_copies] = "not_diploid"
     return {
         **{name: state[name] for name in STATES[2:]},
         "no_call": state["no_call"],

@@ -55,6 +55,10 @@ class MeasuredPartial(BlockPartial):
         self._people: dict[str, PersonData] = {}
         self.facts: Mapping[str, Any] = {}
 
+    def expect(self, people: Sequence[PersonData]) -> None:
+        """Keep the order of people: threads add them in another."""
+        self._people = {person.participant: person for person in people}
+
     def part(self, layout: Layout) -> MeasuredPart:
         """Return no sums."""
         return MeasuredPart(self._sums_of(layout))
@@ -72,7 +76,8 @@ class MeasuredPartial(BlockPartial):
         self.finish()
 
         def measure(person: PersonData) -> Mapping[str, float] | str:
-            return self._numbers(self._sums[person.participant])
+            sums = self._sums.get(person.participant)
+            return "no_variants" if sums is None else self._numbers(sums)
 
         found = SummaryPartial(self.params, self.frame, self.metrics, measure, self.by)
         for person in self._people.values():

@@ -3,7 +3,8 @@
 The scoring file is one of the operator's (named by its SHA-256): a buyer's own weights would be
 variants picked one by one. Alleles are matched as written, else on the other strand; A/T and C/G
 pairs, whose strand nothing tells, are dropped or taken as written. Missing calls take the
-cohort's mean dosage (as plink2's --score) or count nothing. Only summaries of scores leave.
+cohort's mean dosage (as plink2's --score) or count nothing. A haploid call counts as two copies, as
+there. Only summaries of scores leave.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Scoring:
     """What one part of the table gives a person.
 
     Rows counted by the additive model are the kernel's (REF as effect allele: two copies less
-    ALT's); haploid calls there, and rows of other models, are added row by row.
+    ALT's); those of other models are added row by row.
     """
 
     matched: Matched  # of this part
@@ -98,9 +99,8 @@ class Scoring:
         count = float(len(self.at))
 
         def sums(block: GenotypeBlock) -> Float64:
-            found = scores.scores(block.planes)[:, 0] + start
+            found = scores.scores(block.doubled())[:, 0] + start
             self._by_row(block, np.flatnonzero(~plain), found, range(len(block.people)))
-            self._haploid(block, np.flatnonzero(plain & matched.on_ref), found)
             called = count - bits_set(block.planes[:, 0] & block.planes[:, 1] & mask)
             return np.column_stack([found, called])
 
@@ -114,12 +114,6 @@ class Scoring:
             dosage, ploidy = block.states(who, self.at[rows])
             effect, called = effect_copies(dosage, ploidy, own)
             found[who] += np.where(called, effect, self.mean[rows]) @ own.weight
-
-    def _haploid(self, block: GenotypeBlock, rows: Int64, found: Float64) -> None:
-        """Take off the second copy of REF that a haploid call has been given."""
-        for who in block.haploid_of.tolist() if len(rows) else ():
-            _, ploidy = block.states(who, self.at[rows])
-            found[who] -= (ploidy == 1) @ self.matched.weight[rows]
 
 
 def scoring_of(matched: Matched, layout: Layout, mean: Float64) -> Scoring:
@@ -153,7 +147,7 @@ class PolygenicScore(Defaults):
     """The family (see the module)."""
 
     name: ClassVar[str] = FAMILY
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Distribution of a polygenic score (PGS Catalog), by stratum"
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = PolygenicScoreParams
@@ -195,22 +189,28 @@ class PolygenicScore(Defaults):
             )
         matched = match(score, frame.table, palindromic=params.palindromic)
         _require_match(matched, score, params)
-        if params.missing == "nothing" or frame.states is None:
-            mean = np.zeros(len(matched.rows))
-        else:
-            mean = mean_effect(matched, frame.states)
-
-        def sums_of(layout: Layout) -> Sums:
-            return scoring_of(matched, layout, mean).sums()
-
-        numbers = _numbers(len(matched.rows))
-        made = MeasuredPartial(params, frame, METRICS, sums_of, numbers, params.by)
-        made.facts = {"pgs_id": score.pgs_id, **_told(matched, score)}
-        return made
+        return scored(params, frame, score, matched)
 
     def reduce(self, partial: MeasuredPartial) -> Answer:
         """Return n, mean, sd and quantiles of the score by stratum, and how the file matched."""
         return answer_of(self.name, self.version, partial.summaries(), partial.facts)
+
+
+def scored(
+    params: PolygenicScoreParams, frame: Frame, score: Score, matched: Matched
+) -> MeasuredPartial:
+    """Return no scores of a file matched to the frame's table."""
+    if params.missing == "nothing" or frame.states is None:
+        mean = np.zeros(len(matched.rows))
+    else:
+        mean = mean_effect(matched, frame.states)
+
+    def sums_of(layout: Layout) -> Sums:
+        return scoring_of(matched, layout, mean).sums()
+
+    made = MeasuredPartial(params, frame, METRICS, sums_of, _numbers(len(matched.rows)), params.by)
+    made.facts = {"pgs_id": score.pgs_id, **_told(matched, score)}
+    return made
 
 
 def effect_copies(
@@ -218,18 +218,19 @@ def effect_copies(
 ) -> tuple[Float64, npt.NDArray[np.bool_]]:
     """Return (copies of the effect allele under each row's model, which rows are called)."""
     called = dosage >= 0
-    copies = np.where(ploidy > 0, ploidy, 2) if ploidy is not None else 2
-    effect = np.where(called, np.where(matched.on_ref, copies - dosage, dosage), 0)
+    own = dosage if ploidy is None else np.where(ploidy == 1, 2 * dosage, dosage)
+    effect = np.where(called, np.where(matched.on_ref, 2 - own, own), 0)
     effect = np.where(matched.model == "dominant", effect >= 1, effect)
-    effect = np.where(called & (matched.model == "recessive"), effect >= copies, effect)
+    effect = np.where(called & (matched.model == "recessive"), effect >= 2, effect)
     return np.where(called, effect, 0).astype(np.float64), called
 
 
 def match(score: Score, table: VariantTable, *, palindromic: str) -> Matched:
     """Match a score's rows to a table's: position, then alleles as written, then other strand."""
     places: dict[tuple[int, int], list[tuple[int, str, str]]] = {}
-    for row, (contig, pos, ref, alt) in enumerate(table.keys()):
-        places.setdefault((contig, pos), []).append((row, ref, alt))
+    for row in _rows_at(score, table).tolist():
+        place = int(table.contig[row]), int(table.pos[row])
+        places.setdefault(place, []).append((row, table.ref[row], table.alt[row]))
     found: dict[int, tuple[Weight, bool]] = {}
     told: Counter[str] = Counter()
     for weight in score.weights:
@@ -249,6 +250,13 @@ def match(score: Score, table: VariantTable, *, palindromic: str) -> Matched:
         np.array([weight.model for weight, _ in chosen], dtype="<U9"),
         dict(told),
     )
+
+
+def _rows_at(score: Score, table: VariantTable) -> Int64:
+    """Return the table's rows at positions the score names."""
+    wanted = [(weight.contig << 32) | weight.pos for weight in score.weights]
+    own = (table.contig.astype(np.int64) << 32) | table.pos.astype(np.int64)
+    return np.flatnonzero(np.isin(own, np.array(wanted, np.int64)))
 
 
 def _one(

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData
-from compute.queries.distribution import FeatureName, Range
+from compute.queries.distribution import FeatureRange, Range
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import Strict, VariantList, select
@@ -39,10 +39,9 @@ ASSUMED_SPREAD: Final = Fraction(1, 9)  # of u, where the clamp lies three sd of
 Floats = npt.NDArray[np.float64]
 
 
-class PrivateAssociationParams(Range):
+class PrivateAssociationParams(FeatureRange):
     """A feature with its clamp, the variants, and how many of them to tell (all, if not said)."""
 
-    feature: FeatureName
     variants: Annotated[VariantList, Field(max_length=MAX_VARIANTS)]
     top: Annotated[int, Field(ge=1, le=MAX_VARIANTS)] | None = None
 
@@ -61,7 +60,7 @@ class AssociationSums:
     def add(self, person: PersonData) -> None:
         """Add one person's clamped products."""
         self.people += 1
-        value = person.features.get(self.params.feature, math.nan)
+        value = self.params.value_of(person)
         if not math.isfinite(value):
             return
         copies = dosages(person, self._table)[self.rows].astype(np.int64)
@@ -204,6 +203,7 @@ class PrivateAssociation(Defaults):
         "compute.queries.private_association",
         "compute.queries.distribution",
         "compute.queries.frequencies",
+        "compute.queries.traits",
         "compute.queries.private",
     )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

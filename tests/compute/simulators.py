@@ -180,7 +180,7 @@ class SimParser:
 
     def parse(self, plaintext, modality, name, *, callability=None):
         self.parsed += 1
-        return parse(plaintext, modality, name, callability=callability)
+        return parse(bytes(plaintext), modality, name, callability=callability)
 
 
 @dataclass

@@ -9,12 +9,13 @@ from compute import cohort_reader
 from compute.cohort_reader import CohortReader, OpenedCopy
 from compute.copies import SharedVariants, decode_genotypes, encode_genotypes
 from compute.genome_counts import STATES, count_states
+from compute.heads import copy_context, fresh_head, seal_messages
 from compute.ingest import Genotypes
 from compute.parsed import Intervals
 from compute.picked_rows import PickedRows
 from compute.planes import NOT_COVERED
 from compute.sealing import LocalKms, StoreError
-from compute.store import CohortStore, copy_context, fresh_head, seal_messages
+from compute.store import CohortStore
 
 KEY = b"d" * 32
 SITES = [(pos, ref, alt) for pos in range(1, 40) for ref in ("A", "AC") for alt in ("G", "T", "AT")]
@@ -42,7 +43,10 @@ def keep(store, table, number, person):
 def opener(store, count):
     def opened(first, last):
         found = store.copies([f"d{n}" for n in range(count)])
-        return [OpenedCopy(store, found[f"d{n}"], KEY) for n in range(first, last)]
+        return [
+            OpenedCopy(store, found[f"d{n}"], KEY, copy_context(f"d{n}", found[f"d{n}"].head.grant))
+            for n in range(first, last)
+        ]
 
     return opened
 

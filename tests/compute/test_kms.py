@@ -6,9 +6,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from compute.heads import fresh_head
 from compute.kms import AwsKms, HybridKms, LayeredKms, enveloped, open_kms
 from compute.sealing import LocalKms, StoreError
-from compute.store import CohortStore, fresh_head
+from compute.store import CohortStore
 
 KEY = bytes(range(32))
 

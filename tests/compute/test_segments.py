@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from compute import segments
+from compute.heads import fresh_head
 from compute.sealing import LocalKms, StoreError
 from compute.segments import SegmentFiles
-from compute.store import CohortStore, fresh_head
+from compute.store import CohortStore
 
 KEK = b"k" * 32
 
@@ -108,7 +109,8 @@ import os, sys
 from pathlib import Path
 from compute import segments, store as s
 from compute.sealing import LocalKms
-from compute.store import CohortStore, fresh_head
+from compute.heads import fresh_head
+from compute.store import CohortStore
 at = int(sys.argv[2])
 calls = 0
 def crash(function):

@@ -15,6 +15,7 @@ from compute.copies import (
     encode_genotypes,
     encode_participant,
 )
+from compute.heads import fresh_head
 from compute.ingest import Features, Genotypes, Participant
 from compute.planes import (
     CHUNK_ROWS,
@@ -26,7 +27,7 @@ from compute.planes import (
     unpack_calls,
     unpack_features,
 )
-from compute.store import CohortStore, LocalKms, StoreError, fresh_head, seal, unseal
+from compute.store import CohortStore, LocalKms, StoreError, seal, unseal
 
 KEK = bytes(range(32))
 

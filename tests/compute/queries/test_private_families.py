@@ -1,6 +1,7 @@
 """Private statistics: sensitivity by brute force, level of the test, and what is told."""
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_one_person_moves_the_vector_by_no_more_than_declared_and_by_as_much(que
             worst = max(worst, int((moved**2).sum()))
     assert len(before) == shape.values
     assert worst == shape.sensitivity_squared
+
+
+@pytest.mark.parametrize("family", ["feature_distribution", "private_association"])
+def test_a_value_in_another_unit_or_namespace_is_no_value(family):
+    more = {"variants": NAMES} if family == "private_association" else {}
+    one = replace(person(((1, 2), (0, 2)), 4.0), feature_kind=("Ensembl", "TPM"))
+    asked = {"feature": "F", **RANGE, **more}
+    nobody = vector(query_of(family, **asked), [])
+    some = vector(query_of(family, namespace="Ensembl", unit="TPM", **asked), [one])
+    assert (some != nobody).any()
+    for other in ({"unit": "counts"}, {"namespace": "UniProt", "unit": "TPM"}):
+        assert (vector(query_of(family, **other, **asked), [one]) == nobody).all()
 
 
 def cohort(people, effect=0.0, seed=3):
