@@ -21,6 +21,7 @@ from ledger.errors import LedgerError
 
 ARTEFACT = Path(__file__).with_name("checkpoint_anchor.json")
 RECEIPT_SECONDS = 60.0
+GAS_PERCENT = 130
 BLOCKS_PER_CALL = 5_000
 
 
@@ -110,6 +111,8 @@ def _send(web3: Web3, key: str, call: Any) -> dict[str, Any]:
                 "nonce": web3.eth.get_transaction_count(account.address, "pending"),
             }
         )
+        # The estimate is for this second: a block of a later one may write a slot more.
+        transaction["gas"] = transaction["gas"] * GAS_PERCENT // 100
         signed = account.sign_transaction(transaction)
         name = web3.eth.send_raw_transaction(signed.raw_transaction)
         receipt = web3.eth.wait_for_transaction_receipt(name, timeout=RECEIPT_SECONDS)
