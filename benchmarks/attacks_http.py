@@ -77,7 +77,7 @@ class World:
         return self.copies[np.ix_(cohort.rows, panel)].sum(axis=0, dtype=np.int64)
 
 
-def figures(requests: int, cohorts: int = 3) -> Iterator[Figure]:
+def figures(requests: int, cohorts: int) -> Iterator[Figure]:
     """Run everything and yield the figures."""
     say(f"privacy over HTTP: {cohorts} cohorts of real people enrol ...")
     names, copies = people.real()
@@ -228,8 +228,8 @@ def _side_channels(running: Market, requests: int) -> Iterator[Figure]:
     names, copies = people.real()
     rng, cohort = np.random.default_rng(23), running.cohorts[0]
     inside = copies[cohort.rows].sum(axis=0)
-    pair = [names[int(rng.choice(rows))] for rows in (np.flatnonzero(inside > 0),
-                                                      np.flatnonzero(inside == inside.min()))]  # fmt: skip
+    rows = (np.flatnonzero(inside > 0), np.flatnonzero(inside == inside.min()))
+    pair = [names[int(rng.choice(each))] for each in rows]
     bodies = [running.request([name], cohort).to_json() for name in pair]
     session = running.team.researcher.session.market
     yield from _compared(

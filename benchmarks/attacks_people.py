@@ -22,8 +22,8 @@ from compute.noise import add_noise
 from compute.private import Sampler
 
 STRANGERS = 500
-RIDGE = 0.02  # shrinks the reference's covariance towards its diagonal
-BLOCK = 400  # variants taken together; further apart they go together by ancestry alone
+RIDGE = 0.001  # shrinks the reference's covariance towards its diagonal
+BLOCK = 250  # variants taken together; further apart they go together by ancestry alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,17 @@ def write_table(path: Path, figures: Sequence[Figure]) -> None:
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the Markdown table: what was measured, how it came out, what it must reach."""
-    lines = ["| measured | value | must be | without noise | reached |", "|---|---|---|---|---|"]
+    lines = [
+        "| measured | value | must be | without noise | reached | note |",
+        "|---|---|---|---|---|---|",
+    ]
     for one in figures:
         sign = ">=" if one.at_least else "<="
         target = "" if one.target is None else f"{sign} {one.target:.3g}"
         limit = "" if one.limit is None else f"{one.limit:.3g}"
         met = {True: "yes", False: "**no**", None: ""}[one.met]
-        lines.append(f"| {one.name} | {one.value:.3g} {one.unit} | {target} | {limit} | {met} |")
+        value = f"{one.value:.3g} {one.unit}".strip()
+        lines.append(f"| {one.name} | {value} | {target} | {limit} | {met} | {one.note} |")
     return "\n".join(lines)
 
 

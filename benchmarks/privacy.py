@@ -277,12 +277,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full work")
     parser.add_argument("--part", action="append", choices=[*PARTS, "http"], help="these alone")
     parser.add_argument("--requests", type=int, default=2_000, help="of each kind, for timing")
+    parser.add_argument("--cohorts", type=int, default=3, help="of 104 people each, for http")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args(argv)
     bench, started = Bench(options.scale), machine()
     figures: list[Figure] = []
     for name in options.part or PARTS:
-        figures += _run_part(name, bench, options.requests)
+        figures += _run_part(name, bench, options.requests, options.cohorts)
     shares = [row.answered for row in bench.rows if row.defence and row.rho_spent != "none"]
     if shares:
         figures.append(Figure("least answered share of a private row", min(shares), "", ANSWERED))
@@ -300,13 +301,13 @@ def main(argv: list[str] | None = None) -> int:
     return int(any(figure.met is False for figure in figures))
 
 
-def _run_part(name: str, bench: Bench, requests: int) -> list[Figure]:
+def _run_part(name: str, bench: Bench, requests: int, cohorts: int) -> list[Figure]:
     say(f"privacy: {name} ...")
     started = time.perf_counter()
     if name == "http":
         from benchmarks.attacks_http import figures as over_http
 
-        found = list(over_http(requests))
+        found = list(over_http(requests, cohorts))
     else:
         found = list(PARTS[name](bench))
     say(f"privacy: {name} took {time.perf_counter() - started:.0f} s")

@@ -43,7 +43,12 @@ TERMS = {
     "currency": "gbp",
     "query_families": ["*"],
     "regions": ["*"],
-    "release": {"mode": "private", "lifetime_rho": "1/10", "order_share": "1/5"},
+    "release": {
+        "mode": "private",
+        "lifetime_rho": "1/10",
+        "order_share": "1/5",
+        "exact_statistics": 10_000_000,
+    },
     "valid_from": START,
     "valid_until": None,
 }

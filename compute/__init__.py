@@ -50,6 +50,7 @@ from compute.result import (
 from compute.risk import HIGHEST, Risk, error_picture, risk_of, risk_picture, risk_words
 from compute.scope import Scope, bucket, parse_scope
 from compute.terms import (
+    EXACT_STATISTICS,
     NEVER,
     Claim,
     Claims,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DUO_TERMS",
+    "EXACT_STATISTICS",
     "GROUPS",
     "HIGHEST",
     "MIN_PEOPLE",

@@ -2,8 +2,9 @@
 
 A charge is made before any key opens and is stated by the access entry on the ledger; the ledger
 is the truth and this database its index: on start `reconcile` completes what a crash left open,
-adds what is missing, and refuses a database that knows charges the ledger does not. Never reads
-data, never refunds after a release. zCDP composes by adding rho (Bun and Steinke 2016, 1.3).
+adds what is missing, and refuses a database that knows charges the ledger does not. Exact
+statistics (trusted mode) are counted beside it, against a cap of their own. Never reads data, never
+refunds after a release. zCDP composes by adding rho (Bun and Steinke 2016, 1.3).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ TRANSITIONS = {
 }
 BATCH = 400
 ZERO = Fraction(0)
+EXACT = "x:"  # subjects whose balance counts exact statistics, not rho
 
 
 class BudgetExceededError(ComputeError):
@@ -51,7 +53,8 @@ class Charge:
     limit: the lifetime budget the person's terms state; share: the largest part of it one order
     may take. Exact rationals. genome: what people who registered one genome twice have in common;
     it has one budget too, but a spent one refuses nobody (that would tell a copy from a stranger):
-    its people are left out of the sums instead, see `summed`.
+    its people are left out of the sums instead, see `summed`. exact: how many exact statistics the
+    terms allow of the person, ever; None where nothing is said.
     """
 
     person: str
@@ -59,9 +62,23 @@ class Charge:
     limit: Fraction
     share: Fraction = Fraction(1)
     genome: str | None = None
+    exact: int | None = None
 
-    def subjects(self) -> list[str]:
-        return [f"p:{self.person}", *(f"d:{name}" for name in self.datasets)]
+    def subjects(self, cost: "Cost") -> list[str]:
+        exact = [f"{EXACT}{self.person}"] if cost.exact else []
+        return [f"p:{self.person}", *(f"d:{name}" for name in self.datasets), *exact]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an access costs each person: rho, and how many exact statistics it gives."""
+
+    rho: Fraction
+    exact: int = 0
+
+    def of(self, subject: str) -> Fraction:
+        """Return what one subject is charged."""
+        return Fraction(self.exact) if subject.startswith(EXACT) else self.rho
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,7 @@ class Stated:
     rho: Fraction
     charges: tuple[Charge, ...]
     strangers: int = 0
+    exact: int = 0
 
 
 class Accountant:
@@ -84,28 +102,36 @@ class Accountant:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def exhausted(self, charges: Sequence[Charge], rho: Fraction) -> frozenset[str]:
-        """Return the people whose budget would not cover rho now (advice: reserve decides)."""
+    def exhausted(self, charges: Sequence[Charge], rho: Fraction, exact: int = 0) -> frozenset[str]:
+        """Return the people whose budget would not cover this now (advice: reserve decides)."""
+        cost = Cost(rho, exact)
         with self._transaction() as session:
-            spent = _spent(session, _subjects(charges))
-            return frozenset(c.person for c in charges if not _covers(c, rho, spent))
+            spent = _spent(session, _subjects(charges, cost))
+            return frozenset(c.person for c in charges if not _covers(c, cost, spent))
 
-    def reserve(self, order: str, access: str, charges: Sequence[Charge], rho: Fraction) -> None:
-        """Charge rho to every person at once, or to nobody. Repeating an access changes nothing.
+    def reserve(
+        self, order: str, access: str, charges: Sequence[Charge], rho: Fraction, exact: int = 0
+    ) -> None:
+        """Charge rho and a count of exact statistics to every person at once, or to nobody.
+
+        Repeating an access changes nothing.
 
         Raises BudgetExceededError, which names no one.
         """
-        _check(charges, rho)
+        cost = Cost(rho, exact)
+        _check(charges, cost)
         with self._transaction() as session:
             if session.get(ReservationRow, access) is not None:
                 return
             limits = _genome_limits(charges)
-            spent = _spent(session, sorted([*_subjects(charges), *limits]), lock=True)
-            if not all(_covers(charge, rho, spent) for charge in charges):
+            spent = _spent(session, sorted([*_subjects(charges, cost), *limits]), lock=True)
+            if not all(_covers(charge, cost, spent) for charge in charges):
                 raise BudgetExceededError("the budget of someone in the cohort does not cover this")
             covered = [name for name, limit in limits.items() if spent[name] + rho <= limit]
-            row = ReservationRow(access=access, order=order, rho=str(rho), state=RESERVED)
-            _add(session, row, [*_subjects(charges), *covered])
+            row = ReservationRow(
+                access=access, order=order, rho=str(rho), exact=exact, state=RESERVED
+            )
+            _add(session, row, [*_subjects(charges, cost), *covered])
 
     def summed(self, access: str) -> frozenset[str]:
         """Return the genomes an access charged: people of any other add nothing to its sums."""
@@ -140,6 +166,11 @@ class Accountant:
         """Return what a participant has been charged in all, reservations included."""
         with self._transaction() as session:
             return _spent(session, [f"p:{person}"])[f"p:{person}"]
+
+    def exact_given(self, person: str) -> int:
+        """Return how many exact statistics a participant was part of, reservations included."""
+        with self._transaction() as session:
+            return int(_spent(session, [f"{EXACT}{person}"])[f"{EXACT}{person}"])
 
     def dataset_spent(self, dataset: str) -> Fraction:
         """Return what a dataset has been charged in all, reservations included."""
@@ -189,25 +220,28 @@ class Accountant:
             yield session
 
 
-def _check(charges: Sequence[Charge], rho: Fraction) -> None:
-    if rho < 0:
+def _check(charges: Sequence[Charge], cost: Cost) -> None:
+    if cost.rho < 0 or cost.exact < 0:
         raise BudgetExceededError("a charge cannot be negative")
     people = [charge.person for charge in charges]
     if len(set(people)) != len(people):
         raise BudgetExceededError("a person stands twice in one cohort")
-    if rho and any(rho > charge.limit * charge.share for charge in charges):
+    if cost.rho and any(cost.rho > charge.limit * charge.share for charge in charges):
         raise BudgetExceededError("the order asks more of someone than one order may take")
 
 
-def _covers(charge: Charge, rho: Fraction, spent: dict[str, Fraction]) -> bool:
-    if rho and rho > charge.limit * charge.share:
+def _covers(charge: Charge, cost: Cost, spent: dict[str, Fraction]) -> bool:
+    if cost.rho and cost.rho > charge.limit * charge.share:
         return False
-    room = charge.limit - rho if rho else charge.limit
-    return all(spent[subject] <= room for subject in charge.subjects())
+    for subject in charge.subjects(cost):
+        limit = charge.exact if subject.startswith(EXACT) else charge.limit
+        if limit is not None and spent[subject] > limit - cost.of(subject):
+            return False
+    return True
 
 
-def _subjects(charges: Iterable[Charge]) -> list[str]:
-    return sorted({subject for charge in charges for subject in charge.subjects()})
+def _subjects(charges: Iterable[Charge], cost: Cost) -> list[str]:
+    return sorted({subject for charge in charges for subject in charge.subjects(cost)})
 
 
 def _spent(session: Session, subjects: Sequence[str], lock: bool = False) -> dict[str, Fraction]:
@@ -249,21 +283,25 @@ def _genome_limits(charges: Iterable[Charge]) -> dict[str, Fraction]:
 
 
 def _add(session: Session, row: ReservationRow, charged: Iterable[str]) -> None:
-    access, rho = row.access, Fraction(row.rho)
+    access, cost = row.access, Cost(Fraction(row.rho), row.exact)
     session.add(row)
     session.flush()
     subjects = sorted(charged)
     if subjects:
         rows = [{"access": access, "subject": subject} for subject in subjects]
         session.execute(insert(ChargeRow), rows)
-    _shift(session, subjects, rho)
+    _shift(session, subjects, cost)
 
 
-def _shift(session: Session, subjects: Sequence[str], rho: Fraction) -> None:
-    if not rho:
+def _shift(session: Session, subjects: Sequence[str], cost: Cost, sign: int = 1) -> None:
+    moved = [name for name in subjects if cost.of(name)]
+    if not moved:
         return
-    spent = _spent(session, subjects, lock=True)
-    rows = [{"subject": name, "spent": str(value + rho)} for name, value in spent.items()]
+    spent = _spent(session, moved, lock=True)
+    rows = [
+        {"subject": name, "spent": str(value + sign * cost.of(name))}
+        for name, value in spent.items()
+    ]
     if rows:
         session.execute(update(BudgetRow), rows)
 
@@ -272,7 +310,8 @@ def _take_back(session: Session, access: str) -> None:
     row = session.get(ReservationRow, access)
     query = select(col(ChargeRow.subject)).where(col(ChargeRow.access) == access)
     subjects = sorted(session.scalars(query))
-    _shift(session, subjects, -Fraction(row.rho if row else 0))
+    if row is not None:
+        _shift(session, subjects, Cost(Fraction(row.rho), row.exact), -1)
     session.execute(delete(ChargeRow).where(col(ChargeRow.access) == access))
 
 
@@ -298,10 +337,15 @@ def _restore(session: Session, stated: Stated) -> None:
     if row is not None:
         session.delete(row)
         session.flush()
+    cost = Cost(stated.rho, stated.exact)
     fresh = ReservationRow(
-        access=stated.access, order=stated.order, rho=str(stated.rho), state=COMMITTED
+        access=stated.access,
+        order=stated.order,
+        rho=str(stated.rho),
+        exact=stated.exact,
+        state=COMMITTED,
     )
-    _add(session, fresh, [*_subjects(stated.charges), *_genome_limits(stated.charges)])
+    _add(session, fresh, [*_subjects(stated.charges, cost), *_genome_limits(stated.charges)])
 
 
 def _states(session: Session, state: str) -> set[str]:

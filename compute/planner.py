@@ -70,17 +70,21 @@ def charge_of(member: Member, genome: str | None = None) -> Charge:
     return Charge(
         person=_person(member),
         datasets=tuple(sorted(grant.dataset for grant in member.grants.values())),
-        limit=min(limit for limit, _ in budgets),
-        share=min(share for _, share in budgets),
+        limit=min(limit for limit, _, _ in budgets),
+        share=min(share for _, share, _ in budgets),
         genome=genome,
+        exact=min(exact for _, _, exact in budgets),
     )
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _budget(**release: str) -> tuple[Fraction, Fraction]:
-    """Return (lifetime budget, part of it one order may take); few owners' differ."""
+def _budget(**release: Any) -> tuple[Fraction, Fraction, int]:
+    """Return (lifetime budget, part of it one order may take, cap on exact statistics).
+
+    Few owners' differ.
+    """
     terms = parse_value(ReleaseTerms, release)
-    return Fraction(terms.lifetime_rho), Fraction(terms.order_share)
+    return Fraction(terms.lifetime_rho), Fraction(terms.order_share), terms.exact_statistics
 
 
 def _person(member: Member) -> str:
@@ -127,11 +131,12 @@ def plan_order(
     everyone = len(members)
     if asked.scope.facets:
         everyone = _usable(select(state, asked, now_ms, relaxed=True), out, exhausted)
-    owners = {member.owner for member in members}
+    owners = Counter(member.owner for member in members)
     facts = CohortFacts(
         people=len(members),
         complement=everyone - len(members),
         owners=sum(1 for owner in owners if attested(owner)),
+        largest=max(owners.values(), default=0),
     )
     return Plan(tuple(members), dict(sorted(excluded.items())), facts)
 

@@ -12,7 +12,7 @@ from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
 from compute.ontology import TEST_SUBSET, current_ontology
 from compute.risk import TRUSTED_RIGHT_OF_100, risk_words
-from compute.terms import NEVER, Flags, Modifier, Terms
+from compute.terms import EXACT_STATISTICS, NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
 
 PRESETS = ("my_condition_free", "non_profit_research", "everything_at_a_price")
@@ -41,6 +41,7 @@ def preset(
     release_mode: Literal["private", "trusted"] = "private",
     lifetime_rho: str = "1/10",
     order_share: str = "1/5",
+    exact_statistics: int = EXACT_STATISTICS,
 ) -> Terms:
     """Make the terms of a preset (PRESETS). Times: Unix ms; price: minor units for every use.
 
@@ -55,6 +56,7 @@ def preset(
             "mode": release_mode,
             "lifetime_rho": lifetime_rho,
             "order_share": order_share,
+            "exact_statistics": exact_statistics,
         },
         "valid_from": valid_from,
         "valid_until": valid_until,
@@ -154,6 +156,8 @@ def _limits(terms: Terms) -> Iterator[str]:
     regions = ", ".join(terms.regions)
     yield "Computed anywhere." if regions == "*" else f"Computed only in: {regions}."
     release = terms.release
+    if release.mode == "trusted":
+        yield f"At most {release.exact_statistics} exact figures may ever count you."
     if release.mode == "private":
         yield "Every answer has noise added, which bounds what it can show of you."
         yield risk_words(Fraction(release.lifetime_rho))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.errors import ComputeError
+from compute.intervals import with_intervals
 from compute.queries import Answer
 from compute.suppress import suppress_cells
 
@@ -60,11 +61,13 @@ class CohortFacts:
     """What the floors look at: people, people of the same scope left out by facets, owners.
 
     owners: distinct owners whose attestation says a person and unaffiliated with the buyer.
+    largest: the most people any one owner (a custodian) stands for.
     """
 
     people: int
     complement: int
     owners: int
+    largest: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,16 @@ class Released:
 
 
 def check_floors(facts: CohortFacts, floors: Floors, mode: str = "trusted") -> None:
-    """Check the cohort's size, its complement (0 or as large) and its owners.
+    """Check the cohort's size, its complement (0 or as large), its owners, and that none of them
+    stands for more than half of it.
 
     Raises WithheldError, with one code for all: which floor failed would tell sizes apart.
     """
     least = floors.private_people if mode == "private" else 0
     small = facts.people < max(least, floors.people)
     near = 0 < facts.complement < floors.people
-    if small or near or facts.owners < floors.owners:
+    dominated = 2 * facts.largest > facts.people
+    if small or near or dominated or facts.owners < floors.owners:
         raise WithheldError("a floor of the cohort does not hold", code="below_floor")
 
 
@@ -113,6 +118,7 @@ def release_gate(
     kept, notes = suppress_strata(answer, floors.people)
     kept, more = suppress_rows(kept, floors.people)
     kept, cells = suppress_cells(kept)
+    kept = with_intervals(kept)
     return Released(_plain(kept, floors.people), facts.people, (*notes, *more, *cells))
 
 

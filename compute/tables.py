@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import Engine, Text, create_engine, event, inspect, text
+from sqlalchemy import BigInteger, Engine, Text, create_engine, event, inspect, text
 from sqlmodel import Field, SQLModel
 
 from compute.errors import ComputeError
@@ -39,6 +39,7 @@ class ReservationRow(SQLModel, table=True):
     access: str = Field(primary_key=True)
     order: str = Field(index=True)
     rho: str
+    exact: int = Field(default=0, sa_type=BigInteger)
     state: str = Field(index=True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from compute.duo import BY_SHORTHAND, DS, DuoTerm, Kind, ParameterType, duo_term
 from compute.errors import TermsError
@@ -56,6 +56,8 @@ __all__ = [
 ]
 
 NEVER = "never"
+EXACT_STATISTICS = 10_000_000  # a few genome-wide answers
+MOST_EXACT = 10**12
 
 
 class Modifier(Value):
@@ -112,11 +114,15 @@ class Flags(Value):
 
 
 class ReleaseTerms(Value):
-    """How answers may leave, the budget of a lifetime, and the part of it one order may use."""
+    """How answers may leave, the budget of a lifetime, and the part of it one order may use.
+
+    exact_statistics: how many exact statistics (rows of trusted answers) may ever count the person.
+    """
 
     mode: Literal["private", "trusted"] = "private"
     lifetime_rho: Rational = "1/10"
     order_share: Rational = "1/5"
+    exact_statistics: Annotated[StrictInt, Field(ge=0, le=MOST_EXACT)] = EXACT_STATISTICS
 
     @model_validator(mode="after")
     def _check(self) -> Self:

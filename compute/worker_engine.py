@@ -78,7 +78,7 @@ def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Ans
         frame = _first_pass(cohort, query, VariantTable.of(build, keys), tick)
         picked = PickedRows.named(cohort.variants, build, keys)
         return _person_by_person(cohort, query, frame, picked, tick)
-    rows = _candidates(cohort.variants, query)
+    rows = candidate_rows(cohort.variants, query)
     if query.family in COUNTED:
         return _counted(cohort, query, rows, tick)
     found = _count(cohort, rows, [0] * len(cohort.members), 1, tick)
@@ -122,7 +122,7 @@ def _reader(cohort: Cohort) -> CohortReader:
     return cohort.vault.cohort(grants, cohort.access, cohort.variants)
 
 
-def _candidates(variants: SharedVariants, query: Query) -> Int64:
+def candidate_rows(variants: SharedVariants, query: Query) -> Int64:
     """Return the rows, in genome order, of the query's build and place."""
     wanted = variants.on_build(query.build or DEFAULT_BUILD)
     span = span_of(query.params)

@@ -6,6 +6,7 @@ records nothing. Spec: DESIGN sections 3.1 and 4.1.
 
 from fractions import Fraction
 
+from compute.exact import exact_statistics
 from compute.match import parse_release
 from compute.planner import Plan, plan_order
 from compute.repeat import is_answered, is_too_near, is_under_way
@@ -33,7 +34,8 @@ def plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
     Free, it takes nobody's budget, so a spent one leaves nobody out.
     """
     if order.mode != "private":
-        return plan_now(run, order, rho=order.asked.rho), False
+        exact = exact_statistics(order.query, order.mode, run.shop.variants)
+        return plan_now(run, order, rho=order.asked.rho, exact=exact), False
     everyone = plan_now(run, order, rho=Fraction(0))
     if is_answered(run.shop, order.id, everyone.grant_ids):
         return everyone, True
@@ -55,7 +57,7 @@ def check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
         raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
 
 
-def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction) -> Plan:
+def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction, exact: int = 0) -> Plan:
     """Plan with who can be used now; people whose budget is spent are left out as one reason."""
     shop = run.shop
     state, now = shop.follower.state, run.now()
@@ -67,7 +69,7 @@ def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction) -> Plan:
         return is_independent(state, shop.trust, owner, now)
 
     first = plan_order(state, order.asked, now, out=out, attested=independent)
-    spent = shop.accountant.exhausted(first.charges(), rho)
+    spent = shop.accountant.exhausted(first.charges(), rho, exact)
     if not spent:
         return first
     return plan_order(state, order.asked, now, out=out, attested=independent, exhausted=spent)

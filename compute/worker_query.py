@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from compute.accountant import BudgetExceededError
 from compute.errors import ComputeError
+from compute.exact import exact_statistics
 from compute.genomes import genomes_of, one_each
 from compute.messages import JobMessage
 from compute.orderbook import TERMINAL, Phase
@@ -168,10 +169,11 @@ def _reserve(run: Run) -> bool:
     genomes = genomes_of(shop.store, members)
     charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges(genomes)
     rho = charged_rho(from_text(run.held.access_submission))
+    exact = exact_statistics(order.query, order.mode, shop.variants)
     try:
-        shop.accountant.reserve(order.id, str(run.held.access), charges, rho)
+        shop.accountant.reserve(order.id, str(run.held.access), charges, rho, exact)
     except BudgetExceededError:
-        if not shop.accountant.exhausted(charges, rho):
+        if not shop.accountant.exhausted(charges, rho, exact):
             raise
         # Somebody's budget went to another order since: judge again, without them.
         run.move(Phase.STARTED, access=None, members=())

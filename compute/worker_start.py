@@ -18,6 +18,7 @@ from typing import Any
 from compute.accountant import Accountant, Charge, Stated
 from compute.config import WorkerConfig, read_token
 from compute.copies import SharedVariants
+from compute.exact import stated_exact
 from compute.genomes import genomes_of
 from compute.ingest import Parsed, ParserHost
 from compute.jobs_client import JobsClient
@@ -192,12 +193,14 @@ def _stated(shop: Workshop, access: Access) -> Stated:
         people.setdefault((grant.owner, dataset.participant), {})[dataset.modality] = grant
         found += 1
     release = access.payload["release"] or {}
+    order = state.orders[str(access.payload["order"])].payload
     return Stated(
         access=access.id,
         order=str(access.payload["order"]),
         rho=Fraction(release.get("rho") or 0),
         charges=tuple(_charge(shop, who, grants) for who, grants in sorted(people.items())),
         strangers=len(leaves) - found,
+        exact=stated_exact(order, shop.variants),
     )
 
 

@@ -2,13 +2,15 @@
 
 Quantiles need people on both sides and are rounded to a fraction of the spread, since an order
 statistic is somebody's own value; counts of people are rounded to 5, since a term's count and its
-parent's differ by as few people as carry the parent alone; a small count hides what it determines.
-Sources: UKDS handbook of statistical disclosure control; OpenSAFELY's rounding rules.
+parent's differ by as few people as carry the parent alone; a small count hides what it determines;
+a mean that one person makes up most of is about that person (dominance rule, one half).
+Sources: UKDS handbook of statistical disclosure control; ESSnet guidelines for output checking;
+OpenSAFELY's rounding rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -21,6 +23,9 @@ ROUND_TO: Final = 5
 TAIL: Final = 10  # people on either side of a quantile
 GRID: Final = 20  # a quantile is rounded to the standard deviation over this
 SMALL_CELL: Final = "small_cell"
+DOMINANCE: Final = "one_person_dominates"
+DOMINATED: Final = "dominated"
+MOST_SHARE: Final = 0.5  # of the sum of absolute values
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Notes: TypeAlias = list[Mapping[str, str]]
@@ -34,6 +39,9 @@ def disclose(answer: Answer, rules: Disclosure, small: int) -> tuple[Answer, Not
     columns = dict(answer.columns)
     hide = {name: np.zeros(len(answer), np.bool_) for name in columns}
     marked = _small_cells(answer, rules, small, hide)
+    most = _dominated(answer, rules, hide)
+    columns.pop(DOMINATED, None)
+    hide.pop(DOMINATED, None)
     _short_tails(columns, rules, hide)
     _round(columns, rules)
     if rules.remake is not None:
@@ -41,10 +49,11 @@ def disclose(answer: Answer, rules: Disclosure, small: int) -> tuple[Answer, Not
     for name, mask in hide.items():
         if mask.any():
             columns[name] = _without(columns[name], mask)
-    if not marked.any():
-        return replace(answer, columns=columns), _notes(rules, hidden=False)
-    columns["hidden"] = np.where(marked, SMALL_CELL, "").astype(object)
-    return replace(answer, columns=columns), _notes(rules, hidden=True)
+    codes = [code for code, mask in ((SMALL_CELL, marked), (DOMINANCE, most)) if mask.any()]
+    if codes:
+        reasons = np.where(marked, SMALL_CELL, np.where(most, DOMINANCE, ""))
+        columns["hidden"] = reasons.astype(object)
+    return replace(answer, columns=columns), _notes(rules, codes)
 
 
 def _small_cells(answer: Answer, rules: Disclosure, small: int, hide: dict[str, Mask]) -> Mask:
@@ -61,6 +70,24 @@ def _small_cells(answer: Answer, rules: Disclosure, small: int, hide: dict[str, 
             hide[name] |= mask
         marked |= mask
     return marked
+
+
+def _dominated(answer: Answer, rules: Disclosure, hide: dict[str, Mask]) -> Mask:
+    """Mark rows one person dominates, in all strata: the unsplit table may be bought as well."""
+    if DOMINATED not in answer.columns:
+        return np.zeros(len(answer), np.bool_)
+    found: Mask = answer.columns[DOMINATED].astype(np.bool_)
+    if len(answer.people) > 1:
+        found = np.tile(found.reshape(len(answer.people), -1).any(axis=0), len(answer.people))
+    for name in rules.dominated:
+        hide[name] |= found
+    return found
+
+
+def is_dominated(largest: npt.ArrayLike, total: npt.ArrayLike) -> Mask:
+    """Tell where the largest absolute value is more than MOST_SHARE of the sum of them all."""
+    found: Mask = np.asarray(largest) > MOST_SHARE * np.asarray(total)
+    return found
 
 
 def _few(counts: Column, small: int) -> Mask:
@@ -92,8 +119,8 @@ def _without(column: Column, mask: Mask) -> Column:
     return found
 
 
-def _notes(rules: Disclosure, *, hidden: bool) -> Notes:
-    found: Notes = [{"path": "columns/hidden", "code": SMALL_CELL}] if hidden else []
+def _notes(rules: Disclosure, hidden: Sequence[str]) -> Notes:
+    found: Notes = [{"path": "columns/hidden", "code": code} for code in hidden]
     found += [{"path": f"columns/{name}", "code": "rounded_to_5"} for name in rules.rounded]
     if rules.tails:
         found.append({"path": "columns/quantiles", "code": "rounded_and_short_tails_left_out"})

@@ -67,6 +67,8 @@ class Disclosure:
     ``decimals``: column -> places it is rounded to. ``remake``: columns made again from rounded
     ones, so that no exact count can be read off what is derived.
     ``spread``: what is hidden in one stratum is hidden in all (rows lie stratum by stratum).
+    ``dominated``: columns hidden, in every stratum, where one person's value makes up most of a
+    sum; the family says where in a boolean column "dominated", which does not leave.
     """
 
     cells: tuple[Cell, ...] = ()
@@ -76,6 +78,7 @@ class Disclosure:
     decimals: Mapping[str, int] = field(default_factory=dict)
     remake: Callable[[Mapping[str, Column]], Mapping[str, Column]] | None = None
     spread: bool = False
+    dominated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

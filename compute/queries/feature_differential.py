@@ -16,6 +16,7 @@ from pydantic import Field
 from compute.errors import QueryError
 from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData, level_of
+from compute.queries.disclosure import DOMINATED, is_dominated
 from compute.queries.family import (
     Answer,
     Cell,
@@ -68,6 +69,7 @@ class FeatureDifferentialPartial:
         self.origin = np.full(f, np.nan)
         self.n = np.zeros((2, f), np.int64)
         self.sum, self.square = np.zeros((2, f)), np.zeros((2, f))
+        self.largest, self.absolute = np.zeros((2, f)), np.zeros((2, f))
         self.members = [0, 0]
         self.left_out: Counter[str] = Counter()
 
@@ -94,6 +96,9 @@ class FeatureDifferentialPartial:
         self.n[group] += there
         self.sum[group] += moved
         self.square[group] += moved * moved
+        sizes = np.where(there, np.abs(values), 0.0)
+        self.largest[group] = np.maximum(self.largest[group], sizes)
+        self.absolute[group] += sizes
         self.members[group] += 1
 
     def _group(self, person: PersonData) -> int | None:
@@ -113,6 +118,8 @@ class FeatureDifferentialPartial:
         self.n += other.n
         self.sum += other.sum + other.n * move
         self.square += other.square + 2 * move * other.sum + other.n * move * move
+        self.largest = np.maximum(self.largest, other.largest)
+        self.absolute += other.absolute
         self.members = [a + b for a, b in zip(self.members, other.members, strict=True)]
         self.left_out.update(other.left_out)
 
@@ -137,7 +144,8 @@ class FeatureDifferential(Defaults):
         cells=(
             Cell("n_a", ("n_a", "n_b", *NUMBERS, "q"), of="n"),
             Cell("n_b", ("n_a", "n_b", *NUMBERS, "q"), of="n"),
-        )
+        ),
+        dominated=(*NUMBERS, "q"),
     )
     limits: ClassVar[str] = "2000 features in one order"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
@@ -181,6 +189,7 @@ class FeatureDifferential(Defaults):
             "p": test.p,
             "q": benjamini_hochberg(test.p),
             "na": test.reason,
+            DOMINATED: is_dominated(partial.largest, partial.absolute).any(axis=0),
         }
         return Answer(
             self.name, self.version, columns, {"all": sum(partial.members)}, _facts(partial)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData, level_of
+from compute.queries.disclosure import DOMINATED, is_dominated
 from compute.queries.family import Answer, Column, Disclosure
 
 ALL: Final = "all"
@@ -23,7 +24,9 @@ QUANTILES: Final[Mapping[str, float]] = {
 }  # fmt: skip
 STATISTICS: Final = ("n", "mean", "sd", *QUANTILES)
 # Numbers of ordinary size; few people hide a whole row at the gate (n).
-DISCLOSURE: Final = Disclosure(tails=QUANTILES, grid=dict.fromkeys(QUANTILES, "sd"))
+DISCLOSURE: Final = Disclosure(
+    tails=QUANTILES, grid=dict.fromkeys(QUANTILES, "sd"), dominated=("mean", "sd", *QUANTILES)
+)
 
 By: TypeAlias = Literal["population", "sex"] | None
 Measure: TypeAlias = Callable[[PersonData], Mapping[str, float] | str]
@@ -97,16 +100,21 @@ def answer_of(
         **{
             name: np.array([row[name] for _, _, row in rows], np.float64) for name in STATISTICS[1:]
         },
+        DOMINATED: np.array([row[DOMINATED] for _, _, row in rows], np.bool_),
     }
     told = {"by": partial.by, "left_out": dict(sorted(partial.left_out.items())), **facts}
     return Answer(family, version, columns, dict(partial.members), told)
 
 
 def summary(values: Float64) -> dict[str, float]:
-    """Return n, mean, sd (n - 1) and quantiles of values; NaN where there are too few."""
+    """Return n, mean, sd (n - 1) and quantiles of values, NaN where there are too few, and whether
+    one person dominates them.
+    """
     n = len(values)
-    found: dict[str, float] = {"n": n, **dict.fromkeys(STATISTICS[1:], np.nan)}
+    found: dict[str, float] = {"n": n, **dict.fromkeys(STATISTICS[1:], np.nan), DOMINATED: False}
     if n:
+        sizes = np.abs(values)
+        found[DOMINATED] = bool(is_dominated(sizes.max(), sizes.sum()))
         found["mean"] = float(values.mean())
         marks = np.quantile(values, list(QUANTILES.values()))
         found |= dict(zip(QUANTILES, marks.tolist(), strict=True))

@@ -53,8 +53,8 @@ def lifetime_budget(text: str) -> Fraction:
         raise ClientError(f"{text!r} is no budget; write it as a fraction, such as 1/10") from None
     if not 0 < found <= HIGHEST:
         raise ClientError(
-            f"a lifetime budget lies above 0 and at most at {HIGHEST}, where anybody could tell that "
-            f"you took part in {risk_of(HIGHEST).right_of_100} of 100 cases; {text} does not"
+            f"a lifetime budget lies above 0 and at most at {HIGHEST}, where anybody could tell "
+            f"that you took part in {risk_of(HIGHEST).right_of_100} of 100 cases; {text} does not"
         )
     return found
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from compute import describe, parse_terms
+from compute import EXACT_STATISTICS, describe, parse_terms
 from compute.ingest import Given, IngestError, Modality
 from ledger import LedgerError
 from marketplace.client.activity import foreign_entries, mine_of, own_events
@@ -247,6 +247,9 @@ def offer(
         str,
         typer.Option(help="Privacy budget for your lifetime, at most 1/2; see `omic budget`."),
     ] = "1/10",
+    exact_statistics: Annotated[
+        int, typer.Option(help="How many exact figures may ever count you (with --trusted).")
+    ] = EXACT_STATISTICS,
 ) -> None:
     """Publish the terms your datasets are offered under."""
     options = context_of(context)
@@ -255,6 +258,7 @@ def offer(
         "valid_until": date_ms(until),
         "regions": tuple(region or ("*",)),
         "lifetime_rho": str(lifetime_budget(lifetime_rho)),
+        "exact_statistics": exact_statistics,
     }
     chosen = chosen_terms(terms, disease or [], price, trusted, limits)
     facets = _facets(facet or [])

@@ -9,7 +9,7 @@ from benchmarks.harness import Figure
 
 FIGURES = [
     Figure("AUC of an attack", 0.5678, "", 0.6, at_least=False),
-    Figure("missed", 2.0, "s", 1.0, at_least=False),
+    Figure("missed", 2.0, "s", 1.0, at_least=False, note="busy"),
     Figure("power", 0.7, "", limit=0.71),
 ]
 
@@ -22,8 +22,8 @@ def test_only_what_stands_between_the_marks_is_replaced(tmp_path):
     assert text.startswith("before\n")
     assert text.endswith(f"{END}\nafter\n")
     assert "old" not in text
-    assert "| AUC of an attack | 0.568  | <= 0.6 |  | yes |" in text
-    assert "| missed | 2 s | <= 1 |  | **no** |" in text
+    assert "| AUC of an attack | 0.568 | <= 0.6 |  | yes |  |" in text
+    assert "| missed | 2 s | <= 1 |  | **no** | busy |" in text
     write_table(path, FIGURES)
     assert path.read_text() == text
 

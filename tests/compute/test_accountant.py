@@ -240,3 +240,23 @@ def test_one_order_over_two_copies_charges_their_genome_once(accountant):
     for number in range(5):
         accountant.reserve("o", f"a{number}", both, FIFTH)
         assert accountant.summed(f"a{number}") == {"g"}
+
+
+def test_exact_statistics_have_a_cap_of_their_own(accountant):
+    """Counted beside rho, atomically, given back with it, and rebuilt from what the ledger says."""
+    capped = Charge("ann", ("d",), LIMIT, Fraction(1), exact=10)
+    free = Charge("bob", ("e",), LIMIT, Fraction(1))
+    accountant.reserve("o", "a", [capped, free], Fraction(0), 7)
+    assert (accountant.exact_given("ann"), accountant.exact_given("bob")) == (7, 7)
+    assert accountant.spent("ann") == 0
+    assert accountant.exhausted([capped, free], Fraction(0), 4) == {"ann"}
+    assert accountant.exhausted([capped, free], LIMIT, 3) == frozenset()
+    with pytest.raises(BudgetExceededError):
+        accountant.reserve("o", "b", [free, capped], Fraction(0), 4)
+    assert accountant.exact_given("bob") == 7
+    accountant.reserve("o", "c", [capped], Fraction(0), 3)
+    accountant.release("c")
+    assert accountant.exact_given("ann") == 7
+    accountant.commit("a")
+    accountant.reconcile([Stated("d", "o", Fraction(0), (capped,), exact=5)], {"a", "d"}, 0)
+    assert accountant.exact_given("ann") == 12

@@ -69,6 +69,18 @@ def test_no_small_cohort_or_complement_ever_passes(people, complement, owners):
     assert owners >= 3
 
 
+@pytest.mark.parametrize("mode", ["private", "trusted"])
+@pytest.mark.parametrize(("largest", "passes"), [(1, True), (100, True), (101, False)])
+def test_no_owner_stands_for_more_than_half_of_a_cohort(mode, largest, passes):
+    facts = CohortFacts(200, 0, 90, largest)
+    if passes:
+        check_floors(facts, Floors(), mode)
+        return
+    with pytest.raises(WithheldError) as refused:
+        check_floors(facts, Floors(), mode)
+    assert refused.value.code == "below_floor"
+
+
 def test_floors_go_up_only():
     with pytest.raises(WithheldError):
         Floors(people=19)

@@ -258,3 +258,10 @@ def test_a_lifetime_budget_is_at_most_one_half(rho, fine):
         return
     with pytest.raises(TermsError, match="at most 1/2"):
         parse_terms(made)
+
+
+@pytest.mark.parametrize("count", [-1, "5", 1.5, True, 10**12 + 1])
+def test_a_cap_on_exact_statistics_is_a_whole_number(count):
+    release = {**TERMS.release.to_dict(), "exact_statistics": count}
+    with pytest.raises(TermsError):
+        parse_terms({**TERMS.to_dict(), "release": release})

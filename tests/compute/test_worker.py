@@ -586,6 +586,20 @@ def test_people_without_budget_leave_the_cohort_as_one_reason(world):
     assert world.access_of(second).payload["excluded"] == {"budget": 1}
 
 
+def test_an_owner_may_cap_the_exact_statistics_that_count_them(world):
+    capped, free = world.people[:2]
+    world.withdraw(capped)
+    world.grant(capped, "genotypes", terms=world.terms(exact_statistics=1))
+    order = world.order()
+    assert world.complete(order).state == "released"
+    assert capped not in world.members(order)
+    assert world.access_of(order).payload["excluded"] == {"budget": 1}
+    rows = len(world.result(order)["answer"]["columns"]["pos"])
+    given = world.shop.accountant.exact_given
+    assert given(f"{free.id}/{free.participant}") == rows > 1
+    assert given(f"{capped.id}/{capped.participant}") == 0
+
+
 def test_one_exact_question_over_nearly_the_same_people_is_refused(world):
     order = world.order()
     assert world.complete(order).state == "released"

@@ -198,13 +198,13 @@ def test_somebody_exhausted_between_judging_and_charging_is_left_out(world, monk
     real = world.shop.accountant.reserve
     calls = []
 
-    def reserve(named, access, charges, rho):
+    def reserve(named, access, charges, rho, exact=0):
         if not calls:
             who = next(c for c in charges if c.person == f"{person.id}/{person.participant}")
             left = who.limit - world.shop.accountant.spent(who.person)
             real("rival", "rival", [Charge(who.person, who.datasets, who.limit)], left)
         calls.append(access)
-        return real(named, access, charges, rho)
+        return real(named, access, charges, rho, exact)
 
     monkeypatch.setattr(world.shop.accountant, "reserve", reserve)
     assert world.run("query", order).state == "released"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compute.queries import Answer
-from compute.queries.disclosure import disclose
+from compute.queries import Answer, CohortData, PersonData, VariantTable, parse_query, run
+from compute.queries.disclosure import disclose, is_dominated
 from compute.queries.family import Cell, Disclosure
+from compute.release import CohortFacts, release_gate
 from compute.suppress import SMALL, suppress_cells
 
 
@@ -78,3 +79,35 @@ def test_the_gate_applies_what_the_family_declares():
     for name in ("both", "first_only", "second_only", "neither", "odds_ratio", "fisher_p"):
         assert told.columns[name][0] is None, name
     assert told.columns["hidden"][0] == "small_cell" and notes[0]["code"] == "small_cell"
+
+
+def dominated_by(strata, values):
+    """A summary of one metric over strata of people, whose values are given by stratum."""
+    people = [
+        PersonData(f"{level}{at}", strata={"sex": level}, features={"F": value})
+        for level in strata
+        for at, value in enumerate(values[level])
+    ]
+    asked = {"features": ["F"], "namespace": "n", "unit": "u", "by": "sex"}
+    query = parse_query({"v": 1, "family": "feature_summary", "build": "GRCh37", "params": asked})
+    data = CohortData.of(VariantTable.of("GRCh37", []), people)
+    return release_gate(run(query, data), CohortFacts(90, 0, 90), mode="trusted", rho=0)
+
+
+def test_a_mean_that_one_person_makes_up_most_of_is_hidden_in_every_stratum():
+    even = [1.0 + at / 100 for at in range(40)]
+    fine = dominated_by(("female", "male"), {"female": even, "male": even})
+    assert "dominated" not in fine.answer["columns"]
+    assert None not in fine.answer["columns"]["mean"]
+    found = dominated_by(("female", "male"), {"female": even, "male": [*even, 60.0]})
+    columns = found.answer["columns"]
+    assert columns["mean"] == columns["sd"] == columns["q50"] == [None, None]
+    assert columns["hidden"] == ["one_person_dominates"] * 2
+    assert {"path": "columns/hidden", "code": "one_person_dominates"} in found.suppressed
+    assert columns["n"] == [40, 41]
+
+
+def test_a_difference_that_one_person_makes_is_hidden():
+    values = np.array([[30.0, 1.0], [0.1, 0.1]])
+    assert is_dominated(values.max(axis=0), values.sum(axis=0)).tolist() == [True, True]
+    assert not is_dominated([1.0], [2.0]).any()

@@ -68,6 +68,7 @@ function limits(terms, known) {
   return [
     families === "*" ? "Any approved query." : `Only these queries: ${families}.`,
     regions === "*" ? "Computed anywhere." : `Computed only in: ${regions}.`,
+    ...(release.mode === "trusted" ? [`At most ${release.exact_statistics} exact figures may ever count you.`] : []),
     ...(release.mode === "private" ? ["Every answer has noise added, which bounds what it can show of you.", risk(release, known)] : []),
     `Privacy budget for your lifetime: ${release.lifetime_rho}, of which one order may use at most ${release.order_share}.`,
     terms.valid_until === null ? "Until you withdraw." : `Until ${new Date(terms.valid_until).toISOString().slice(0, 16).replace("T", " ")} UTC.`,

@@ -1,0 +1,103 @@
+"""Every private family through the real worker: order, charge, vault, sums, noise, sealed answer."""
+
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+import pytest
+
+from compute.ingest import parse
+from compute.noise import Noised, noise_sd
+from compute.private import FormNoise
+from compute.queries import CohortData, PersonData, VariantTable, catalogue, parse_query, run
+from tests.compute.test_worker_families import phenopacket
+from tests.compute.worker_world import GENE, POSITIONS, World
+
+PEOPLE = 104
+# family -> parameters, the rho that makes it useful for so few people
+QUERIES = {
+    "genotype_counts": ({"variants": ["1-1000-A-G", "1-2000-A-G"]}, "1/40"),
+    "clinical_counts": ({"terms": ["HP:0000003"]}, "1/40"),
+    "feature_distribution": ({"feature": GENE, "low": "0", "high": "10", "bins": 2}, "1/40"),
+    "score_distribution": (
+        {"weights": {"1-1000-A-G": "1", "1-2000-A-G": "0.5"}, "low": "0", "high": "3", "bins": 2},
+        "1/40",
+    ),
+    "private_association": (
+        {"feature": GENE, "low": "0", "high": "10", "variants": ["1-3000-A-G"]},
+        "3/20",
+    ),
+}
+
+
+class PrivateFamilies(World):
+    def terms(self, **more):
+        settings = {"release_mode": "private", "lifetime_rho": "1/2", "order_share": "2/5"}
+        return super().terms(**{**settings, **more})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    made = PrivateFamilies(tmp_path_factory.mktemp("private_families"))
+    rng = np.random.default_rng(12)
+    for number in range(PEOPLE):
+        person = made.enrol(rng, number, "CEU", ("genotypes", "expression"))
+        made.register(person, "clinical", phenopacket(number))
+        made.grant(person, "clinical")
+        made.people.append(person)
+    yield made
+    made.shop.store.close()
+
+
+def exact_of(world, query):
+    """The same cohort as plain arrays, straight from what its people hold."""
+    people = []
+    for person in world.people:
+        measured = parse(person.data["expression"].plaintext, "expression", "x")
+        people.append(
+            PersonData(
+                f"{person.id}/{person.participant}",
+                np.array([-1 if d is None else d for d in person.dosages], np.int8),
+                features=dict(zip(measured.ids, measured.values.tolist(), strict=True)),
+                feature_kind=(measured.namespace, measured.unit),
+                clinical=parse(person.data["clinical"].plaintext, "clinical", "x"),
+            )
+        )
+    table = VariantTable.of("GRCh37", [(0, pos, "A", "G") for pos in POSITIONS])
+    return run(query, CohortData.of(table, people))
+
+
+def silent(values, sensitivity_squared, rho):
+    """The gate's sampler without its noise, to compare what the worker summed."""
+    return Noised(np.asarray(values, np.int64), noise_sd(sensitivity_squared, rho))
+
+
+def test_every_private_family_is_run():
+    private = {name for name, family in catalogue().items() if "private" in family.modes}
+    assert private == set(QUERIES)
+
+
+@pytest.mark.parametrize("family", sorted(QUERIES))
+def test_a_private_family_end_to_end(world, monkeypatch, family):
+    params, rho = QUERIES[family]
+    asked = {"v": 1, "family": family, "build": "GRCh37", "params": params}
+    query = parse_query(asked)
+    needed = tuple(sorted(query.needs.modalities))
+    release = {"mode": "private", "rho": rho}
+    person = world.people[0]
+    name = f"{person.id}/{person.participant}"
+    before = world.shop.accountant.spent(name)
+    with monkeypatch.context() as patched:
+        patched.setattr("compute.worker_query.FormNoise", partial(FormNoise, sampler=silent))
+        paid = {"price": 10_000, "paid": 10_000}
+        order = world.order(query=asked, modalities=needed, release=release, **paid)
+        outcome = world.run("query", order)
+    assert outcome.state == "released", outcome
+    told = world.result(order)["answer"]
+    expected = FormNoise(query, silent).add(exact_of(world, query), Fraction(rho))
+    assert told["columns"] == expected["columns"]
+    assert told["facts"] == expected["facts"]
+    assert told["privacy"]["rho"] == rho
+    assert told["privacy"]["count_sd"] > 0
+    assert world.shop.accountant.spent(name) - before == Fraction(rho)
+    assert world.access_of(order).payload["cohort_size"] == PEOPLE
