@@ -7,6 +7,7 @@ ledger statement, so a sign-in can never be turned into a consent.
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -16,7 +17,7 @@ from sqlmodel import Session, col, delete
 
 from ledger import FormatError, State, fingerprint, unb64
 from marketplace import challenges
-from marketplace.errors import ExpiredError, ForbiddenError, UnauthenticatedError
+from marketplace.errors import ExpiredError, ForbiddenError, InputError, UnauthenticatedError
 from marketplace.services import Services
 from marketplace.tables import Account, Challenge, LoginSession
 from marketplace.view import Snapshot
@@ -24,6 +25,7 @@ from marketplace.view import Snapshot
 CONTEXT = b"omic/session/v1\n"
 CHALLENGE, LINK = "challenge", "link"
 PINNED = ("auditor", "operator")
+SCOPES = ("read", "ask")
 SPENT = "the challenge is unknown, used or past its time; ask again"
 
 
@@ -33,6 +35,11 @@ class Principal:
 
     party: str
     role: str
+    scopes: tuple[str, ...] = ()
+
+    def may(self, scope: str) -> bool:
+        """Tell whether the token reaches this far; one without scopes reaches everything."""
+        return not self.scopes or scope in self.scopes
 
     def require(self, *roles: str) -> None:
         """Raise ForbiddenError unless the party has one of these roles."""
@@ -166,7 +173,7 @@ def authenticate(services: Services, token: str) -> Principal:
         raise UnauthenticatedError("the session is unknown or over; sign in again")
     if _role(services, services.view.snapshot(), found.party, found.key) != found.role:
         raise UnauthenticatedError("the key that opened this session is no longer in force")
-    return Principal(found.party, found.role)
+    return Principal(found.party, found.role, tuple(found.scopes.split()))
 
 
 def key_of(services: Services, token: str) -> str:
@@ -187,6 +194,35 @@ def open_for(services: Services, party: str, key: str) -> Opened:
         return _open(services, session, party, role, key)
 
 
+def issue_token(services: Services, token: str, scopes: Collection[str], lasts_ms: int) -> Opened:
+    """Open a narrower session for the same party: for a notebook or a script.
+
+    scopes: of SCOPES; lasts_ms: at most as long as a session. Raises InputError, ForbiddenError.
+    """
+    who = authenticate(services, token)
+    if who.scopes:
+        raise ForbiddenError("a scoped token makes no further tokens; use your session")
+    wrong = sorted(set(scopes) - set(SCOPES))
+    if wrong or not scopes:
+        raise InputError(f"name one or more scopes: {', '.join(SCOPES)}")
+    opened, now = secrets.token_urlsafe(32), services.clock()
+    expires = now + min(lasts_ms, services.config.limits.session_ms)
+    with services.db.write() as session:
+        session.add(
+            LoginSession(
+                token_sha256=_digest(opened), party=who.party, role=who.role,
+                key=_opener(session, token), scopes=" ".join(sorted(set(scopes))),
+                expires_at=expires,
+            )
+        )  # fmt: skip
+    return Opened(opened, expires)
+
+
+def _opener(session: Session, token: str) -> str:
+    found = session.get(LoginSession, _digest(token))
+    return found.key if found else ""
+
+
 def end_session(services: Services, token: str) -> None:
     """End a session; one that is over already is no error."""
     with services.db.write() as session:
@@ -197,6 +233,8 @@ def end_session(services: Services, token: str) -> None:
 def issue_link(services: Services, token: str) -> str:
     """Return a secret that opens one more session for the same party, once, within minutes."""
     principal = authenticate(services, token)
+    if principal.scopes:
+        raise ForbiddenError("a scoped token opens no further sessions; use your session")
     secret, now = secrets.token_urlsafe(32), services.clock()
     with services.db.write() as session:
         _forget_old(session, now)

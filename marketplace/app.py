@@ -16,8 +16,10 @@ from flask_limiter.util import get_remote_address
 from ledger import Follower, LedgerClient, LedgerError, Snapshots, TrustPolicy
 from marketplace import challenges
 from marketplace.api.browser import allow_key_origin, browser
-from marketplace.api.common import PROBLEM, install_errors, install_headers
+from marketplace.api.common import install_errors, install_headers
+from marketplace.api.document import PROBLEM_SCHEMA, complete
 from marketplace.api.payouts import earning, operating
+from marketplace.api.protocol import install_protocol
 from marketplace.api.rights import rights
 from marketplace.api.v1 import api
 from marketplace.api.webhook import webhook
@@ -109,6 +111,7 @@ def create_app(services: Services) -> APIFlask:
     _configure(app)
     install_errors(app)
     install_headers(app, services.config)
+    install_protocol(app)
     allow_key_origin(app, services.config)
     limiter = _limiter(app, services.config)
     for blueprint in (api, browser, rights, earning, operating, worker, webhook):
@@ -141,36 +144,7 @@ def _configure(app: APIFlask) -> None:
         "session": {"type": "http", "scheme": "bearer", "description": "POST /api/v1/session"},
         "worker": {"type": "http", "scheme": "bearer", "description": "the worker token"},
     }
-    app.spec_processor(_problem_types)
-
-
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-}
-
-
-def _problem_types(spec: Any) -> Any:
-    """State the media type of errors, and one default problem for every operation."""
-    answer = {
-        "description": "A problem (RFC 9457)",
-        "content": {PROBLEM: {"schema": PROBLEM_SCHEMA}},
-    }
-    for path in spec.get("paths", {}).values():
-        for operation in path.values():
-            responses = operation.get("responses", {})
-            for status, response in responses.items():
-                content = response.get("content", {})
-                if int(status) >= 400 and "application/json" in content:
-                    content[PROBLEM] = content.pop("application/json")
-            responses["default"] = answer
-    return spec
+    app.spec_processor(complete)
 
 
 def _limiter(app: APIFlask, config: MarketConfig) -> Limiter:

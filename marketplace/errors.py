@@ -99,6 +99,12 @@ class UnavailableError(MarketError):
     status, slug, title = 503, "unavailable", "A service we need does not answer"
 
 
+class NotYetError(UnavailableError):
+    """The ledger does not show the entry that was named, or not yet: look again in some seconds."""
+
+    status, slug, title = 409, "not-yet", "The ledger does not show that yet"
+
+
 class PaymentRefusedError(MarketError):
     """Stripe understood and refused (a declined card, nothing left to refund): do not repeat it."""
 

@@ -31,7 +31,7 @@ from webauthn.helpers.structs import (
 from ledger import PasskeyPolicy, b64, unb64
 from marketplace import accounts, challenges
 from marketplace.accounts import Opened
-from marketplace.errors import InputError, NotFoundError, UnauthenticatedError, UnavailableError
+from marketplace.errors import InputError, NotFoundError, UnauthenticatedError
 from marketplace.services import Services
 from marketplace.tables import Passkey
 
@@ -47,7 +47,7 @@ NOT_OURS = (
 
 def _policy(services: Services) -> PasskeyPolicy:
     if services.trust.passkeys is None:
-        raise UnavailableError("this market's trust file says nothing of passkeys")
+        raise NotFoundError("this market takes no passkeys: its trust file says nothing of them")
     return services.trust.passkeys
 
 

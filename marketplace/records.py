@@ -38,6 +38,9 @@ TABLES: Mapping[str, Held] = {
     "accounts": Held("who has signed in", CONTRACT, "until the account is closed", "party"),
     "challenges": Held("sign in once", INTEREST, "5 minutes", "party", ("secret_sha256",)),
     "sessions": Held("stay signed in", INTEREST, "12 hours", "party", ("token_sha256",)),
+    "kept_answers": Held(
+        "answer a repeated request as the first", INTEREST, "24 hours", "party", ("id", "request")
+    ),
     "objects": Held("find ciphertext; names nobody", CONSENT, LIFE),
     "uploads": Held("ciphertext not yet registered", CONSENT, "24 hours", "owner"),
     "datasets": Held("find a dataset's ciphertext", CONSENT, LIFE, "owner"),

@@ -11,6 +11,8 @@ from marketplace.orders import OrderState
 from marketplace.services import Services
 from marketplace.tables import DatasetFile, DatasetReport, Job, Order
 
+SHOWN_ORDERS = 500
+
 
 def order_view(session: Session, order: Order) -> dict[str, Any]:
     """Return an order as its researcher sees it."""
@@ -34,10 +36,12 @@ def order_view(session: Session, order: Order) -> dict[str, Any]:
 
 
 def orders_of(services: Services, researcher: str) -> list[dict[str, Any]]:
-    """Return a researcher's orders, newest first."""
+    """Return a researcher's newest orders, newest first; at most SHOWN_ORDERS."""
     with services.db.read() as session:
         query = select(Order).where(col(Order.researcher) == researcher)
-        rows = session.exec(query.order_by(col(Order.created_at).desc()).limit(200)).all()
+        rows = session.exec(
+            query.order_by(col(Order.created_at).desc(), col(Order.id)).limit(SHOWN_ORDERS)
+        ).all()
         return [order_view(session, order) for order in rows]
 
 

@@ -58,13 +58,32 @@ class Challenge(Table, table=True):
 
 
 class LoginSession(Table, table=True):
-    """A session by the SHA-256 of its token; key is the fingerprint of the key that opened it."""
+    """A session by the SHA-256 of its token; key is the fingerprint of the key that opened it.
+
+    scopes: what the token may do, blank-separated ("read"); empty: everything its party may.
+    """
 
     __tablename__: ClassVar[str] = "sessions"
     token_sha256: str = Field(primary_key=True)
     party: str = Field(foreign_key="accounts.party", index=True)
     role: str
     key: str
+    scopes: str = ""
+    expires_at: int = _big(index=True)
+
+
+class KeptAnswer(Table, table=True):
+    """The answer to a request that carried an Idempotency-Key; status 0: still being answered.
+
+    id: SHA-256 of party and key; request: SHA-256 of method, path and body.
+    """
+
+    __tablename__: ClassVar[str] = "kept_answers"
+    id: str = Field(primary_key=True)
+    party: str = Field(index=True)
+    request: str
+    status: int
+    body: str
     expires_at: int = _big(index=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from compute import index_of
 from ledger import LedgerError, State
-from marketplace.errors import NotFoundError, UnavailableError
+from marketplace.errors import NotFoundError, NotYetError, UnavailableError
 
 LOG = logging.getLogger(__name__)
 WAIT_SECONDS = 8.0
@@ -82,16 +82,16 @@ class LedgerView:
         return self._snapshot or self.refresh()
 
     def covering(self, index: int, seconds: float | None = None) -> Snapshot:
-        """Return a snapshot that includes a leaf index. Raises UnavailableError."""
+        """Return a snapshot that includes a leaf index. Raises NotYetError."""
         return self.until(lambda snapshot: snapshot.size > index, seconds)
 
     def until(self, ready: Callable[[Snapshot], bool], seconds: float | None = None) -> Snapshot:
-        """Follow the ledger until a snapshot is as wanted. Raises UnavailableError."""
+        """Follow the ledger until a snapshot is as wanted. Raises NotYetError."""
         deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
         snapshot = self.snapshot()
         while not ready(snapshot):
             if time.monotonic() > deadline:
-                raise UnavailableError(
+                raise NotYetError(
                     "the ledger's published checkpoint does not show that entry yet; "
                     "wait some seconds and send the request again"
                 )

@@ -58,6 +58,7 @@ def _view(
         return None
     return {
         "order": order.id,
+        "index": order.index,
         "dataset": grant.dataset,
         "grant": grant.id,
         "researcher": order.payload["researcher"],

@@ -23,7 +23,9 @@ from marketplace.config import MarketConfig
 from marketplace.errors import InputError
 
 browser = APIBlueprint("v1-browser", __name__, url_prefix="/api/v1", tag="browsers")
-ALLOWED_HEADERS = "Authorization, Content-Type, X-Content-SHA256, If-Match, If-None-Match"
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, X-Content-SHA256, If-Match, If-None-Match, Idempotency-Key"
+)
 ALLOWED_METHODS = "GET, POST, PUT, DELETE"
 SHOWN_HEADERS = "ETag, X-Content-SHA256, Retry-After"
 HOUR = "3600"
@@ -112,6 +114,7 @@ def passkey_options() -> Any:
 @browser.doc(security="session")
 def add_passkey(json_data: models.PasskeyIn) -> Any:
     """Add a passkey that signs you in (it signs no consent)."""
+    principal()  # a scoped token makes no passkey
     row = passkeys.add(services(), bearer(), json_data.credential)
     return {"credential": row.credential, "created_at": row.created_at, "used_at": None}
 

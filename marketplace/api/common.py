@@ -19,7 +19,13 @@ from ledger import LedgerError
 from marketplace import accounts
 from marketplace.accounts import Principal
 from marketplace.config import MarketConfig
-from marketplace.errors import InputError, MarketError, TooLargeError, UnauthenticatedError
+from marketplace.errors import (
+    ForbiddenError,
+    InputError,
+    MarketError,
+    TooLargeError,
+    UnauthenticatedError,
+)
 from marketplace.faults import described
 from marketplace.objects import ObjectStore
 from marketplace.services import Services
@@ -27,6 +33,7 @@ from marketplace.tables import StoredObject
 
 LOG = logging.getLogger(__name__)
 STREAM_SLACK = 4 << 20
+ASKING = ("/dry-run", "/quotes")  # what the scope "ask" may send
 PROBLEM = "application/problem+json"
 ERROR_BASE = "https://omic-market.org/errors/"
 _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
@@ -52,9 +59,19 @@ def bearer() -> str:
 def principal(*roles: str) -> Principal:
     """Return who is signed in, with one of these roles if any is given. Raises our errors."""
     who = accounts.authenticate(services(), bearer())
+    if not any(who.may(scope) for scope in _scopes()):
+        raise ForbiddenError(f"this token is for {', '.join(who.scopes)} only; sign in to do more")
     if roles:
         who.require(*roles)
+    g.party = who.party
     return who
+
+
+def _scopes() -> tuple[str, ...]:
+    """Return the scopes that reach this request; an unscoped session reaches everything."""
+    if request.method in ("GET", "HEAD"):
+        return ("read",)
+    return ("ask",) if request.path.endswith(ASKING) else ("all",)
 
 
 def require_worker() -> None:
@@ -126,7 +143,7 @@ def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> Res
     response.content_type = PROBLEM
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if status == 503:
+    if status == 503 or slug == "not-yet":
         response.headers["Retry-After"] = "2"
     return response
 

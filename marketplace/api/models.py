@@ -35,6 +35,13 @@ class SessionOut(BaseModel):
     expires_at: int
 
 
+class TokenIn(In):
+    """scopes: read, ask. minutes: how long it lasts, at most as long as a session."""
+
+    scopes: Annotated[list[Annotated[str, Field(max_length=16)]], Field(min_length=1, max_length=4)]
+    minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+
+
 class LinkOut(BaseModel):
     url: str
 
@@ -190,6 +197,7 @@ class MyDatasetOut(BaseModel):
 
 class MyDatasetsOut(BaseModel):
     datasets: list[MyDatasetOut]
+    next: str | None
 
 
 class CatalogueOut(BaseModel):
@@ -257,6 +265,7 @@ class OrderOut(BaseModel):
 
 class OrdersOut(BaseModel):
     orders: list[OrderOut]
+    next: str | None
 
 
 class CheckoutOut(BaseModel):
@@ -297,6 +306,7 @@ class ShareOut(BaseModel):
 
 class SharesOut(BaseModel):
     shares: list[ShareOut]
+    next: str | None
 
 
 class StatusOut(BaseModel):

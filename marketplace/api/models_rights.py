@@ -16,6 +16,7 @@ class ApprovalOut(BaseModel):
     """An order that waits for the owner; attested: what somebody we trust says of the buyer."""
 
     order: str
+    index: int
     dataset: str
     grant: str
     researcher: str
@@ -105,3 +106,15 @@ class ErasedOut(BaseModel):
 
     dataset: str
     ciphertext: str
+
+
+class TermsIn(In):
+    """terms: the consent terms as they would be signed."""
+
+    terms: dict[str, Any]
+
+
+class WouldAllowOut(BaseModel):
+    """One example request each: who, what for, and the matcher's verdict."""
+
+    examples: list[dict[str, str]]

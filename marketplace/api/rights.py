@@ -10,6 +10,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from sqlmodel import Session
 
+from compute import parse_terms
 from ledger import FormatError, unb64
 from marketplace import records, shared, visas, waiting
 from marketplace.api import models_rights as models
@@ -22,6 +23,7 @@ from marketplace.api.common import (
     services,
 )
 from marketplace.errors import InputError
+from marketplace.keyorigin import would_allow
 from marketplace.tables import DatasetFile
 
 rights = APIBlueprint("rights", __name__, url_prefix="/api/v1", tag="owners' rights")
@@ -35,6 +37,14 @@ HELD, UNKNOWN = "held", "unknown"
 def approvals() -> Any:
     """List orders that wait for your yes, with their age and the reason; say it with `omic`."""
     return {"approvals": waiting.approvals_of(services(), principal("owner").party)}
+
+
+@rights.post("/terms/would-allow")
+@rights.input(models.TermsIn)
+@rights.output(models.WouldAllowOut)
+def what_terms_allow(json_data: models.TermsIn) -> Any:
+    """See what terms would say to real kinds of requests, before anything is signed."""
+    return {"examples": would_allow(parse_terms(json_data.terms))}
 
 
 @rights.get("/me/notices")

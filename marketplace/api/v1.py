@@ -32,6 +32,7 @@ from marketplace.api.common import (
     send_object,
     services,
 )
+from marketplace.api.protocol import paged
 from marketplace.errors import ForbiddenError, InputError, NotFoundError
 from marketplace.view import placed_order
 
@@ -84,6 +85,19 @@ def link() -> Any:
     return {"url": f"{services().config.origin}/signin#{secret}"}
 
 
+@api.post("/tokens")
+@api.input(models.TokenIn)
+@api.output(models.SessionOut, status_code=201)
+@api.doc(security="session")
+def token(json_data: models.TokenIn) -> Any:
+    """Make a narrower token for a notebook or a script: read looks, ask also asks for prices.
+
+    It ends with its time, and at once when the key behind your session is out of force.
+    """
+    lasts = json_data.minutes * 60_000
+    return asdict(accounts.issue_token(services(), bearer(), json_data.scopes, lasts))
+
+
 @api.put("/uploads/<dataset>")
 @api.output(models.UploadOut)
 @api.doc(security="session", summary="Send a dataset's ciphertext")
@@ -126,7 +140,7 @@ def dataset_file(dataset: str) -> Response:
 @api.doc(security="session")
 def my_datasets() -> Any:
     """List your datasets, and whether compute could take each in."""
-    return {"datasets": reports.datasets_of(services(), principal("owner").party)}
+    return paged(reports.datasets_of(services(), principal("owner").party), "datasets", "dataset")
 
 
 @api.post("/stops")
@@ -209,7 +223,7 @@ def place(json_data: models.OrderIn) -> Any:
 @api.doc(security="session")
 def orders() -> Any:
     """List your orders, newest first."""
-    return {"orders": reports.orders_of(services(), principal("researcher").party)}
+    return paged(reports.orders_of(services(), principal("researcher").party), "orders", "order")
 
 
 @api.get("/orders/<order_id>")
@@ -272,7 +286,7 @@ def reviews() -> Any:
 @api.doc(security="session")
 def shares() -> Any:
     """List your shares of settled orders, each with its proof."""
-    return {"shares": settlement.shares_of(services(), principal("owner").party)}
+    return paged(settlement.shares_of(services(), principal("owner").party), "shares", "order")
 
 
 @api.get("/status")

@@ -249,7 +249,7 @@ def _outcome(state: State, order: str | None) -> str:
 def _shares(session: Session, state: State) -> dict[str, dict[str, Any]]:
     """Return this owner's shares by order, each proved against the settlement on the ledger."""
     shares: dict[str, dict[str, Any]] = {}
-    for share in session.market.get("/me/shares")["shares"]:
+    for share in session.market.listed("/me/shares", "shares"):
         order = state.orders.get(str(share["order"]))
         if order is None or order.settlement is None:
             continue

@@ -215,7 +215,7 @@ def _compute_said(home: Home) -> dict[str, str]:
     if not names:
         return {}
     try:
-        told = Session.open(home).market.get("/me/datasets")["datasets"]
+        told = Session.open(home).market.listed("/me/datasets", "datasets")
     except (ClientError, LedgerError):
         return dict.fromkeys(names, "?")
     return {one["dataset"]: one["compute"] or "not yet" for one in told}

@@ -41,6 +41,17 @@ class Market:
         """GET a JSON document of the API."""
         return self._json("GET", path, params={k: v for k, v in params.items() if v is not None})
 
+    def listed(self, path: str, name: str) -> list[dict[str, Any]]:
+        """Return a whole list of the API, page by page."""
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            page = self.get(path, after=after)
+            found += page[name]
+            after = page.get("next")
+            if not after:
+                return found
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST a JSON document to the API."""
         return self._json("POST", path, json=dict(body or {}))

@@ -127,7 +127,7 @@ class Market:
 
     def orders(self) -> list[Order]:
         """List your orders, newest first."""
-        return [self._order(one) for one in self.session.market.get("/orders")["orders"]]
+        return [self._order(one) for one in self.session.market.listed("/orders", "orders")]
 
     def wait(self, order: Order | str, *, timeout: float = 600.0, progress: bool = True) -> Order:
         """Follow an order to its end with a progress line. Raises ClientError without an answer."""

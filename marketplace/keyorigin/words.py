@@ -38,6 +38,11 @@ def _terms(name: str, mode: Any) -> Terms:
     return preset(name, valid_from=_FROM, diseases=diseases, price=price, release_mode=mode)
 
 
+def would_allow(terms: Terms) -> list[dict[str, str]]:
+    """Return what terms would say to each example, by the one matcher."""
+    return _judged(terms)
+
+
 def _judged(terms: Terms) -> list[dict[str, str]]:
     return [{"who": one.who, "what": one.what, "verdict": _verdict(terms, one)} for one in EXAMPLES]
 
@@ -52,7 +57,7 @@ def _verdict(terms: Terms, example: Example) -> str:
         family="genotype_counts",
         release={"mode": mode, "rho": "1/100" if mode == "private" else "0"},
         region="local",
-        now_ms=_FROM + 1,
+        now_ms=terms.valid_from + 1,
         modalities=("genotypes",),
     )
     return str(found.verdict)

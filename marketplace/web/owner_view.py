@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 
 from compute import ComputeError, describe, parse_terms, risk_picture, risk_words
 from ledger import Dataset, Grant, State
@@ -204,3 +206,31 @@ def _use(state: State, share: Share, now: int) -> Use:
     order = state.orders.get(share.order_id)
     job = None if order is None else job_row(state, order, now)
     return Use(share.order_id, share.amount, share.currency, share.created_at, job)
+
+
+CHART_WIDTH, CHART_MONTHS = 400, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """What was earned in a month; amount: minor units, width: of its bar."""
+
+    name: str
+    amount: int
+    width: int
+
+
+def earned_by_month(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Month]]:
+    """Return an owner's last months with earnings, oldest first, by currency."""
+    sums: dict[str, Counter[str]] = {}
+    for line in lines:
+        if line["kind"] == "earned":
+            month = f"{datetime.fromtimestamp(line['at'] / 1000, UTC):%Y-%m}"
+            sums.setdefault(line["currency"], Counter())[month] += line["amount"]
+    return {currency: _bars(found) for currency, found in sorted(sums.items())}
+
+
+def _bars(sums: Mapping[str, int]) -> list[Month]:
+    last = sorted(sums)[-CHART_MONTHS:]
+    most = max((sums[name] for name in last), default=0) or 1
+    return [Month(n, sums[n], max(2, CHART_WIDTH * sums[n] // most)) for n in last]

@@ -4,8 +4,11 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from marketplace import earnings, invoices, payees, reconcile
-from marketplace.web import sessions
+from marketplace.web import operator_view, sessions
+from marketplace.web.owner_view import earned_by_month
+from marketplace.web.pages_public import worker_seen
 from marketplace.web.ports import pages
+from marketplace.web.witnessed import newest_or_none
 
 SHOWN_RUNS = 20
 
@@ -25,7 +28,10 @@ def statement() -> str:
     """Show what I earned and was paid, as a page that prints on paper."""
     services = pages().services
     view = earnings.statement(services, sessions.me().party)
-    return render_template("web/statement.html", view=view, charities=payees.charities(services))
+    return render_template(
+        "web/statement.html", view=view, charities=payees.charities(services),
+        chart=earned_by_month(view["lines"]),
+    )  # fmt: skip
 
 
 @sessions.require("owner")
@@ -57,11 +63,16 @@ def invoice(order: str) -> str:
 
 @sessions.require("operator", "auditor")
 def operator() -> str:
-    """Show what the last comparisons of book, ledger and Stripe found and did."""
+    """Show what needs a person now: health, queues, reviews, comparisons, transfers, acts."""
     services = pages().services
     runs = [reconcile.view(row) for row in reconcile.newest(services, SHOWN_RUNS)]
-    waiting = invoices.waiting(services)
-    return render_template("web/operator.html", runs=runs, waiting=waiting)
+    checkpoint = newest_or_none(pages().ledger, services.trust, services.clock())
+    return render_template(
+        "web/operator.html", runs=runs, waiting=invoices.waiting(services), checkpoint=checkpoint,
+        watch=operator_view.to_watch(services), reviews=operator_view.reviews_waiting(services),
+        acts=operator_view.newest_acts(pages().ledger, checkpoint.size) if checkpoint else [],
+        seen=worker_seen(services), started=pages().started_at,
+    )  # fmt: skip
 
 
 @sessions.require("operator")

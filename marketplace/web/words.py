@@ -38,6 +38,8 @@ ORDER_STATES: Mapping[str, Word] = {
     "refunded": Word("Refunded", "calm", "The money went back to you, whole."),
 }
 
+WAITS = Word("Waits for you", "wait")
+
 JOB_STATES: Mapping[str, Word] = {
     "placed": Word("Placed", "wait"),
     "approved": Word("Approved", "wait"),

@@ -8,7 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from marketplace.config import Limits
-from tests.marketplace.market_world import ASK, QUERY, Owner, Party, World, digest, new_id
+from tests.marketplace.market_world import ASK, PURPOSE, QUERY, Owner, Party, World, digest, new_id
 
 
 def problem(answer, status, word):
@@ -515,7 +515,7 @@ def test_the_openapi_document_is_valid_and_names_every_route(world):
     assert routes == {path for path in spec["paths"] if path.startswith(("/api", "/work", "/str"))}
     for path in spec["paths"].values():
         for operation in path.values():
-            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            assert "application/problem+json" in operation["responses"]["400"]["content"]
 
 
 def test_security_headers_stand_on_everything(world):
@@ -563,3 +563,79 @@ def test_requests_are_limited_by_address(tmp_path):
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     assert answers[3].content_type == "application/problem+json"
     world.close()
+
+
+def test_a_list_comes_in_pages_and_a_page_that_is_not_there_is_refused(world):
+    world.owner()
+    researcher = world.researcher()
+    placed = []
+    for _ in range(5):
+        placed.append(world.place(researcher))
+        world.clock.forward(1000)
+    seen, after = [], None
+    while True:
+        path = "/api/v1/orders?limit=2" + (f"&after={after}" if after else "")
+        page = world.http.get(path, headers=researcher.auth).json
+        seen += [one["order"] for one in page["orders"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert seen == placed[::-1]
+    for wrong in ("limit=0", "limit=x", "limit=501", f"after={'0' * 32}"):
+        assert world.http.get(f"/api/v1/orders?{wrong}", headers=researcher.auth).status_code == 400
+
+
+def test_what_did_not_change_is_not_sent_again(world):
+    first = world.http.get("/api/v1/catalogue")
+    tag = {"If-None-Match": first.headers["ETag"]}
+    again = world.http.get("/api/v1/catalogue", headers=tag)
+    assert (again.status_code, again.data) == (304, b"")
+    world.owner()
+    world.services.view.refresh()
+    assert world.http.get("/api/v1/catalogue", headers=tag).status_code == 200
+
+
+def test_a_request_sent_twice_under_one_key_is_carried_out_once(world):
+    world.owner()
+    researcher, other = world.researcher(), world.researcher()
+    key = {"Idempotency-Key": "k-1"}
+    send = lambda who, body, **more: world.http.post(  # noqa: E731
+        "/api/v1/quotes", json=body, headers={**who.auth, **key, **more}
+    )
+    first, again = send(researcher, ASK), send(researcher, ASK)
+    assert first.status_code == 200
+    assert again.json == first.json
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert send(other, ASK).json["quote"] != first.json["quote"]
+    changed = {**ASK, "purpose": {**PURPOSE, "project": "another"}}
+    assert send(researcher, changed).status_code == 422
+    # What failed is not kept: the same key serves once the request is right.
+    later = {"Idempotency-Key": "k-2"}
+    assert send(researcher, {**ASK, "query": {}}, **later).status_code == 400
+    assert send(researcher, ASK, **later).status_code == 200
+    assert send(researcher, ASK, **{"Idempotency-Key": "k" * 300}).status_code == 400
+
+
+def test_a_scoped_token_reaches_no_further_and_makes_no_other(world):
+    world.owner()
+    researcher = world.researcher()
+
+    def token(*scopes):
+        answer = world.http.post("/api/v1/tokens", json={"scopes": scopes}, headers=researcher.auth)
+        assert answer.status_code == 201, answer.json
+        return {"Authorization": f"Bearer {answer.json['token']}"}
+
+    read, ask = token("read"), token("read", "ask")
+    assert world.http.get("/api/v1/orders", headers=read).status_code == 200
+    assert world.http.post("/api/v1/dry-run", json=ASK, headers=read).status_code == 403
+    assert world.http.post("/api/v1/dry-run", json=ASK, headers=ask).status_code == 200
+    placing = ("/orders", {"quote": "0" * 32, "index": 0})
+    for path, body in (
+        placing, ("/session/link", None), ("/tokens", {"scopes": ["read"]}),
+        ("/me/passkeys", {"credential": {}}), ("/me/passkeys/options", None),
+    ):  # fmt: skip
+        assert world.http.post(f"/api/v1{path}", json=body, headers=ask).status_code == 403, path
+    wrong = world.http.post("/api/v1/tokens", json={"scopes": ["all"]}, headers=researcher.auth)
+    assert wrong.status_code == 400
+    world.clock.forward(61 * 60_000)
+    assert world.http.get("/api/v1/orders", headers=read).status_code == 401

@@ -40,7 +40,7 @@ export class Axes {
     const [y0, y1] = this.rows ? [ys.length - 0.5, -0.5] : pad ? padded(ys) : ys;
     this.sx = (v) => LEFT + ((v - x0) / (x1 - x0 || 1)) * (W - LEFT - RIGHT);
     this.sy = (v) => height - BOTTOM - ((v - y0) / (y1 - y0 || 1)) * (height - BOTTOM - TOP);
-    this.root = svg("svg", { viewBox: `0 0 ${W} ${height}`, role: "img", xmlns: NS, "aria-label": `${title}. ${y} against ${x}.` });
+    this.root = svg("svg", { class: "axes", viewBox: `0 0 ${W} ${height}`, role: "img", xmlns: NS, "aria-label": `${title}. ${y} against ${x}.` });
     this.text(W / 2, 20, title, { class: "title" });
     this.text((W + LEFT) / 2, height - 10, x);
     this.text(16, height / 2, y, { transform: `rotate(-90 16 ${height / 2})` });

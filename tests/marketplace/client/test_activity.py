@@ -54,6 +54,9 @@ class SimMarket:
             share["amount"] += self.lie
         return answer
 
+    def listed(self, path, name):
+        return self.get(path)[name]
+
 
 class SimSession(Session):
     """A session whose servers are simulators."""

@@ -3,6 +3,7 @@
 import pytest
 
 from marketplace import payees, reconcile
+from marketplace.tables import WebhookEvent
 from tests.marketplace.market_world import World
 
 
@@ -63,3 +64,35 @@ def test_the_operator_sees_what_was_compared_and_done(world):
     assert "payment not booked" in page.text
     assert "Compare everything now" in page.text
     assert browser(world, researcher).get("/operator").status_code == 403
+
+
+def test_the_operators_page_tells_what_needs_a_person_and_what_operators_did(lively_world):
+    world, who = lively_world
+    with world.services.db.write() as session:
+        session.add(WebhookEvent(id="evt_late", type="x", state="new", received_at=0))
+    index = world.operate(
+        1, "custodian.split", {"custodian": "bank", "party": "0" * 32, "percent": 1}
+    )
+    world.services.view.refresh()
+    operator = world.sign_in(world.operators[0])
+    page = browser(world, operator).get("/operator").text
+    assert "Something needs you" in page
+    assert "compare everything now" in page
+    assert "A draft to review" in page
+    assert f"/ledger/{index}" in page
+    assert "custodian split" in page or "custodian: split" in page
+    with world.services.db.write() as session:
+        session.delete(session.get(WebhookEvent, "evt_late"))
+
+
+def test_an_owner_sees_what_waits_and_earnings_by_month_and_takes_everything_along(lively_world):
+    world, who = lively_world
+    client = world.browser(who["owner"])
+    assert "Earned by month" in client.get("/me/statement").text
+    page = client.get("/me").text
+    assert "Shared with nobody" in page
+    everything = client.get("/me/everything.json")
+    assert everything.headers["Content-Disposition"].startswith("attachment")
+    assert everything.json["party"] == who["owner"].id
+    assert everything.json["tables"]
+    assert world.app.test_client().get("/me/everything.json").status_code in (302, 303, 401)

@@ -4,6 +4,7 @@ import { config } from "./config.js";
 import { alert, h, plainError, show } from "./dom.js";
 import * as homes from "./home.js";
 import * as answerView from "./views/answer.js";
+import * as approveView from "./views/approve.js";
 import * as keysView from "./views/keys.js";
 import * as orderView from "./views/order.js";
 import * as shareView from "./views/share.js";
@@ -25,6 +26,8 @@ const VIEWS = {
   pause: [stopView.pause, true],
   resume: [stopView.resume, true],
   erase: [stopView.erase, true],
+  approve: [approveView.approve, true],
+  unshare: [approveView.unshare, true],
   order: [orderView.order, true],
   answer: [answerView.answer, true],
   shared: [answerView.shared, true],

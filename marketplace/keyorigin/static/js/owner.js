@@ -50,7 +50,8 @@ export async function registerAndOffer(home, upload, manifest, look, terms, face
 }
 
 // The consent: the header packet for compute's key, sealed to the exact terms, signed by passkey.
-export async function grant(home, record, terms = record.terms, facets = record.facets) {
+// order: for that one alone, else standing.
+export async function grant(home, record, terms = record.terms, facets = record.facets, order = null) {
   const { keys } = await Market.anonymous("/compute-keys");
   const to = await recipient(keys.map((key) => key.index), REGION);
   const id = newId();
@@ -63,16 +64,28 @@ export async function grant(home, record, terms = record.terms, facets = record.
     terms_sha256: await sha256OfTerms(terms), facets,
     recipient: { key_id: to.key_id, region: to.region },
     sealed_grant_sha256: hex(await sha256(sealed)), activity_commitment: hex(await sha256(activityKey)),
-    order: null,
+    order,
   }, await consentSigner(home));
   const [place] = await append([submission(entry, { sealed_grant: sealed })]);
   home.keep([place]);
   home.documents[`grants/${id}.json`] = {
     grant: id, dataset: record.dataset, offer: record.offer ?? null, activity_key: b64(activityKey), terms,
-    index: place.index, state: "live",
+    index: place.index, state: "live", order, facets,
   };
   await home.save();
   return { ...home.documents[`grants/${id}.json`], recipient: to.index };
+}
+
+// Stop a health-passport share: no further download.
+export async function stopShare(home, share, dataset) {
+  const fields = { share, owner: home.party, dataset };
+  const entry = await makeEntry("share.stopped", fields, home.signer(`datasets/${dataset}`));
+  const [place] = await append([submission(entry)]);
+  home.keep([place]);
+  const document = home.documents[`passport/${share}.json`];
+  if (document) document.stopped = place.index;
+  await home.save();
+  return place;
 }
 
 const BECOMES = { "consent.withdrawn": "withdrawn", "consent.paused": "paused" };

@@ -5,6 +5,7 @@ import { action, alert, facts, h, list, plainError, show } from "../dom.js";
 import * as owner from "../owner.js";
 import { peek } from "../peek.js";
 import { describe, fromPreset } from "../terms.js";
+import { adjuster, judged } from "./adjust.js";
 import { toMarket } from "./keys.js";
 
 const PRESETS = {
@@ -64,35 +65,42 @@ async function termsForm(home, file, look) {
   };
   const exact = h("input", { type: "checkbox", id: "exact" });
   const choice = () => document.querySelector("input[name=preset]:checked")?.value ?? "non_profit_research";
-  const terms = () => fromPreset(choice(), {
+  const detail = await adjuster();
+  const terms = async () => detail.apply(await fromPreset(choice(), {
     now: Date.now(), diseases: [disease.value], price: Math.round(Number(price.value) * 100), mode: exact.checked ? "trusted" : "private",
-  });
-  const redraw = () => {
+  }));
+  const redraw = async () => {
     for (const [name, field] of Object.entries(extras)) field.hidden = choice() !== name;
-    preview.replaceChildren(wouldAllow(known, choice(), exact.checked ? "trusted" : "private"));
+    try {
+      const examples = detail.element.open ? await judged(await terms()) : known.presets[choice()].would_allow[exact.checked ? "trusted" : "private"];
+      preview.replaceChildren(wouldAllow(examples, choice() === "my_condition_free" && !detail.element.open));
+    } catch (error) {
+      preview.replaceChildren(alert(plainError(error)));
+    }
   };
   const form = h("section", { "aria-labelledby": "terms" }, h("h2", { id: "terms" }, "Who may compute on it?"),
     h("fieldset.choices", {}, h("legend.sr", {}, "Terms"), Object.entries(PRESETS).map(([name, [title, text]], i) => h("label.choice", {},
       h("input", { type: "radio", name: "preset", value: name, checked: i === 0 }), h("strong", {}, title), h("span", {}, text)))),
     ...Object.values(extras),
     h("p.check", {}, exact, h("label", { for: "exact" }, "Also allow exact figures, to accredited researchers, after two people reviewed them")),
-    preview, sender(home, file, look, terms));
+    detail.element, preview, sender(home, file, look, terms, detail.facets));
   form.addEventListener("change", redraw);
+  detail.element.addEventListener("toggle", redraw);
   queueMicrotask(redraw);
   return form;
 }
 
-export function wouldAllow(known, name, mode) {
-  const rows = known.presets[name].would_allow[mode].map(({ who, what, verdict }) => {
+function wouldAllow(examples, condition) {
+  const rows = examples.map(({ who, what, verdict }) => {
     const [tone, label] = VERDICTS[verdict];
     return h("tr", {}, h("th", { scope: "row" }, `${who} ${what}`), h("td", {}, h(`span.state.${tone}`, {}, label)));
   });
   return h("details", { open: true }, h("summary", {}, "What would this allow?"),
     h("table.would", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Somebody asks"), h("th", { scope: "col" }, "Allowed"))), h("tbody", {}, rows)),
-    name === "my_condition_free" ? h("p.muted", {}, "Shown with diabetes as the condition.") : null);
+    condition ? h("p.muted", {}, "Shown with diabetes as the condition.") : null);
 }
 
-function sender(home, file, look, terms) {
+function sender(home, file, look, terms, facets) {
   const bar = h("progress", { max: file.size, value: 0, "aria-label": "Encrypting and sending" });
   const said = h("p", { role: "status" });
   const hold = h("button.button.quiet.small", { type: "button" }, "Pause");
@@ -112,7 +120,7 @@ function sender(home, file, look, terms) {
     };
     const manifest = await upload.run();
     said.textContent = "Registering it on the ledger…";
-    const record = await owner.registerAndOffer(home, upload, manifest, look, await terms(), {});
+    const record = await owner.registerAndOffer(home, upload, manifest, look, await terms(), facets());
     window.location.hash = `#/consent/${record.dataset}`;
   };
   return h("div", {}, action("Encrypt and register", run, { busy: "Encrypting…" }), box,

@@ -1,0 +1,96 @@
+"""View-model of the operator's desk: what needs a person, queues, reviews, acts on the ledger."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import col, func, select
+
+from ledger import parse_leaf
+from marketplace import reports
+from marketplace.services import Services
+from marketplace.tables import Dispute, Job, OutboxRow, Refund, WebhookEvent
+from marketplace.web.ports import LedgerReader
+
+LATE_MS = 15 * 60_000
+ACTS_READ, ACTS_SHOWN = 4_096, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing to watch: how much of it, whether it needs a person, and what to do."""
+
+    name: str
+    count: int
+    alarming: bool
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One operator.acted entry; at: Unix ms."""
+
+    index: int
+    at: int
+    action: str
+    details: str
+    operator: str
+
+
+# name, what is counted, how many are too many, what to do then
+WATCHED: tuple[tuple[str, str, int, str], ...] = (
+    ("Entries the ledger refused", "refused", 0, "read the marketplace's log for the reason"),
+    ("Entries on their way", "pending", 100, "look whether the ledger answers"),
+    ("Jobs waiting", "queued", 50, "start another worker"),
+    ("Jobs without a heartbeat", "stuck", 0, "look at the worker; they are leased again"),
+    ("Refunds that failed", "failed", 0, "look at the payment at Stripe, then compare"),
+    ("Open disputes", "disputes", 0, "answer the bank at Stripe in time"),
+    ("Webhooks not acted on", "hooks", 0, "compare everything now"),
+)
+
+
+def to_watch(services: Services) -> list[Line]:
+    """Return what may need a person, with its number now."""
+    late = services.clock() - LATE_MS
+    wanted: dict[str, tuple[Any, ...]] = {
+        "refused": (OutboxRow, col(OutboxRow.state) == "refused"),
+        "pending": (OutboxRow, col(OutboxRow.state) == "pending"),
+        "queued": (Job, col(Job.state) == "queued"),
+        "stuck": (Job, col(Job.state) == "leased", col(Job.heartbeat_at) < late),
+        "failed": (Refund, col(Refund.state) == "failed"),
+        "disputes": (Dispute, col(Dispute.state) == "open"),
+        "hooks": (
+            WebhookEvent, col(WebhookEvent.state) == "new", col(WebhookEvent.received_at) < late
+        ),
+    }  # fmt: skip
+    with services.db.read() as session:
+        counts = {
+            name: int(session.exec(select(func.count()).select_from(table).where(*which)).one())
+            for name, (table, *which) in wanted.items()
+        }
+    return [Line(name, counts[key], counts[key] > most, do) for name, key, most, do in WATCHED]
+
+
+def reviews_waiting(services: Services) -> list[dict[str, Any]]:
+    """Return the drafts that wait for reviewers; what they hold is encrypted to the reviewers."""
+    return reports.reviews(services, "")
+
+
+def newest_acts(reader: LedgerReader, size: int) -> list[Act]:
+    """Return the newest operator.acted entries of the log's last leaves, newest first."""
+    start = max(0, size - ACTS_READ)
+    leaves = reader.entries(start, size) if size else []
+    found = (act for at, leaf in enumerate(leaves, start) for act in _acts(at, leaf))
+    return sorted(found, key=lambda act: -act.index)[:ACTS_SHOWN]
+
+
+def _acts(index: int, data: bytes) -> Iterator[Act]:
+    if b"operator.acted" not in data:
+        return
+    leaf = parse_leaf(data)
+    if leaf.type != "operator.acted" or leaf.entry is None:
+        return
+    said = leaf.entry.payload
+    details = json.dumps(said.get("details") or {}, sort_keys=True)
+    yield Act(index, leaf.time, str(said["action"]), details, str(said["actor"]))
