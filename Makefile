@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 RUN_DIR ?= omic-data
 DEMO_DIR ?= demo-run
 
-.PHONY: demo test lint up bench clean e2e
+.PHONY: demo test lint up bench clean e2e pictures
 
 demo: $(STAMP)
 	$(BIN)/omic demo --dir $(DEMO_DIR) --json $(DEMO_DIR)/demo.json
@@ -45,3 +45,7 @@ $(DEV_STAMP): $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The README's pictures anew; every page: python -m tests.marketplace.web.pictures --all DIR --keys
+pictures: $(DEV_STAMP)
+	$(BIN)/python -m tests.marketplace.web.pictures

@@ -29,6 +29,20 @@ def test_every_file_the_architecture_names_exists():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_every_requirement_of_the_web_has_tests_that_exist_where_it_says():
+    """Each row of the ASVS table in SECURITY.md names at least one test, by file and name."""
+    text = (ROOT / "SECURITY.md").read_text()
+    files = dict(re.findall(r"`([A-Z])` = (tests/[\w/]+\.py)", text))
+    table = text.split("| requirement | how | test |")[1].split("\n\n")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and "---" not in line]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`([A-Z])::(test_\w+)`", row.rpartition("|")[0].rpartition("|")[2])
+        assert named, f"no test in the row {row[:60]}"
+        for letter, name in named:
+            assert f"def {name}(" in (ROOT / files[letter]).read_text(), (letter, name)
+
+
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "GLOSSARY.md", "SECURITY.md"])
 def test_every_local_link_leads_somewhere(name):
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text())

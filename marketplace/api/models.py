@@ -370,7 +370,13 @@ class PayeeOut(BaseModel):
     ready: bool
 
 
-class CharityIn(In):
+class ActIn(In):
+    """entry: where the operator's own operator.acted entry for this stands on the ledger."""
+
+    entry: Count
+
+
+class CharityIn(ActIn):
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
     name: Annotated[str, Field(min_length=1, max_length=120)]
 
@@ -429,7 +435,7 @@ class BatchesOut(BaseModel):
     batches: list[dict[str, Any]]
 
 
-class ReverseIn(In):
+class ReverseIn(ActIn):
     """amount: minor units, all that is left when null."""
 
     amount: Annotated[int, Field(gt=0)] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from marketplace import earnings, invoices, payees, payouts, reconcile
+from marketplace import earnings, invoices, operator_acts, payees, payouts, reconcile
 from marketplace.api import models
 from marketplace.api.common import checked_id, nudge, principal, services
 from marketplace.errors import InputError
@@ -133,7 +133,9 @@ def transfers() -> Any:
 @operating.doc(security="session")
 def add_charity(json_data: models.CharityIn) -> Any:
     """Put a charity on the list."""
-    principal("operator")
+    details = {"code": json_data.code, "name": json_data.name}
+    who = principal("operator")
+    operator_acts.require(services(), who, json_data.entry, "charity.listed", details)
     payees.add_charity(services(), json_data.code, json_data.name)
     return {"charities": payees.charities(services())}
 
@@ -160,12 +162,13 @@ def batches() -> Any:
 
 
 @operating.post("/payouts")
+@operating.input(models.ActIn)
 @operating.output(models.BatchesOut)
 @operating.doc(security="session")
-def pay_now() -> Any:
+def pay_now(json_data: models.ActIn) -> Any:
     """Plan a batch now for everything owed, without waiting for the next period."""
-    principal("operator")
-    now = services()
+    who, now = principal("operator"), services()
+    operator_acts.require(now, who, json_data.entry, "payouts.run", {})
     time = now.clock()
     payouts.plan_period(now, f"by-hand-{time}", time + 1)
     nudge()
@@ -178,8 +181,10 @@ def pay_now() -> Any:
 @operating.doc(security="session")
 def reverse(payout_id: str, json_data: models.ReverseIn) -> Any:
     """Take part or all of a payout back that was sent in error; it is owed again."""
-    principal("operator")
-    payouts.reverse(services(), checked_id(payout_id, "payout"), json_data.amount)
+    who, name = principal("operator"), checked_id(payout_id, "payout")
+    details = {"payout": name, "amount": json_data.amount}
+    operator_acts.require(services(), who, json_data.entry, "payout.reversed", details)
+    payouts.reverse(services(), name, json_data.amount)
     return {"batches": payouts.batches(services())}
 
 

@@ -9,7 +9,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import IntegrityError
@@ -58,7 +58,8 @@ def _tag(response: Response) -> Response:
     if "ETag" not in response.headers:
         response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
         response.headers["Cache-Control"] = "private, no-cache"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def _again() -> Response | None:
@@ -103,7 +104,7 @@ def _before(found: KeptAnswer | None, wanted: str) -> Response | None:
     if found.status == 0:
         return problem(409, "in-progress", "The first request is still being answered",
                        "wait a moment, then send it again")  # fmt: skip
-    response: Response = current_app.json.response(json.loads(found.body))
+    response = cast("Response", current_app.json.response(json.loads(found.body)))
     response.status_code = found.status
     response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -93,9 +93,11 @@ def charity(
     trust: TrustOption = DEFAULT_TRUST,
 ) -> None:
     """Put a charity on the list, and print where it tells Stripe its bank."""
-    market = _operator(context, key, trust).market
-    market.post("/operator/charities", {"code": code, "name": name})
-    url = market.post(f"/operator/charities/{code}/onboard", {"country": country})["url"]
+    operator = _operator(context, key, trust)
+    details = {"code": code, "name": name}
+    entry = operator.act("charity.listed", details)
+    operator.market.post("/operator/charities", {**details, "entry": entry})
+    url = operator.market.post(f"/operator/charities/{code}/onboard", {"country": country})["url"]
     show(context_of(context), {"code": code, "url": url}, [f"{name} is listed. Onboard it: {url}"])
 
 
@@ -107,9 +109,11 @@ def payouts(
     now: Annotated[bool, typer.Option("--now", help="Pay what is owed without waiting.")] = False,
 ) -> None:
     """List payout batches; with --now plan one at once."""
-    market = _operator(context, key, trust).market
-    path = "/operator/payouts"
-    answer = market.post(path) if now else market.get(path)
+    operator, path = _operator(context, key, trust), "/operator/payouts"
+    if now:
+        answer = operator.market.post(path, {"entry": operator.act("payouts.run", {})})
+    else:
+        answer = operator.market.get(path)
     if context_of(context).json_output:
         show(context_of(context), answer, [])
         return
@@ -131,8 +135,10 @@ def reverse(
     trust: TrustOption = DEFAULT_TRUST,
 ) -> None:
     """Take part or all of a payout back that was sent in error; it is owed again."""
-    answer = _operator(context, key, trust).market.post(
-        f"/operator/payouts/{payout}/reverse", {"amount": amount}
+    operator = _operator(context, key, trust)
+    entry = operator.act("payout.reversed", {"payout": payout, "amount": amount})
+    answer = operator.market.post(
+        f"/operator/payouts/{payout}/reverse", {"amount": amount, "entry": entry}
     )
     show(context_of(context), answer, [f"Payout {payout} was taken back; it is owed again."])
 

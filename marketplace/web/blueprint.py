@@ -22,14 +22,17 @@ from marketplace.web.pages_money import add_money_pages
 from marketplace.web.pages_public import add_public_pages
 from marketplace.web.pages_research import add_research_pages
 from marketplace.web.pages_signin import add_signin_pages
+from marketplace.web.pages_tour import add_tour
 from marketplace.web.ports import EXTENSION, LedgerReader, Pages, pages
 from marketplace.web.sessions import current, refuse_other_sites
+from marketplace.web.translation import Translated
 
 LOG = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 FORM_KEY_FILE = "web.secret"
 YEAR_SECONDS = 365 * 24 * 3600
 CSRF = CSRFProtect()
+LANGUAGE = "en"
 
 
 class PagePath(PathConverter):
@@ -92,6 +95,7 @@ def make_blueprint() -> Blueprint:
     made.context_processor(_helpers)
     made.record_once(_add_filters)
     add_public_pages(made)
+    add_tour(made)
     add_ledger_pages(made)
     add_signin_pages(made)
     add_owner_pages(made)
@@ -110,6 +114,8 @@ def _check_form() -> None:
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters["om_kinds"] = words.kinds_words
     state.app.jinja_env.filters.update({f"om_{name}": f for name, f in text.FILTERS.items()})
+    state.app.jinja_env.omic_language = LANGUAGE
+    state.app.jinja_env.add_extension(Translated)
     state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
 
 
@@ -129,6 +135,7 @@ def _helpers() -> dict[str, Any]:
     services = pages().services
     return {
         "me": current(),
+        "language": LANGUAGE,
         "asset": _asset,
         "words": words,
         "meanings": glossary.BY_SLUG,

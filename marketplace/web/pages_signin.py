@@ -27,6 +27,7 @@ HOMES = {
     "researcher": "web.research",
     "reviewer": "web.reviews",
     "auditor": "web.ledger",
+    "operator": "web.operator",
 }
 MAX_CODE = 200
 

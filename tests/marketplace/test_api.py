@@ -553,7 +553,7 @@ def test_an_unexpected_fault_says_nothing_of_its_cause(world):
     problem(answer, 500, "fault of the marketplace")
 
 
-def test_requests_are_limited_by_address(tmp_path):
+def test_too_many_requests_are_slowed_down(tmp_path):
     from marketplace.app import create_app
 
     world = World(tmp_path)

@@ -232,13 +232,27 @@ def test_an_operator_takes_a_payout_back_and_it_is_owed_again(world):
     (payout,) = rows(world, Payout)
     operator = world.sign_in(world.operators[0])
     path = f"/api/v1/operator/payouts/{payout.id}/reverse"
-    assert world.http.post(path, json={"amount": 100}, headers=operator.auth).status_code == 200
+
+    def take_back(amount, who=operator, said=None):
+        details = {"payout": payout.id, "amount": amount if said is None else said}
+        entry = world.operate(0, "payout.reversed", details)
+        body = {"amount": amount, "entry": entry}
+        return body, world.http.post(path, json=body, headers=who.auth).status_code
+
+    assert take_back(200, said=100)[1] == 403
+    body, status = take_back(100)
+    assert status == 200
+    assert world.http.post(path, json=body, headers=operator.auth).status_code == 409
     assert owed(world, owner.id) == 100
-    assert world.http.post(path, json={"amount": 10**9}, headers=operator.auth).status_code == 409
-    assert world.http.post(path, json={}, headers=owner.auth).status_code == 403
+    assert take_back(10**9)[1] == 409
+    assert take_back(1, who=owner)[1] == 403
+    assert take_back(1, who=world.sign_in(world.operators[1]))[1] == 403
     world.webhook(world.payments.event("transfer.reversed", payout.transfer_id))
     assert owed(world, owner.id) == 100
-    answer = world.http.post("/api/v1/operator/payouts", headers=operator.auth)
+    entry = world.operate(0, "payouts.run", {})
+    path = "/api/v1/operator/payouts"
+    assert world.http.post(path, headers=operator.auth, json={}).status_code == 400
+    answer = world.http.post(path, headers=operator.auth, json={"entry": entry})
     assert answer.status_code == 200
     world.turn(4)
     assert owed(world, owner.id) == 0

@@ -43,7 +43,7 @@ def visitors(served, chromium):
     """Signed-in browser states by role, each made by following a one-time link."""
     base, world, who = served
     states = {None: None}
-    for role in ("owner", "researcher", "reviewer"):
+    for role in ("owner", "researcher", "reviewer", "operator"):
         context = chromium.new_context()
         page = context.new_page()
         page.goto(f"{base}/signin#{world.link(who[role])}")
@@ -57,7 +57,7 @@ def pages_of(who, world):
     orders = who["orders"]
     personal = next(r.index for r in world.ledger.records if r.leaf.type == "consent.withdrawn")
     public = [
-        "/", "/docs/api", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin",
+        "/", *(f"/tour/{step}" for step in range(1, 7)), "/docs/api", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin",
         "/login/" + "x" * 43, f"/ledger/{personal}", f"/jobs/{orders['settled']}",
         f"/ledger/{world.ledger.state.orders[orders['settled']].index}",
     ]  # fmt: skip
@@ -66,6 +66,9 @@ def pages_of(who, world):
     return [
         *((None, path) for path in public),
         ("owner", "/me"),
+        ("owner", "/me/statement"),
+        ("operator", "/operator"),
+        ("researcher", f"/orders/{orders['unpaid']}/invoice"),
         ("reviewer", "/reviews"),
         *(("researcher", path) for path in research),
     ]

@@ -67,7 +67,7 @@ def test_the_operator_sees_what_was_compared_and_done(world):
 
 
 def test_the_operators_page_tells_what_needs_a_person_and_what_operators_did(lively_world):
-    world, who = lively_world
+    world, _who = lively_world
     with world.services.db.write() as session:
         session.add(WebhookEvent(id="evt_late", type="x", state="new", received_at=0))
     index = world.operate(

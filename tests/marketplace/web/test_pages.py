@@ -202,3 +202,15 @@ def test_a_job_shows_where_its_answer_comes_from(lively_world):
     graph = page[page.index('<svg class="graph"') :]
     for title in ("Placed", "Payment arrived", "Data opened", "Answer committed to"):
         assert title in graph[: graph.index("</svg>")]
+
+
+def test_the_tour_shows_the_real_rules_over_made_up_data(fresh):
+    client = fresh.browser()
+    assert "/tour" in client.get("/").text
+    allowed = client.get("/tour/2").text
+    assert "A university studies diabetes" in allowed
+    assert "An insurer compares risks" in allowed and "No</span>" in allowed
+    assert "Prev" not in allowed and "Next: you consent" in allowed
+    assert 'id="preview-data"' in client.get("/tour/4").text
+    assert client.get("/tour").status_code == 200
+    assert client.get("/tour/7").status_code == 404

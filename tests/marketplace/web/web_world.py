@@ -198,7 +198,12 @@ def lively(path):
     world.turn()
     world.clock.forward(4_000)
     world.expression = expression
-    return world, {"owner": ann, "researcher": researcher, "reviewer": reviewer, "orders": orders}
+    ask = {"purchase_order": "PO-7"}
+    path = f"/api/v1/orders/{orders['unpaid']}/invoice"
+    world.http.post(path, json=ask, headers=researcher.auth)
+    operator = world.sign_in(world.operators[0])
+    return world, {"owner": ann, "researcher": researcher, "reviewer": reviewer, "orders": orders,
+                   "operator": operator}  # fmt: skip
 
 
 __all__ = ["START", "Owner", "WebWorld", "lively", "post", "purpose", "scope"]

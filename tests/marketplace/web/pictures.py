@@ -1,0 +1,149 @@
+"""Pictures of every page, wide and on a phone: python -m tests.marketplace.web.pictures.
+
+Without an option the few pictures of the README are made anew in docs/pictures. --all DIR writes
+every page at 1280 and 390 pixels, light and dark, and --keys with it the key pages' journey too,
+on a whole market of processes.
+"""
+
+import argparse
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from marketplace.web.dry_run_form import FAMILIES
+from tests.marketplace.web.web_world import lively
+
+DOCS = Path(__file__).parents[3] / "docs" / "pictures"
+SIZES = [(1280, "light"), (390, "light"), (1280, "dark"), (390, "dark")]
+ROLES = ("owner", "researcher", "reviewer", "operator")
+
+
+class Studio:
+    """The lively market behind a real server, and signed-in browsers by role."""
+
+    def __init__(self, browser) -> None:
+        from waitress import create_server
+
+        self.browser = browser
+        self.world, self.who = lively(Path(tempfile.mkdtemp()))
+        self.server = create_server(self.world.app, host="127.0.0.1", port=0)
+        threading.Thread(target=self.server.run, daemon=True).start()
+        self.base = f"http://127.0.0.1:{self.server.effective_port}"
+        self.states = {role: self._sign_in(role) for role in ROLES} | {"": None}
+
+    def _sign_in(self, role):
+        context = self.browser.new_context()
+        page = context.new_page()
+        page.goto(f"{self.base}/signin#{self.world.link(self.who[role])}")
+        page.wait_for_url(lambda url: "signin" not in url)
+        state = context.storage_state()
+        context.close()
+        return state
+
+    def take(self, role, path, file, width=1280, scheme="light", press="", whole=True):
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme,
+            storage_state=self.states[role],
+        )  # fmt: skip
+        page = context.new_page()
+        page.goto(self.base + path)
+        if press:
+            page.get_by_role("button", name=press).click()
+            page.locator("#preview-plots svg").first.wait_for()
+            page.locator("#preview").scroll_into_view_if_needed()
+        page.screenshot(path=file, full_page=whole)
+        context.close()
+
+    def pages(self):
+        orders = self.who["orders"]
+        yield from (("", p) for p in ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger"))
+        yield from (("", p) for p in ("/status", "/glossary", "/signin", "/docs/api", "/ledger/6"))
+        yield from (("", f"/tour/{step}") for step in range(1, 7))
+        yield "", f"/jobs/{orders['settled']}"
+        yield from (("owner", p) for p in ("/me", "/me/statement"))
+        yield from (("researcher", f"/orders/{order}") for order in orders.values())
+        yield "researcher", f"/orders/{orders['unpaid']}/invoice"
+        yield from (("researcher", f"/dry-run?family={name}") for name in FAMILIES)
+        yield from (("researcher", "/research"), ("reviewer", "/reviews"), ("operator", "/operator"))
+
+    def close(self) -> None:
+        self.server.close()
+        self.world.close()
+
+
+def for_readme(studio: Studio) -> None:
+    studio.take("", "/", DOCS / "landing.png", whole=False)
+    studio.take("owner", "/me", DOCS / "my-data.png", whole=False)
+    builder = "/dry-run?family=genotype_counts"
+    studio.take("researcher", builder, DOCS / "preview.png", press="Preview", whole=False)
+    studio.take("", "/ledger/6", DOCS / "ledger-entry.png", whole=False)
+    studio.take("", "/tour/2", DOCS / "tour-phone.png", width=390, whole=False)
+    for path in DOCS.glob("*.png"):
+        Image.open(path).convert("RGB").quantize(96).save(path, optimize=True)
+
+
+def every_page(studio: Studio, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for role, path in studio.pages():
+        name = path.strip("/").replace("/", "-").replace("?family=", "-")[:60] or "landing"
+        for width, scheme in SIZES:
+            studio.take(role, path, folder / f"{name}-{width}-{scheme}.png", width, scheme)
+
+
+def key_pages(browser, folder: Path) -> None:
+    from tests.e2e.stack import Stack
+    from tests.e2e.test_browser_owner import Person, a_vcf
+
+    market = Stack(Path(tempfile.mkdtemp()))
+    market.start()
+    try:
+        person = Person(browser, market)
+        shoot = lambda name: person.page.screenshot(  # noqa: E731
+            path=folder / f"keys-{name}-1280-light.png", full_page=True
+        )
+        person.keys("start", unlock=False)
+        shoot("start")
+        person.click("Make my keys")
+        person.page.wait_for_selector("#code")
+        shoot("code")
+        person.click("I have written it down", "link")
+        chosen = {"name": "me.vcf", "mimeType": "text/plain", "buffer": a_vcf()}
+        person.page.set_input_files("#file", chosen)
+        person.page.wait_for_selector("table.would")
+        person.page.locator("details.adjust summary").click()
+        shoot("share")
+        person.click("Encrypt and register")
+        person.page.wait_for_selector(".exact")
+        shoot("consent")
+        person.click("Consent with my passkey")
+        person.sees("Your consent is in force")
+        shoot("granted")
+    finally:
+        market.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", type=Path)
+    parser.add_argument("--keys", action="store_true")
+    options = parser.parse_args()
+    with sync_playwright() as driver:
+        path = shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        studio = Studio(browser)
+        if options.all:
+            every_page(studio, options.all)
+        else:
+            for_readme(studio)
+        if options.all and options.keys:
+            key_pages(browser, options.all)
+        studio.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
