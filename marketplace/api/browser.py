@@ -10,7 +10,7 @@ from apiflask import APIBlueprint
 from flask import Flask, Response, jsonify, request
 
 from marketplace import passkeys, upload_parts, vaults
-from marketplace.api import models
+from marketplace.api import models, models_keys
 from marketplace.api.common import (
     bearer,
     body_digest,
@@ -32,7 +32,7 @@ HOUR = "3600"
 
 
 @browser.put("/uploads/<dataset>/parts/<number>")
-@browser.output(models.PartOut)
+@browser.output(models_keys.PartOut)
 @browser.doc(security="session", summary="Send one part of a dataset's ciphertext")
 def put_part(dataset: str, number: str) -> Any:
     """Send part number (from 0), with its SHA-256 in X-Content-SHA256; it may be sent again."""
@@ -52,7 +52,7 @@ def part_number(text: str) -> int:
 
 
 @browser.get("/uploads/<dataset>/parts")
-@browser.output(models.PartsOut)
+@browser.output(models_keys.PartsOut)
 @browser.doc(security="session")
 def list_parts(dataset: str) -> Any:
     """See which parts of an upload have arrived."""
@@ -62,10 +62,10 @@ def list_parts(dataset: str) -> Any:
 
 
 @browser.post("/uploads/<dataset>/complete")
-@browser.input(models.CompleteIn)
+@browser.input(models_keys.CompleteIn)
 @browser.output(models.UploadOut)
 @browser.doc(security="session")
-def complete_upload(dataset: str, json_data: models.CompleteIn) -> Any:
+def complete_upload(dataset: str, json_data: models_keys.CompleteIn) -> Any:
     """Make the parts one staged upload, as if it had been sent whole."""
     who, name = principal("owner"), checked_id(dataset, "dataset")
     stored, state = upload_parts.complete(
@@ -81,10 +81,10 @@ def complete_upload(dataset: str, json_data: models.CompleteIn) -> Any:
 
 
 @browser.put("/me/vault")
-@browser.input(models.VaultIn)
-@browser.output(models.VaultKeptOut)
+@browser.input(models_keys.VaultIn)
+@browser.output(models_keys.VaultKeptOut)
 @browser.doc(security="session")
-def keep_vault(json_data: models.VaultIn) -> Any:
+def keep_vault(json_data: models_keys.VaultIn) -> Any:
     """Keep your vault (ciphertext). If-Match: the ETag you last saw, so that no device is lost."""
     who = principal()
     expected = request.headers.get("If-Match", "").strip('"') or None
@@ -93,7 +93,7 @@ def keep_vault(json_data: models.VaultIn) -> Any:
 
 
 @browser.get("/vaults/<locator>")
-@browser.output(models.VaultOut)
+@browser.output(models_keys.VaultOut)
 def find_vault(locator: str) -> Any:
     """Fetch the vault a way in finds: no session, since a new device has none."""
     body, etag = vaults.find(services(), checked_id(locator, "locator"))
@@ -101,7 +101,7 @@ def find_vault(locator: str) -> Any:
 
 
 @browser.post("/me/passkeys/options")
-@browser.output(models.OptionsOut)
+@browser.output(models_keys.OptionsOut)
 @browser.doc(security="session")
 def passkey_options() -> Any:
     """Get what a browser needs to make a passkey that signs you in."""
@@ -109,10 +109,10 @@ def passkey_options() -> Any:
 
 
 @browser.post("/me/passkeys")
-@browser.input(models.PasskeyIn)
-@browser.output(models.PasskeyOut, status_code=201)
+@browser.input(models_keys.PasskeyIn)
+@browser.output(models_keys.PasskeyOut, status_code=201)
 @browser.doc(security="session")
-def add_passkey(json_data: models.PasskeyIn) -> Any:
+def add_passkey(json_data: models_keys.PasskeyIn) -> Any:
     """Add a passkey that signs you in (it signs no consent)."""
     principal()  # a scoped token makes no passkey
     row = passkeys.add(services(), bearer(), json_data.credential)
@@ -120,7 +120,7 @@ def add_passkey(json_data: models.PasskeyIn) -> Any:
 
 
 @browser.get("/me/passkeys")
-@browser.output(models.PasskeysOut)
+@browser.output(models_keys.PasskeysOut)
 @browser.doc(security="session")
 def list_passkeys() -> Any:
     """List the passkeys that sign you in."""
@@ -143,7 +143,7 @@ def remove_passkey(credential: str) -> Any:
 
 
 @browser.get("/compute-keys")
-@browser.output(models.ComputeKeysOut)
+@browser.output(models_keys.ComputeKeysOut)
 def compute_keys() -> Any:
     """See where on the ledger compute's keys stand; believe the entries, not this answer."""
     keys = services().view.snapshot().state.compute_keys.values()

@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from marketplace import earnings, invoices, operator_acts, payees, payouts, reconcile
-from marketplace.api import models
+from marketplace.api import models, models_money
 from marketplace.api.common import checked_id, nudge, principal, services
 from marketplace.errors import InputError
 
@@ -18,14 +18,14 @@ operating = APIBlueprint("operating", __name__, url_prefix="/api/v1/operator", t
 
 
 @earning.get("/charities")
-@earning.output(models.CharitiesOut)
+@earning.output(models_money.CharitiesOut)
 def charities() -> Any:
     """List the charities a share can be passed to."""
     return {"charities": payees.charities(services())}
 
 
 @earning.get("/me/payee")
-@earning.output(models.PayeeOut)
+@earning.output(models_money.PayeeOut)
 @earning.doc(security="session")
 def payee() -> Any:
     """See how you are paid, and whether you can be yet."""
@@ -33,10 +33,10 @@ def payee() -> Any:
 
 
 @earning.post("/me/payee/onboard")
-@earning.input(models.OnboardIn)
+@earning.input(models_money.OnboardIn)
 @earning.output(models.LinkOut)
 @earning.doc(security="session")
-def onboard(json_data: models.OnboardIn) -> Any:
+def onboard(json_data: models_money.OnboardIn) -> Any:
     """Get the page where Stripe asks who you are and which bank to pay; works once."""
     now, who = services(), principal("owner")
     back = f"{now.config.origin}/me/statement"
@@ -44,10 +44,10 @@ def onboard(json_data: models.OnboardIn) -> Any:
 
 
 @earning.post("/me/payee/charity")
-@earning.input(models.PassOnIn)
-@earning.output(models.PayeeOut)
+@earning.input(models_money.PassOnIn)
+@earning.output(models_money.PayeeOut)
 @earning.doc(security="session")
-def pass_on(json_data: models.PassOnIn) -> Any:
+def pass_on(json_data: models_money.PassOnIn) -> Any:
     """Pass what you earn to a charity; no account and no name is needed."""
     now, who = services(), principal("owner")
     payees.pass_on(now, who.party, json_data.charity)
@@ -55,7 +55,7 @@ def pass_on(json_data: models.PassOnIn) -> Any:
 
 
 @earning.delete("/me/payee/charity")
-@earning.output(models.PayeeOut)
+@earning.output(models_money.PayeeOut)
 @earning.doc(security="session")
 def keep() -> Any:
     """Stop passing it on; what was passed on already stays with the charity."""
@@ -65,7 +65,7 @@ def keep() -> Any:
 
 
 @earning.get("/me/statement")
-@earning.output(models.StatementOut)
+@earning.output(models_money.StatementOut)
 @earning.doc(security="session")
 def statement() -> Any:
     """See what you earned and were paid. Parameters: since, until (Unix ms)."""
@@ -92,7 +92,7 @@ def _range() -> tuple[int, int | None]:
 
 
 @earning.get("/me/payouts")
-@earning.output(models.PayoutsOut)
+@earning.output(models_money.PayoutsOut)
 @earning.doc(security="session")
 def my_payouts() -> Any:
     """List your payouts, each with its proof against its payout.made entry."""
@@ -100,10 +100,10 @@ def my_payouts() -> Any:
 
 
 @earning.post("/orders/<order_id>/invoice")
-@earning.input(models.InvoiceIn)
-@earning.output(models.InvoiceOut)
+@earning.input(models_money.InvoiceIn)
+@earning.output(models_money.InvoiceOut)
 @earning.doc(security="session")
-def invoice(order_id: str, json_data: models.InvoiceIn) -> Any:
+def invoice(order_id: str, json_data: models_money.InvoiceIn) -> Any:
     """Ask for an invoice and pay by bank transfer instead."""
     now, who = services(), principal("researcher")
     invoices.issue(now, checked_id(order_id, "order"), who.party, json_data.purchase_order)
@@ -111,7 +111,7 @@ def invoice(order_id: str, json_data: models.InvoiceIn) -> Any:
 
 
 @earning.get("/orders/<order_id>/invoice")
-@earning.output(models.InvoiceOut)
+@earning.output(models_money.InvoiceOut)
 @earning.doc(security="session")
 def read_invoice(order_id: str) -> Any:
     """Read your order's invoice."""
@@ -119,7 +119,7 @@ def read_invoice(order_id: str) -> Any:
 
 
 @operating.get("/transfers")
-@operating.output(models.TransfersOut)
+@operating.output(models_money.TransfersOut)
 @operating.doc(security="session")
 def transfers() -> Any:
     """List the bank transfers two operators have to state on the ledger."""
@@ -128,10 +128,10 @@ def transfers() -> Any:
 
 
 @operating.post("/charities")
-@operating.input(models.CharityIn)
-@operating.output(models.CharitiesOut)
+@operating.input(models_money.CharityIn)
+@operating.output(models_money.CharitiesOut)
 @operating.doc(security="session")
-def add_charity(json_data: models.CharityIn) -> Any:
+def add_charity(json_data: models_money.CharityIn) -> Any:
     """Put a charity on the list."""
     details = {"code": json_data.code, "name": json_data.name}
     who = principal("operator")
@@ -141,10 +141,10 @@ def add_charity(json_data: models.CharityIn) -> Any:
 
 
 @operating.post("/charities/<code>/onboard")
-@operating.input(models.OnboardIn)
+@operating.input(models_money.OnboardIn)
 @operating.output(models.LinkOut)
 @operating.doc(security="session")
-def onboard_charity(code: str, json_data: models.OnboardIn) -> Any:
+def onboard_charity(code: str, json_data: models_money.OnboardIn) -> Any:
     """Get the page where Stripe asks a charity for its bank."""
     principal("operator")
     now = services()
@@ -153,7 +153,7 @@ def onboard_charity(code: str, json_data: models.OnboardIn) -> Any:
 
 
 @operating.get("/payouts")
-@operating.output(models.BatchesOut)
+@operating.output(models_money.BatchesOut)
 @operating.doc(security="session")
 def batches() -> Any:
     """List the newest payout batches with their totals."""
@@ -162,10 +162,10 @@ def batches() -> Any:
 
 
 @operating.post("/payouts")
-@operating.input(models.ActIn)
-@operating.output(models.BatchesOut)
+@operating.input(models_money.ActIn)
+@operating.output(models_money.BatchesOut)
 @operating.doc(security="session")
-def pay_now(json_data: models.ActIn) -> Any:
+def pay_now(json_data: models_money.ActIn) -> Any:
     """Plan a batch now for everything owed, without waiting for the next period."""
     who, now = principal("operator"), services()
     operator_acts.require(now, who, json_data.entry, "payouts.run", {})
@@ -176,10 +176,10 @@ def pay_now(json_data: models.ActIn) -> Any:
 
 
 @operating.post("/payouts/<payout_id>/reverse")
-@operating.input(models.ReverseIn)
-@operating.output(models.BatchesOut)
+@operating.input(models_money.ReverseIn)
+@operating.output(models_money.BatchesOut)
 @operating.doc(security="session")
-def reverse(payout_id: str, json_data: models.ReverseIn) -> Any:
+def reverse(payout_id: str, json_data: models_money.ReverseIn) -> Any:
     """Take part or all of a payout back that was sent in error; it is owed again."""
     who, name = principal("operator"), checked_id(payout_id, "payout")
     details = {"payout": name, "amount": json_data.amount}
@@ -189,7 +189,7 @@ def reverse(payout_id: str, json_data: models.ReverseIn) -> Any:
 
 
 @operating.get("/reconciliation")
-@operating.output(models.ReconciliationsOut)
+@operating.output(models_money.ReconciliationsOut)
 @operating.doc(security="session")
 def reconciliations() -> Any:
     """See what the last comparisons of book, ledger and Stripe found and did."""
@@ -198,7 +198,7 @@ def reconciliations() -> Any:
 
 
 @operating.post("/reconciliation")
-@operating.output(models.ReconciliationOut)
+@operating.output(models_money.ReconciliationOut)
 @operating.doc(security="session")
 def reconcile_now() -> Any:
     """Compare everything there is, now."""

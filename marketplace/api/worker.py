@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from compute import Outcome, TermsError, parse_value
 from marketplace import decisions, jobs, owners, stops, uploads
-from marketplace.api import models
+from marketplace.api import models, models_worker
 from marketplace.api.common import (
     body_digest,
     body_stream,
@@ -35,10 +35,10 @@ def check_token() -> None:
 
 
 @worker.post("/jobs/<job_id>/lease")
-@worker.input(models.LeaseIn)
-@worker.output(models.JobOut)
+@worker.input(models_worker.LeaseIn)
+@worker.output(models_worker.JobOut)
 @worker.doc(security="worker")
-def lease(job_id: str, json_data: models.LeaseIn) -> Any:
+def lease(job_id: str, json_data: models_worker.LeaseIn) -> Any:
     """Take a job; 409 when it is taken or finished."""
     now = services()
     with now.db.write() as session:
@@ -51,10 +51,10 @@ def lease(job_id: str, json_data: models.LeaseIn) -> Any:
 
 
 @worker.post("/jobs/<job_id>/heartbeat")
-@worker.input(models.HeartbeatIn)
-@worker.output(models.HeartbeatOut)
+@worker.input(models_worker.HeartbeatIn)
+@worker.output(models_worker.HeartbeatOut)
 @worker.doc(security="worker")
-def heartbeat(job_id: str, json_data: models.HeartbeatIn) -> Any:
+def heartbeat(job_id: str, json_data: models_worker.HeartbeatIn) -> Any:
     """Keep a lease; learn of stops the ledger has not taken yet."""
     now = services()
     with now.db.write() as session:
@@ -97,10 +97,10 @@ def _order_of(session: Session, job_id: str, fencing: int) -> str:
 
 
 @worker.post("/jobs/<job_id>/outcome")
-@worker.input(models.OutcomeIn)
+@worker.input(models_worker.OutcomeIn)
 @worker.output(models.DoneOut)
 @worker.doc(security="worker")
-def outcome(job_id: str, json_data: models.OutcomeIn) -> Any:
+def outcome(job_id: str, json_data: models_worker.OutcomeIn) -> Any:
     """Store how a job ended; the same outcome again is accepted and changes nothing."""
     now = services()
     try:

@@ -1,6 +1,7 @@
 """The Python SDK's face: `from marketplace.client import Market`.
 
     market = Market.open()                       # the home `omic keygen` or a browser export made
+    columns = market.preview(request)            # made-up numbers, nothing is asked
     rehearsal = market.dry_run(request)          # free
     order = market.order(request)                # signed with this home's key, not paid yet
     print(order.pay_url)
@@ -13,12 +14,14 @@ Everything that counts is signed and verified here; the server is only asked. `t
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from compute import parse_purpose, parse_scope
+from compute import ComputeError, made_up_answer, parse_purpose, parse_scope
+from compute.queries import parse_query
 from marketplace.client import answers
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
@@ -109,6 +112,24 @@ class Market:
         """Return buckets of people by modality and published facet."""
         found: dict[str, Any] = self.session.market.get("/catalogue", **facets)
         return found
+
+    def preview(self, request: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Return the columns an answer would have, over made-up people, made here.
+
+        Private requests show the noise their rho would add. Raises ClientError.
+        """
+        release = request.get("release") or {}
+        private = release.get("mode") == "private"
+        try:
+            rho = Fraction(str(release.get("rho"))) if private else None
+            return dict(made_up_answer(parse_query(request["query"]), rho))
+        except (ComputeError, KeyError, ValueError, ZeroDivisionError) as error:
+            raise ClientError(f"this request cannot be previewed: {error}") from None
+
+    def token(self, *scopes: str, minutes: int = 60) -> str:
+        """Return a narrower token ("read", "ask") for a script that must not hold this home."""
+        body = {"scopes": list(scopes), "minutes": minutes}
+        return str(self.session.market.post("/tokens", body)["token"])
 
     def dry_run(self, request: Mapping[str, Any]) -> Rehearsal:
         """Learn who could take part, the price and the expected error; costs nothing."""

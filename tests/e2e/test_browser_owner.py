@@ -30,6 +30,8 @@ pytestmark = [
 ]
 WAIT = 30_000
 PASSPHRASE = "a long enough passphrase"
+AXE = Path(__file__).parents[1] / "marketplace" / "web" / "axe" / "axe.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 def a_vcf(seed=1, lines=3000) -> bytes:
@@ -286,6 +288,55 @@ def test_what_cannot_be_shared_is_said_before_anything_leaves(owner, market):
     assert sent == []
 
 
+def test_a_passkey_that_is_not_used_changes_nothing_and_says_so(chromium, market):
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    dataset = person.share("mine.vcf", a_vcf(seed=5))
+    user = {"authenticatorId": person.authenticator, "isUserVerified": False}
+    person.cdp.send("WebAuthn.setUserVerified", user)
+    before = full_state(market).size
+    person.click("Consent with my passkey")
+    person.page.get_by_text("The passkey was not used").first.wait_for()
+    assert not [g for g in full_state(market).grants.values() if g.dataset == dataset]
+    assert full_state(market).size >= before
+    person.cdp.send("WebAuthn.setUserVerified", {**user, "isUserVerified": True})
+    person.consent()
+    assert person.trouble == []
+    person.context.close()
+
+
+def test_every_detail_of_the_terms_can_be_decided_and_is_judged_before_anything_is_sent(
+    chromium, market
+):
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    page = person.page
+    chosen = {"name": "mine.vcf", "mimeType": "text/plain", "buffer": a_vcf(seed=7)}
+    page.set_input_files("#file", chosen)
+    page.wait_for_selector("#terms")
+    page.get_by_text("Decide every detail yourself").click()
+    page.get_by_label("commercial research").fill("lots")
+    page.get_by_label("commercial research").blur()
+    page.get_by_text("must be a number of pounds").wait_for()
+    page.get_by_label("commercial research").fill("2.50")
+    page.get_by_label("Training AI models").select_option("yes")
+    page.get_by_label("Population").fill("CEU")
+    page.wait_for_selector("table.would")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("(tags) => axe.run({ runOnly: tags })", TAGS)["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found] == []
+    person.click("Encrypt and register")
+    person.sees("Your consent")
+    assert "250 (smallest unit of GBP)" in page.inner_text(".exact")
+    grant = full_state(market).grants[person.consent()]
+    assert grant.facets == {"population": "CEU"}
+    assert grant.terms["prices"]["commercial_research"] == 250
+    assert person.trouble == []
+    person.context.close()
+
+
 def test_the_key_pages_are_the_release_the_ledger_names(market):
     arguments = ["--json", "check-pages", market.layout.url("keys")]
     done = CliRunner().invoke(app, [*arguments, "--trust", str(market.layout.trust_file)])
@@ -300,10 +351,6 @@ def test_the_marketplace_never_sees_a_key(owner, market):
     for secret in home.keys.secrets().values():
         assert secret.encode() not in database
     assert owner.file[200:400] not in database
-
-
-AXE = Path(__file__).parents[1] / "marketplace" / "web" / "axe" / "axe.min.js"
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from tests.e2e.stack import a_people
-from tests.e2e.test_browser_owner import CHROMIUM, Person
+from tests.e2e.test_browser_owner import AXE, CHROMIUM, TAGS, Person
 
 pytestmark = [
     pytest.mark.browser,
@@ -70,6 +70,59 @@ def test_the_answer_is_opened_drawn_and_checked_in_the_browser(answered, market)
     rows = download.value.path().read_text().splitlines()
     assert "af" in rows[0].split(",")
     assert len(rows) > 100
+
+
+def test_a_co_author_opens_what_was_shared_with_them_and_nobody_else_does(
+    answered, chromium, market, tmp_path
+):
+    coauthor, stranger = Person(chromium, market), Person(chromium, market)
+    for person in (coauthor, stranger):
+        person.keys("start?role=researcher", unlock=False)
+        person.enrol()
+        person.page.goto(f"{market.layout.url('keys')}/#/shared")
+        person.page.wait_for_selector("#answer-key")
+    page = answered.page
+    page.get_by_text("Share with a co-author").click()
+    page.fill("#coauthor", "omic-answers:wrong")
+    answered.click("Make the file")
+    page.get_by_text("not a co-author's key").wait_for()
+    page.fill("#coauthor", coauthor.page.inner_text("#answer-key"))
+    with page.expect_download() as download:
+        answered.click("Make the file")
+    file = tmp_path / "answer.shared.c4gh"
+    download.value.save_as(file)
+    stranger.page.set_input_files("#shared", file)
+    stranger.page.get_by_text("does not open with your keys").wait_for()
+    coauthor.page.set_input_files("#shared", file)
+    coauthor.page.get_by_role("heading", name="It checks out").wait_for()
+    assert coauthor.page.locator("figure.plot svg").count() >= 1
+    for person in (coauthor, stranger):
+        assert person.trouble == []
+        person.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_answers_page_is_accessible_and_fits(answered, width):
+    page = answered.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("(tags) => axe.run({ runOnly: tags })", TAGS)["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found] == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_plots_and_numbers_are_saved_in_every_format(answered):
+    page = answered.page
+    figure = page.locator("figure.plot").first
+    for label, begins in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with page.expect_download() as download:
+            figure.get_by_role("button", name=label, exact=True).click()
+        assert download.value.path().read_bytes().startswith(begins)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Parquet").click()
+    assert download.value.path().read_bytes()[:4] == b"PAR1"
 
 
 def test_no_plaintext_answer_is_at_the_marketplace(answered, market):

@@ -58,3 +58,24 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ClientError, match="pip install pandas"):
         Answer({"answer": {"columns": {"a": [1]}}}, b"").to_pandas()
+
+
+def test_a_request_is_previewed_without_asking_anybody(market):
+    made, _ = market
+    columns = made.preview(REQUEST)
+    assert len(columns["af"]) == 120
+    private = {**REQUEST, "release": {"mode": "private", "rho": "1/20"}}
+    with pytest.raises(ClientError, match="cannot be previewed"):
+        made.preview(private)
+    asked = {
+        "v": 1,
+        "family": "feature_distribution",
+        "params": {"feature": "G", "low": "0", "high": "9"},
+    }
+    assert made.preview({**private, "query": asked})["count_sd"]
+
+
+def test_an_answer_becomes_an_arrow_table():
+    pytest.importorskip("pyarrow")
+    answer = Answer({"answer": {"columns": {"pos": [1, 2], "af": [0.5, None]}}}, b"")
+    assert answer.to_arrow().to_pydict() == {"pos": [1, 2], "af": [0.5, None]}

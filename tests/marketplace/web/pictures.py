@@ -68,7 +68,11 @@ class Studio:
         yield from (("researcher", f"/orders/{order}") for order in orders.values())
         yield "researcher", f"/orders/{orders['unpaid']}/invoice"
         yield from (("researcher", f"/dry-run?family={name}") for name in FAMILIES)
-        yield from (("researcher", "/research"), ("reviewer", "/reviews"), ("operator", "/operator"))
+        yield from (
+            ("researcher", "/research"),
+            ("reviewer", "/reviews"),
+            ("operator", "/operator"),
+        )
 
     def close(self) -> None:
         self.server.close()
