@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
-from compute.kernels.compiled_fit import fit_linear, fit_logistic
+from compute.kernels.compiled_fit import fit_linear
 from compute.kernels.compiled_jit import Float64, Int32, Int64, Words, jit
+from compute.kernels.compiled_logistic import fit_logistic
 from compute.kernels.simd import (
     COUNTER_PLANES,
     GROUP,
