@@ -51,7 +51,7 @@ def watch_reader(world, monkeypatch, then):
 
     monkeypatch.setattr(world.shop.vault, "readers", readers)
     monkeypatch.setattr("compute.cohort_reader.BATCH", 1)
-    monkeypatch.setattr("compute.kernels.engine.MOST_THREADS", 1)
+    monkeypatch.setattr("compute.worker_engine.cores", lambda: 1)
     return opened
 
 
