@@ -1,7 +1,7 @@
 """Figures of consent: fold, cohort resolution, breach scope, withdrawals and opt-outs at the run.
 
-python -m benchmarks.consent [--quick] [--json FILE]. Each part runs in a process of its own, so
-that its memory is its own. The limit beside resolution is one numpy sum over as many rows.
+python -m benchmarks.consent [--quick] [--only PART ...] [--json FILE]. Each part runs in a process
+of its own, so that its memory is its own. The limit beside resolution is one numpy sum over as many rows.
 """
 
 import argparse
@@ -259,7 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.consent", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)  # one, in this process
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args(arguments)
     if options.part is not None:
         work, full, quick = PARTS[options.part]
@@ -268,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps([asdict(figure) for figure in work(quick if options.quick else full)]))
         return 0
     started = machine()
-    figures = [figure for name in PARTS for figure in run_part(name, options.quick)]
+    figures = [figure for name in options.only for figure in run_part(name, options.quick)]
     report(figures, options.json, started)
     return 0
 

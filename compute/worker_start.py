@@ -7,6 +7,7 @@ does not fit is refused. Publishes the recipient keys and the code digest once. 
 """
 
 import hashlib
+import logging
 import queue
 import secrets
 import time
@@ -59,6 +60,7 @@ from ledger import (
 PACKAGES = ("compute", "ledger")
 START_WAIT_S = 120.0
 POLL_S = 0.25
+logger = logging.getLogger("compute.worker")
 
 
 class ParserPool:
@@ -138,14 +140,17 @@ def _with_epoch(config: WorkerConfig, keys: KeyRing) -> KeyRing:
 
 def wait_for_ledger(shop: Workshop, wait_s: float = START_WAIT_S) -> None:
     """Follow the log to its head, waiting for a ledger that is still starting."""
-    deadline = time.monotonic() + wait_s
+    deadline, said = time.monotonic() + wait_s, False
     while True:
         try:
             shop.follower.sync()
             return
-        except (UnavailableError, StaleError):
+        except (UnavailableError, StaleError) as error:
             if time.monotonic() >= deadline:
                 raise
+            if not said:
+                logger.warning("nothing is opened until the ledger can be followed: %s", error)
+            said = True
             time.sleep(POLL_S)
 
 

@@ -5,6 +5,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -128,12 +129,51 @@ def test_a_guardians_consent_says_so_and_ends_with_the_mandate(person, omic, tmp
     status, _, said = child.run("consent", "grant", offer)
     assert (status, "must end by then" in said) == (2, True)
     grant = child.consent("--until", "2034-01-01")
+    (listed,) = [one for one in child.do("consent", "list") if one["grant"] == grant]
+    assert listed["given_by"] == "guardian"
+    assert listed["valid_until"] == 2_019_686_400_000  # 2034-01-01
+    assert "Your guardian consented" in [event["text"] for event in child.do("activity")]
     exported = child.do("consent", "export", grant, "--form", "fhir-r5")
     assert exported["provision"][0]["period"]["end"].startswith("2034")
     (mandate,) = child.do("mandate", "list")
     child.do("mandate", "end", mandate["mandate"])
     child.do("consent", "withdraw", grant)
     assert child.state_of(grant) == "withdrawn"
+
+
+def test_a_deputy_acts_by_power_of_attorney_until_its_end(person, omic, tmp_path, market):  # noqa: F811
+    deputy, other = tmp_path / "deputy", tmp_path / "other"
+    for home in (deputy, other):
+        done(omic(home, "keygen", "--trust", market.layout.trust_file))
+        done(omic(home, "enrol"))
+    ann = person("ann")
+    own = ann.consent()
+    until = f"{time.gmtime().tm_year + 1}-01-01"
+    ann.do("mandate", "give", deputy, "--kind", "deputy", "--until", until)
+    ann.do("consent", "withdraw", own)  # any stop, by the deputy's hand
+    given = ann.consent("--until", until)
+    assert {one["grant"]: one["given_by"] for one in ann.do("consent", "list")} == {
+        own: "you", given: "deputy",
+    }  # fmt: skip
+    told = [event["text"] for event in ann.do("activity")]
+    assert "You consented" in told
+    assert "Your deputy withdrew a consent" in told
+    assert "Your deputy consented" in told
+    # Somebody else's keys under the same mandate are refused by the ledger itself.
+    acting = ann.home / "acting.json"
+    value = json.loads(acting.read_text())
+    acting.write_text(json.dumps({**value, "home": str(other)}))
+    status, _, said = ann.run("consent", "withdraw", given)
+    assert (status, "the signer is not" in said) == (2, True)
+    acting.write_text(json.dumps(value))
+    (mandate,) = ann.do("mandate", "list")
+    ann.do("mandate", "end", mandate["mandate"])
+    # Ended: even with the old bookkeeping put back, the deputy's hand counts no more.
+    acting.write_text(json.dumps(value))
+    status, _, said = ann.run("consent", "withdraw", given)
+    assert (status, "the signer is not" in said) == (2, True)
+    acting.unlink()
+    ann.do("consent", "withdraw", given)
 
 
 def test_an_opt_out_list_goes_out_and_comes_back(person, tmp_path):

@@ -7,9 +7,12 @@ a running order.
 """
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import pytest
@@ -205,6 +208,79 @@ def test_a_server_killed_at_moments_of_an_order_loses_nothing(process, cohort):
     assert ended == "settled"
     judge(cohort, order, ended)
     assert cohort.ledger_state().size > size
+
+
+SKEWED = """
+import time
+real = time.time_ns
+time.time_ns = lambda: real() + {shift}
+time.time = lambda: time.time_ns() / 1e9
+"""
+
+
+def accesses(market):
+    """How many uses the log itself holds, witnessed or not: nothing is opened before its entry."""
+    path = market.layout.directory("ledger") / "ledger.sqlite"
+    return sum(b"access.recorded" in leaf for (leaf,) in rows(path, "SELECT data FROM leaves"))
+
+
+def waits(market, order, why, start):
+    """The worker said why not since its log was `start` long; nothing was opened for the order."""
+    log = market.layout.root / "logs" / "compute.log"
+    before = accesses(market)
+    market.until(lambda: why in log.read_bytes()[start:], what=f"the worker saying {why}")
+    time.sleep(1)
+    assert accesses(market) == before
+    assert market.state(order) in ("approved", "running")
+
+
+def approved(market, order):
+    market.pay(order)
+    market.until_state(order, "approved", "running")
+
+
+def answered(market, order):
+    market.until_state(order, "releasing")
+    market.review(order)
+    judge(market, order, market.until_state(order, "settled", "refunded"))
+    assert market.state(order) == "settled"
+
+
+def test_a_log_that_fell_silent_opens_nothing_and_loses_no_order(cohort):
+    order = cohort.place(question(42))
+    compute, *witnesses = (cohort.child(name) for name in ("compute", "witness-1", "witness-2"))
+    os.killpg(compute.process.pid, signal.SIGSTOP)
+    approved(cohort, order)
+    for witness in witnesses:
+        os.killpg(witness.process.pid, signal.SIGSTOP)
+    try:
+        time.sleep(cohort.view.trust.max_checkpoint_age_ms / 1000 + 1)
+        start = (cohort.layout.root / "logs" / "compute.log").stat().st_size
+        os.killpg(compute.process.pid, signal.SIGCONT)
+        waits(cohort, order, b"the log has been silent for", start)
+    finally:
+        for witness in witnesses:
+            os.killpg(witness.process.pid, signal.SIGCONT)
+    answered(cohort, order)
+
+
+@pytest.mark.parametrize(
+    ("hours", "why"), [(-1, b"ahead of this machine's"), (1, b"the log has been silent for")]
+)
+def test_a_worker_whose_clock_is_off_opens_nothing_and_loses_no_order(
+    hours, why, cohort, tmp_path, monkeypatch
+):
+    order = cohort.place(question(44 + hours))
+    (tmp_path / "sitecustomize.py").write_text(SKEWED.format(shift=hours * 3_600 * 10**9))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    log = cohort.layout.root / "logs" / "compute.log"
+    start = log.stat().st_size
+    cohort.kill("compute")
+    approved(cohort, order)
+    waits(cohort, order, why, start)
+    monkeypatch.delenv("PYTHONPATH")
+    cohort.kill("compute")
+    answered(cohort, order)
 
 
 def test_an_expired_quote_is_refused_and_nothing_is_owed(cohort):

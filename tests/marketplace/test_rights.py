@@ -9,8 +9,8 @@ from joserfc.jwk import ECKey, KeySet
 
 from compute import breach_scope, claims_of, preset, terms_sha256
 from ledger import b64
-from marketplace import catalogue, records, retention, visas
-from marketplace.errors import InputError
+from marketplace import catalogue, records, retention, uploads, visas
+from marketplace.errors import InputError, NotFoundError, UnavailableError
 from marketplace.tables import METADATA
 from marketplace.visas import BONA_FIDE, CLAIM, Issuer, read_visas
 from tests.marketplace.market_world import ASK, PURPOSE, new_id
@@ -161,6 +161,37 @@ def test_a_retention_date_acts_by_itself_and_only_then(world):
     assert grant.stopped_at is not None
     assert world.ledger.records[grant.stopped_at].entry.payload["basis"] == {"kind": "operator"}
     assert retention.act(world.services, world.services.view.refresh()) == 0
+
+
+def erase(world, owner):
+    state = world.ledger.state
+    fields = {"dataset": owner.dataset, "owner": owner.id,
+              "stops": state.stops_of_dataset(owner.dataset),
+              "erases": state.erases_of_dataset(owner.dataset)}  # fmt: skip
+    world.submit(owner.seed, "dataset.erased", fields, salt=os.urandom(32))
+
+
+def test_a_database_put_back_serves_nothing_the_ledger_says_is_erased(world):
+    """Its row still names the file, as a backup's does; the background has not acted yet."""
+    owner = world.owner()
+    services = world.services
+    assert uploads.dataset_object(services, owner.dataset)
+    erase(world, owner)
+    services.view.refresh()
+    with pytest.raises(NotFoundError):
+        uploads.dataset_object(services, owner.dataset)
+
+
+def test_a_marketplace_that_never_followed_the_ledger_serves_no_file(world, monkeypatch):
+    owner, services = world.owner(), world.services
+
+    def silent():
+        raise UnavailableError("the ledger cannot be followed now")
+
+    monkeypatch.setattr(services.view, "_snapshot", None)
+    monkeypatch.setattr(services.view, "refresh", silent)
+    with pytest.raises(UnavailableError):
+        uploads.dataset_object(services, owner.dataset)
 
 
 def test_nobody_in_a_scope_is_past_their_retention_date_even_before_it_acted(world):
