@@ -1,7 +1,8 @@
 """Figures of consent: fold, cohort resolution, breach scope, withdrawals and opt-outs at the run.
 
 python -m benchmarks.consent [--quick] [--only PART ...] [--json FILE]. Each part runs in a process
-of its own, so that its memory is its own. The limit beside resolution is one numpy sum over as many rows.
+of its own, so that its memory is its own. The limit beside resolution is one numpy sum over as many
+rows.
 """
 
 import argparse
