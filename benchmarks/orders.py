@@ -2,8 +2,8 @@
 
 Webhooks per second through the whole server (waitress, signature, state fetched again from the
 development Stripe server, one write transaction each) beside bare Flask + the same database in the
-same run; settlement of one order over many owners; a statement among them. --steps runs the money
-state machine of the tests for that many random steps instead (nightly: 100000).
+same run; settlement of one order over many owners; a statement among them. --steps walks the money
+machine of the tests that many random steps instead, from --seed (nightly: 100000).
 """
 
 import argparse
@@ -28,6 +28,7 @@ import waitress
 from flask import Flask, request
 from sqlmodel import col, select
 
+from benchmarks import orders_walk
 from benchmarks.harness import Figure, machine, percentile, report, say
 from marketplace import book_store, earnings, money, owners, quotes, settlement
 from marketplace.app import create_app
@@ -49,10 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="fewer owners, shorter load")
     parser.add_argument("--steps", type=int, help="run the money state machine for so many steps")
+    parser.add_argument("--seed", type=int, default=1, help="of the walk")
+    parser.add_argument("--processes", type=int, default=1, help="of the walk")
     options = parser.parse_args(arguments)
     started = machine()
     if options.steps:
-        figures = walk(options.steps)
+        figures = walk(options.seed, options.steps, options.processes)
     else:
         figures = webhooks(5 if options.quick else 20)
         figures += settle(5_000 if options.quick else 100_000)
@@ -310,28 +313,15 @@ def _insert_limit(folder: Path, people: int) -> float:
     return time.perf_counter() - start
 
 
-# -- the state machine -----------------------------------------------------------------------------
+# -- the random walk -------------------------------------------------------------------------------
 
 
-def walk(steps: int) -> list[Figure]:
-    """Run the money machine for about so many random steps; a broken promise raises."""
-    from hypothesis import HealthCheck, settings
-    from hypothesis.stateful import run_state_machine_as_test
-
-    from tests.marketplace.money_machine import ENDS, STEPS, MoneyMachine
-
-    MoneyMachine.folder = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    each, start = min(steps, 200), time.perf_counter()
-    while sum(STEPS.values()) < steps:
-        chosen = settings(
-            max_examples=max(1, (steps - sum(STEPS.values())) // each), stateful_step_count=each,
-            deadline=None, database=None, suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
-        run_state_machine_as_test(MoneyMachine, settings=chosen)
-    ends = ", ".join(f"{n} {state}" for state, n in sorted(ENDS.items()))
-    took = time.perf_counter() - start
-    note = f"{took:.0f} s; {ends}"
-    return [Figure("random steps held", sum(STEPS.values()), "steps", steps, note=note)]
+def walk(seed: int, steps: int, processes: int) -> list[Figure]:
+    """Run the money machine for so many random steps; a broken promise ends the program."""
+    done = orders_walk.in_parallel(seed, steps, processes)
+    ends = ", ".join(f"{n} {state}" for state, n in sorted(done.ends.items()))
+    note = f"{done.seconds:.0f} s, {processes} processes from seed {seed}; {ends}"
+    return [Figure("random steps held", done.steps, "steps", steps, note=note)]
 
 
 if __name__ == "__main__":

@@ -87,10 +87,10 @@ def resign(db: Database, holder: str) -> None:
         session.execute(update(Leader).where(col(Leader.holder) == holder).values(until=0))
 
 
-def _any(db: Database, query: Any) -> bool:
+def _any(db: Database, query: Any, now: int) -> bool:
     """Tell whether there is anything to do before taking the write lock for it."""
     with db.read() as session:
-        return session.exec(query.limit(1)).first() is not None
+        return session.exec(query, params={"now": now}).first() is not None
 
 
 @dataclass(slots=True)
@@ -194,7 +194,7 @@ class Background:
     def sweep_jobs(self) -> None:
         """Send due jobs to the workers; fail the orders of jobs that used up their attempts."""
         services = self.services
-        if not _any(services.db, jobs.due(services.clock())):
+        if not _any(services.db, jobs.DUE, services.clock()):
             return
         with services.db.write() as session:
             swept = jobs.sweep(session, services.clock(), services.config.limits)
@@ -205,7 +205,7 @@ class Background:
 
     def _expire(self) -> None:
         now = self.services.clock()
-        if not _any(self.services.db, order_service.past_deadline(now)):
+        if not _any(self.services.db, order_service.PAST_DEADLINE, now):
             return
         with self.services.db.write() as session:
             order_service.expire_due(session, self.services.signer, now)

@@ -14,6 +14,10 @@ from sqlmodel import Session, col, select
 from marketplace.book import Account, BookError, Posting, Slot, Transaction, check_owed, lowered
 from marketplace.tables import BookLine, BookTransaction
 
+_TOTALS = select(BookLine.currency, BookLine.account, func.sum(col(BookLine.amount))).group_by(
+    col(BookLine.currency), col(BookLine.account)
+)
+
 
 def record(session: Session, transaction: Transaction, order_id: str | None = None) -> bool:
     """Post a transaction once; tell whether it was new. Raises BookError.
@@ -94,11 +98,8 @@ def owed_before(session: Session, account: Account, before: int) -> dict[tuple[s
 
 def trial_balance(session: Session) -> dict[str, dict[Account, int]]:
     """Return per currency each account's total, debits positive; each currency sums to zero."""
-    query = select(BookLine.currency, BookLine.account, func.sum(col(BookLine.amount))).group_by(
-        col(BookLine.currency), col(BookLine.account)
-    )
     totals: dict[str, Counter[Account]] = {}
-    for currency, account, amount in session.exec(query):
+    for currency, account, amount in session.exec(_TOTALS):
         totals.setdefault(currency, Counter())[Account(account)] += int(amount)
     return {
         currency: {account: found[account] for account in Account if found[account]}

@@ -22,6 +22,15 @@ WAITING = (OrderState.FUNDED.value, OrderState.NEEDS_OWNERS.value)
 APPROVE, REJECT = "approve", "reject"
 
 
+# Asked every round: built once.
+_UNDECIDED = select(Order).where(col(Order.state).in_(WAITING))
+_UNDER_REVIEW = select(Order).where(
+    col(Order.state) == OrderState.RELEASING.value,
+    col(Order.access).is_(None),
+    col(Order.draft_commitment).is_not(None),
+)
+
+
 def approve_due(services: Services, snapshot: Snapshot) -> int:
     """Approve, refuse or set aside every funded order; return how many were looked at.
 
@@ -30,7 +39,7 @@ def approve_due(services: Services, snapshot: Snapshot) -> int:
     if services.clock() - snapshot.synced_at > MAX_AGE_MS:
         return 0
     with services.db.read() as session:
-        orders = session.exec(select(Order).where(col(Order.state).in_(WAITING))).all()
+        orders = session.exec(_UNDECIDED).all()
         due = [one for one in orders if _shows_payment(session, snapshot, one)]
     for order in due:
         try:
@@ -122,12 +131,7 @@ def give_up(
 def review_due(services: Services, snapshot: Snapshot) -> int:
     """Act on reviewers' decisions the ledger shows; return how many orders moved on."""
     with services.db.read() as session:
-        query = select(Order).where(
-            col(Order.state) == OrderState.RELEASING.value,
-            col(Order.access).is_(None),
-            col(Order.draft_commitment).is_not(None),
-        )
-        waiting = session.exec(query).all()
+        waiting = session.exec(_UNDER_REVIEW).all()
     return sum(_reviewed(services, snapshot, order) for order in waiting)
 
 

@@ -18,6 +18,16 @@ from marketplace.tables import Dispute, Order, OutboxRow, Payment
 LOG = logging.getLogger(__name__)
 OPEN, WON, LOST = "open", "won", "lost"
 
+# Asked every round: built once.
+_UNANSWERED = (
+    select(Dispute.order_id)
+    .join(Order)
+    .where(
+        col(Dispute.state).in_([OPEN, LOST]),
+        col(Order.state).in_([state.value for state in refunds.REFUSABLE]),
+    )
+)
+
 
 def apply(services: Services, session: Session, state: DisputeState) -> None:
     """Act on what the provider says of a dispute now; doing it again changes nothing."""
@@ -102,13 +112,5 @@ def _lost(
 def refuse_due(services: Services) -> int:
     """Refuse orders whose payment is disputed before anything was computed; return how many."""
     with services.db.read() as session:
-        query = (
-            select(Dispute.order_id)
-            .join(Order)
-            .where(
-                col(Dispute.state).in_([OPEN, LOST]),
-                col(Order.state).in_([state.value for state in refunds.REFUSABLE]),
-            )
-        )
-        due = set(session.exec(query).all())
+        due = set(session.exec(_UNANSWERED).all())
     return sum(refunds.refuse(services, order_id, "disputed") for order_id in sorted(due))

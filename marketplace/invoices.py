@@ -22,6 +22,18 @@ NEEDED = 2
 DAY_MS = 86_400_000
 PO_LENGTH = 64
 
+# Asked every round: built once.
+_UNPAID = (
+    select(Payment)
+    .where(col(Payment.provider) == BANK, col(Payment.state) == money.OPEN)
+    .order_by(col(Payment.created_at))
+)
+_UNRETURNED = select(Payment, Refund).where(
+    col(Refund.payment_id) == col(Payment.id),
+    col(Payment.provider) == BANK,
+    col(Refund.state) == refunds.PLANNED,
+)
+
 
 def issue(services: Services, order_id: str, researcher: str, purchase_order: str) -> Payment:
     """Issue (or find) the invoice of an order. Raises ConflictError, NotFoundError, InputError."""
@@ -111,17 +123,11 @@ def _action(refund: Refund | None) -> str:
 
 
 def _unpaid(session: Session) -> list[tuple[Payment, None]]:
-    query = select(Payment).where(col(Payment.provider) == BANK, col(Payment.state) == money.OPEN)
-    return [(one, None) for one in session.exec(query.order_by(col(Payment.created_at))).all()]
+    return [(one, None) for one in session.exec(_UNPAID).all()]
 
 
 def _unreturned(session: Session) -> list[tuple[Payment, Refund]]:
-    query = select(Payment, Refund).where(
-        col(Refund.payment_id) == col(Payment.id),
-        col(Payment.provider) == BANK,
-        col(Refund.state) == refunds.PLANNED,
-    )
-    return [(payment, refund) for payment, refund in session.exec(query).all()]
+    return [(payment, refund) for payment, refund in session.exec(_UNRETURNED).all()]
 
 
 def apply_due(services: Services, state: State) -> int:

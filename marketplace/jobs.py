@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from marketplace.config import Limits
@@ -19,6 +20,8 @@ QUERY, INGEST, RELEASE = "query", "ingest", "release"
 QUEUED, LEASED, DONE, CANCELLED = "queued", "leased", "done", "cancelled"
 OPEN = (QUEUED, LEASED)
 HOME = "local"
+# Jobs to send, for the first time or again, at the parameter `now`.
+DUE = select(Job).where(col(Job.state).in_(OPEN), col(Job.due_at) <= bindparam("now"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +140,10 @@ class Swept:
     exhausted: list[str]
 
 
-def due(now: int) -> Any:
-    """Return the query for jobs to send, for the first time or again."""
-    return select(Job).where(col(Job.state).in_(OPEN), col(Job.due_at) <= now)
-
-
 def sweep(session: Session, now: int, limits: Limits) -> Swept:
     """Queue jobs whose lease ran out and mark every due job as sent at `now`."""
     swept = Swept([], [])
-    for job in session.exec(due(now).with_for_update()).all():
+    for job in session.exec(DUE.with_for_update(), params={"now": now}).all():
         if job.attempts >= limits.attempts:
             job.state = CANCELLED
             swept.exhausted.append(job.id)

@@ -30,6 +30,14 @@ FAMILIES = ("checkout.session.", "charge.dispute.", "refund.", "transfer.", "acc
 
 Act = Callable[[Session], None]
 
+# Asked every round: built once, for building a query costs more than asking it.
+_WAITING = (
+    select(WebhookEvent)
+    .where(col(WebhookEvent.state) == NEW)
+    .order_by(col(WebhookEvent.received_at))
+    .limit(EVENTS)
+)
+
 
 def provider(services: Services) -> str:
     """Return how the provider is named on the ledger; test money says so."""
@@ -143,8 +151,7 @@ def work_events(services: Services) -> int:
     after a crash they are still new. One that the provider cannot answer for now waits.
     """
     with services.db.read() as session:
-        query = select(WebhookEvent).where(col(WebhookEvent.state) == NEW)
-        waiting = session.exec(query.order_by(col(WebhookEvent.received_at)).limit(EVENTS)).all()
+        waiting = session.exec(_WAITING).all()
     about: dict[tuple[str, str], list[str]] = {}
     for event in waiting:
         about.setdefault((_family(event.type), event.object_id), []).append(event.id)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from marketplace import jobs, outbox
@@ -26,6 +26,10 @@ from marketplace.tables import Order, OrderEventRow, OutboxRow, Payment, Quote
 
 LOG = logging.getLogger(__name__)
 EXPIRING = (OrderState.AWAITING_PAYMENT, OrderState.NEEDS_OWNERS)
+# Ids of orders that wait for somebody longer than they may, at the parameter `now`.
+PAST_DEADLINE = select(Order.id).where(
+    col(Order.state).in_(EXPIRING), col(Order.deadline) <= bindparam("now")
+)
 
 ENTRY_OF: Mapping[OrderEvent, str] = {
     OrderEvent.PAY: "payment.received",
@@ -214,15 +218,10 @@ def cancel(session: Session, signer: EntrySigner, order: Order, now: int) -> Non
     decide(session, signer, order, OrderEvent.CANCEL, now=now, reason="by_researcher")
 
 
-def past_deadline(now: int) -> Any:
-    """Return the query for ids of orders that wait for somebody longer than they may."""
-    return select(Order.id).where(col(Order.state).in_(EXPIRING), col(Order.deadline) <= now)
-
-
 def expire_due(session: Session, signer: EntrySigner, now: int) -> int:
     """Expire orders past their deadline; return how many decisions were made."""
     made = 0
-    for order_id in session.exec(past_deadline(now)).all():
+    for order_id in session.exec(PAST_DEADLINE, params={"now": now}).all():
         order = locked_order(session, order_id)
         if order.state not in EXPIRING or _paid(session, order):
             continue

@@ -42,6 +42,16 @@ DECISIONS = frozenset(
     }
 )
 
+# Asked every round: built once, for building a query costs more than asking it.
+# A refused entry holds back its order's later ones; one of no order holds back nothing.
+_HELD_BACK = (col(OutboxRow.state) == "refused") & col(OutboxRow.order_id).is_not(None)
+_WAITING = (
+    select(OutboxRow)
+    .where((col(OutboxRow.state) == "pending") | _HELD_BACK)
+    .order_by(col(OutboxRow.seq))
+    .limit(10 * BATCH)
+)
+
 OnPosted = Callable[[Session, OutboxRow], None]
 
 
@@ -111,10 +121,7 @@ def publish(db: Database, ledger: Appender, on_posted: OnPosted, now: int) -> in
 def _due(db: Database, now: int) -> list[OutboxRow]:
     """Return pending rows in order, leaving out orders with an earlier row held back."""
     with db.read() as session:
-        # A refused entry holds back its order's later ones; one of no order holds back nothing.
-        held_back = (col(OutboxRow.state) == "refused") & col(OutboxRow.order_id).is_not(None)
-        query = select(OutboxRow).where((col(OutboxRow.state) == "pending") | held_back)
-        waiting = session.exec(query.order_by(col(OutboxRow.seq)).limit(10 * BATCH)).all()
+        waiting = session.exec(_WAITING).all()
     due: list[OutboxRow] = []
     held: set[str] = set()
     for row in waiting:

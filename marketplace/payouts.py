@@ -32,6 +32,13 @@ PLANNED, SENT, FAILED = "planned", "sent", "failed"
 SENDING, CLOSED = "sending", "closed"
 BATCH = 200  # transfers a round: the rest of the background work goes on between
 
+# Asked every round: built once.
+_PLANNED = (
+    select(Payout).where(col(Payout.state) == PLANNED).order_by(col(Payout.created_at)).limit(BATCH)
+)
+_OPEN_BATCHES = select(PayoutBatch.id).where(col(PayoutBatch.state) == SENDING)
+_BUSY_BATCHES = select(Payout.batch_id).where(col(Payout.state) == PLANNED).distinct()
+
 
 def period_of(now: int, period_ms: int) -> tuple[str, int]:
     """Return the name of the payout period a time (ms) lies in, and when it began."""
@@ -142,8 +149,7 @@ def _new_batch(
 
 def _planned(services: Services) -> list[Payout]:
     with services.db.read() as session:
-        query = select(Payout).where(col(Payout.state) == PLANNED)
-        return list(session.exec(query.order_by(col(Payout.created_at)).limit(BATCH)).all())
+        return list(session.exec(_PLANNED).all())
 
 
 def _try(services: Services, payout: Payout) -> bool:
@@ -200,12 +206,8 @@ def _fail(services: Services, payout: Payout, error: str) -> None:
 
 def _close_finished(services: Services) -> None:
     with services.db.read() as session:
-        open_ones = session.exec(
-            select(PayoutBatch.id).where(col(PayoutBatch.state) == SENDING)
-        ).all()
-        busy = set(
-            session.exec(select(Payout.batch_id).where(col(Payout.state) == PLANNED).distinct())
-        )
+        open_ones = session.exec(_OPEN_BATCHES).all()
+        busy = set(session.exec(_BUSY_BATCHES).all()) if open_ones else set()
     for batch in open_ones:
         if batch not in busy:
             with services.db.write() as session:

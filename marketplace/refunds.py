@@ -30,6 +30,40 @@ ANSWERED = (OrderState.RUNNING, OrderState.RELEASING, OrderState.SETTLED)
 MOST_ATTEMPTS = 20
 BATCH = 50
 
+# Asked every round: built once, for building a query costs more than asking it.
+_DISPUTED = select(Dispute.payment_id).where(col(Dispute.state) == "open")
+_OWING = (
+    select(Payment)
+    .join(Order)
+    .where(
+        or_(
+            col(Payment.state) == "surplus",
+            (col(Payment.state) == "received")
+            & col(Order.state).in_([state.value for state in REFUNDABLE]),
+        ),
+        col(Payment.id).not_in(_DISPUTED),
+    )
+    .limit(BATCH)
+)
+_WAITING = (
+    select(Refund)
+    .join(Payment)
+    .where(
+        col(Refund.state) == PLANNED,
+        col(Payment.provider) != BANK,
+        col(Refund.payment_id).not_in(_DISPUTED),
+    )
+    .order_by(col(Refund.created_at))
+    .limit(BATCH)
+)
+_BY_HAND = (
+    select(Refund.order_id)
+    .join(Order)
+    .where(
+        col(Refund.reason) == OUTSIDE, col(Order.state).in_([state.value for state in REFUSABLE])
+    )
+)
+
 
 def refund_due(services: Services) -> int:
     """Plan and send every refund that is due; return how many were sent."""
@@ -41,21 +75,8 @@ def refund_due(services: Services) -> int:
 
 def _owing(services: Services) -> list[Payment]:
     """Return payments of ended orders, and unasked ones, that no open dispute holds."""
-    ended = [state.value for state in REFUNDABLE]
-    disputed = select(Dispute.payment_id).where(col(Dispute.state) == "open")
     with services.db.read() as session:
-        query = (
-            select(Payment)
-            .join(Order)
-            .where(
-                or_(
-                    col(Payment.state) == "surplus",
-                    (col(Payment.state) == "received") & col(Order.state).in_(ended),
-                ),
-                col(Payment.id).not_in(disputed),
-            )
-        )
-        return list(session.exec(query.limit(BATCH)).all())
+        return list(session.exec(_OWING).all())
 
 
 def _plan_rest(services: Services, session: Session, payment_id: str) -> None:
@@ -144,18 +165,8 @@ def _open_refunds(session: Session, payment_id: str) -> bool:
 
 
 def _waiting(services: Services) -> list[Refund]:
-    disputed = select(Dispute.payment_id).where(col(Dispute.state) == "open")
     with services.db.read() as session:
-        query = (
-            select(Refund)
-            .join(Payment)
-            .where(
-                col(Refund.state) == PLANNED,
-                col(Payment.provider) != BANK,
-                col(Refund.payment_id).not_in(disputed),
-            )
-        )
-        return list(session.exec(query.order_by(col(Refund.created_at)).limit(BATCH)).all())
+        return list(session.exec(_WAITING).all())
 
 
 def _try(services: Services, refund: Refund) -> bool:
@@ -318,10 +329,7 @@ def _is_ours(session: Session, payment: Payment, state: RefundState) -> bool:
 def refuse_due(services: Services) -> int:
     """Refuse unanswered orders whose payment went back by hand; return how many."""
     with services.db.read() as session:
-        query = select(Refund.order_id).join(Order).where(
-            col(Refund.reason) == OUTSIDE, col(Order.state).in_([one.value for one in REFUSABLE])
-        )  # fmt: skip
-        due = sorted(set(session.exec(query).all()))
+        due = sorted(set(session.exec(_BY_HAND).all()))
     return sum(refuse(services, order_id, "refunded_by_hand") for order_id in due)
 
 

@@ -38,6 +38,13 @@ LOG = logging.getLogger(__name__)
 RELEASABLE = (OrderState.RUNNING, OrderState.RELEASING)
 RESULT_OBJECTS = ("result", "bundle", "auditor_bundle")
 
+# Asked every round: built once.
+_DONE = (
+    select(Job)
+    .join(Order)
+    .where(col(Order.state).in_([state.value for state in RELEASABLE]), col(Job.state) == jobs.DONE)
+)
+
 
 def share_leaf(salt: str, order: str, owner: str, amount: int, currency: str) -> bytes:
     """Return HMAC-SHA256(salt, canonical share): 32 bytes, a leaf of the share tree."""
@@ -90,12 +97,8 @@ def settle_due(services: Services, snapshot: Snapshot) -> int:
 
 def _released(services: Services) -> list[tuple[str, Mapping[str, Any]]]:
     """Return orders whose job says released and which are not settled yet."""
-    states = [state.value for state in RELEASABLE]
     with services.db.read() as session:
-        query = (
-            select(Job).join(Order).where(col(Order.state).in_(states), col(Job.state) == jobs.DONE)
-        )
-        found = session.exec(query).all()
+        found = session.exec(_DONE).all()
     return [
         (str(job.order_id), job.outcome)
         for job in found
