@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.harness import say
-from tests.marketplace.money_machine import ACTIONS, ENDS, MoneyWorld
+from tests.marketplace.money_machine import ENDS, WEIGHTS, MoneyWorld
 
 STEPS_EACH = 250
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+BUSINESS = ("turn", "serve", "place", "checkout", "pay")  # never without these
 TRIES = 60  # of shrinking
 
 Action = tuple[str, int]
@@ -64,9 +65,17 @@ def walk(seed: int, steps: int) -> Walked | None:
 
 
 def actions_of(name: str, count: int) -> list[Action]:
-    """Return the actions of one market; the name is `seed/number`."""
+    """Return the actions of one market; the name is `seed/number`.
+
+    Each market has a temper of its own (swarm testing): some things happen there often or never.
+    """
     chance = random.Random(name)
-    return [(chance.choice(ACTIONS), chance.randrange(10_001)) for _ in range(count)]
+    temper = [
+        weight * (1 if action in BUSINESS else chance.choice((0, 1, 1, 4)))
+        for action, weight in WEIGHTS.items()
+    ]
+    chosen = chance.choices(list(WEIGHTS), temper, k=count)
+    return [(action, chance.randrange(10_001)) for action in chosen]
 
 
 def trial(actions: Sequence[Action]) -> str | None:

@@ -171,7 +171,7 @@ class Background:
             self._step("erase", lambda: self._erase(known))
         self._step("disputes", lambda: disputes.refuse_due(services))
         self._step("refunds by hand", lambda: refunds.refuse_due(services))
-        self._step("refund", lambda: refunds.refund_due(services))
+        self._step("refund", lambda: disputes.refund_due(services))
         self._step("payouts", lambda: payouts.work(services))
         self._step("expire", self._expire)
         self._step("jobs", self.sweep_jobs)

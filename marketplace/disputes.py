@@ -109,6 +109,44 @@ def _lost(
     book_store.record(session, gone, order.id)
 
 
+def refund_due(services: Services) -> None:
+    """Send the refunds that are due; where one is refused, a dispute we never heard of may be why.
+
+    The bank's event may come late or never: then this is how we learn of its case.
+    """
+    for refund in refunds.refund_due(services):
+        with services.db.read() as session:
+            intent = session.get_one(Payment, refund.payment_id).intent_id
+        if intent is None:
+            continue
+        found = services.payments.list_disputes(intent)
+        with services.db.write() as session:
+            before = _standing(session, refund.payment_id)
+            for state in found:
+                apply(services, session, state)
+            if _standing(session, refund.payment_id) != before:
+                refunds.plan_again(session, refund.id)
+
+
+def _standing(session: Session, payment: str) -> set[tuple[str, str]]:
+    query = select(Dispute.id, Dispute.state).where(col(Dispute.payment_id) == payment)
+    return set(session.exec(query).all())
+
+
+def look_again(services: Services) -> list[str]:
+    """Ask how every open dispute stands; return the ids of those the bank has decided."""
+    with services.db.read() as session:
+        waiting = session.exec(select(Dispute.id).where(col(Dispute.state) == OPEN)).all()
+    decided = []
+    for dispute in waiting:
+        state = services.payments.fetch_dispute(dispute)
+        if state.status in (WON, LOST):
+            with services.db.write() as session:
+                apply(services, session, state)
+            decided.append(dispute)
+    return decided
+
+
 def refuse_due(services: Services) -> int:
     """Refuse orders whose payment is disputed before anything was computed; return how many."""
     with services.db.read() as session:

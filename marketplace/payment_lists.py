@@ -40,6 +40,16 @@ class Lists:
             ]
         )
 
+    def list_disputes(self, payment_intent: str) -> list[DisputeState]:
+        """Return every dispute about a payment, newest first."""
+        query: Any = {"payment_intent": payment_intent, "limit": 100}
+        return call(
+            lambda: [
+                dispute_state_from(found)
+                for found in self._v1.disputes.list(query).auto_paging_iter()
+            ]
+        )
+
     def refunds_since(self, since: datetime) -> list[RefundState]:
         """Return every refund made since a time, newest first."""
         query: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}

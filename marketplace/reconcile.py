@@ -82,7 +82,7 @@ def run(services: Services, since: int | None = None) -> Reconciliation:
     Raises the Payment errors when the provider does not answer: then nothing was compared.
     """
     now = services.clock()
-    start = now - LOOK_BACK_MS if since is None else since
+    start = _since(services, now) if since is None else since
     found = Findings()
     refunds.retry_failed(services)
     _provider(services, found, datetime.fromtimestamp(max(0, start) / 1000, UTC))
@@ -92,6 +92,12 @@ def run(services: Services, since: int | None = None) -> Reconciliation:
     found.totals = totals.compare(services, services.view.refresh())
     _check_totals(found, _last_totals(services))
     return _keep(services, found, now)
+
+
+def _since(services: Services, now: int) -> int:
+    """Return from when on to compare: long before the last run, however long ago that was."""
+    last = newest(services, 1)
+    return min(now, last[0].at if last else now) - LOOK_BACK_MS
 
 
 def _keep(services: Services, found: Findings, now: int) -> Reconciliation:
@@ -141,6 +147,8 @@ def _provider(services: Services, found: Findings, since: datetime) -> None:
         after = _standing(services, dispute.dispute_id)
         if before != after:
             found.close("dispute not booked", dispute.dispute_id, f"booked as {after}")
+    for decided in disputes.look_again(services):
+        found.close("dispute decided unheard", decided, "booked what the bank decided")
     _transfers(services, found, since)
     _platform_payouts(services, found, since)
     _missing_charges(services, found, since, {str(one.payment_intent) for one in charges})

@@ -27,7 +27,9 @@ ORDER, SURPLUS, FEWER = "order", "surplus", "fewer_people"
 OUTSIDE, OUTSIDE_LOSS = "outside", "outside_loss"  # made at the provider by hand
 REFUSABLE = (OrderState.FUNDED, OrderState.NEEDS_OWNERS, OrderState.APPROVED)
 ANSWERED = (OrderState.RUNNING, OrderState.RELEASING, OrderState.SETTLED)
-MOST_ATTEMPTS = 20
+# A refused refund is asked for again by the next reconciliation, then after waits that double, for
+# as long as it is owed.
+FIRST_WAIT_MS, LONGEST_WAIT_MS = 60_000, 86_400_000
 BATCH = 50
 
 # Asked every round: built once, for building a query costs more than asking it.
@@ -65,12 +67,12 @@ _BY_HAND = (
 )
 
 
-def refund_due(services: Services) -> int:
-    """Plan and send every refund that is due; return how many were sent."""
+def refund_due(services: Services) -> list[Refund]:
+    """Plan and send every refund that is due; return those the provider refused."""
     for payment in _owing(services):
         with services.db.write() as session:
             _plan_rest(services, session, payment.id)
-    return sum(_try(services, refund) for refund in _waiting(services))
+    return [refund for refund in _waiting(services) if _refused(services, refund)]
 
 
 def _owing(services: Services) -> list[Payment]:
@@ -169,16 +171,18 @@ def _waiting(services: Services) -> list[Refund]:
         return list(session.exec(_WAITING).all())
 
 
-def _try(services: Services, refund: Refund) -> bool:
+def _refused(services: Services, refund: Refund) -> bool:
     try:
-        return _send(services, refund)
+        _send(services, refund)
     except PaymentRefusedError as error:
         with services.db.write() as session:
             mine = session.get_one(Refund, refund.id)
             if mine.state == PLANNED:
                 mine.state, mine.error, mine.attempts = FAILED, str(error)[:200], mine.attempts + 1
+                mine.changed_at = services.clock()
                 session.add(mine)
         LOG.error("refund %s of order %s was refused: %s", refund.id, refund.order_id, error)  # noqa: TRY400
+        return True
     except MarketError as error:
         # Nothing was decided; the same idempotency key is used next time.
         LOG.warning("order %s is not refunded yet: %s", refund.order_id, error)
@@ -345,16 +349,27 @@ def refuse(services: Services, order_id: str, reason: str) -> bool:
 
 
 def retry_failed(services: Services) -> int:
-    """Plan refused refunds once more, each with a new key; return how many."""
+    """Plan refused refunds whose wait is over once more, with a new key; return how many."""
     with services.db.write() as session:
-        query = select(Refund).where(
-            col(Refund.state) == FAILED, col(Refund.attempts) < MOST_ATTEMPTS
-        )
-        rows = session.exec(query.with_for_update()).all()
+        query = select(Refund).where(col(Refund.state) == FAILED).with_for_update()
+        rows = [one for one in session.exec(query).all() if _wait_is_over(one, services.clock())]
         for refund in rows:
             refund.state = PLANNED
             session.add(refund)
     return len(rows)
+
+
+def plan_again(session: Session, refund_id: str) -> None:
+    """Plan a refused refund again: why it was refused is known now."""
+    refund = session.get_one(Refund, refund_id)
+    if refund.state == FAILED:
+        refund.state = PLANNED
+        session.add(refund)
+
+
+def _wait_is_over(refund: Refund, now: int) -> bool:
+    doubled = (1 << min(max(refund.attempts, 1) - 1, 20)) - 1  # 0, 1, 3, 7, ...
+    return now >= refund.changed_at + min(LONGEST_WAIT_MS, FIRST_WAIT_MS * doubled)
 
 
 def drop_planned(services: Services, session: Session, payment: Payment) -> None:

@@ -6,8 +6,10 @@ from sqlmodel import select
 from marketplace import book_store, reconcile, refunds, settlement
 from marketplace.book import Account
 from marketplace.payments import CheckoutOptions
-from marketplace.tables import Dispute, Payment, Refund
+from marketplace.tables import Dispute, Order, Payment, Refund
 from tests.marketplace.market_world import SCOPE, World
+
+HOUR, DAY = 3_600_000, 86_400_000
 
 
 @pytest.fixture
@@ -39,6 +41,11 @@ def rows(world, table):
         return session.exec(select(table)).all()
 
 
+def ended(world, order):
+    """Return an order's state when its researcher's session is long over."""
+    return next(one.state for one in rows(world, Order) if one.id == order)
+
+
 def agree(world):
     """Book, ledger and Stripe say the same (twice: what is under way has arrived by then)."""
     world.clock.forward(60_000)
@@ -67,6 +74,54 @@ def test_a_dispute_before_the_answer_refuses_the_order_and_waits_for_the_bank(wo
     types = world.ledger.types(order)
     assert types.count("payment.disputed") == types.count("payment.refunded") == 1
     agree(world)
+
+
+def test_a_dispute_nobody_told_us_of_is_learnt_from_the_refusal_of_its_refund(world, paid):
+    _researcher, order, session, _owner = paid
+    dispute = world.payments.dispute(session)  # its webhook is lost
+    world.outcome(world.job(), state="failed", code="internal")
+    world.turn()
+    assert [one.state for one in rows(world, Dispute)] == ["open"]
+    assert [one.state for one in rows(world, Refund)] == ["planned"]  # held, not given up
+    asked = world.payments.calls["refund"]
+    world.turn()
+    assert world.payments.calls["refund"] == asked  # nor asked for again and again
+    world.payments.decide(dispute, "won")
+    world.clock.forward(40 * DAY)  # so is this; and lists by date do not have it any more
+    world.turn()
+    assert ended(world, order) == "refunded"
+    assert len(world.payments.refunds) == 1
+    agree(world)
+
+
+def test_a_refund_refused_very_often_is_still_sent_in_the_end(world, paid):
+    _researcher, order, session, _owner = paid
+    dispute = world.payments.dispute(session)
+    with pytest.MonkeyPatch.context() as patch:  # the provider's list of disputes lags behind
+        patch.setattr(world.payments, "list_disputes", lambda _intent: [])
+        patch.setattr(world.payments, "disputes_since", lambda _since: [])
+        world.outcome(world.job(), state="failed", code="internal")
+        for _ in range(50):
+            world.clock.forward(2 * DAY)
+            world.turn(1)
+        assert rows(world, Refund)[0].attempts > 20
+    world.payments.decide(dispute, "won")
+    for _ in range(3):
+        world.clock.forward(2 * DAY)
+        world.turn(1)
+    assert ended(world, order) == "refunded"
+    agree(world)
+
+
+def test_the_reconciler_looks_back_over_the_time_it_did_not_run(world, paid):
+    _researcher, _order, session, _owner = paid
+    reconcile.run(world.services)
+    world.clock.forward(HOUR)
+    dispute = world.payments.dispute(session)
+    world.clock.forward(10 * DAY)  # the market was down, and the webhook was given up
+    run = reconcile.run(world.services)
+    assert {"dispute not booked"} == {one["what"] for one in run.report["closed"]}
+    assert [one.id for one in rows(world, Dispute)] == [dispute]
 
 
 def test_a_dispute_won_gives_the_refund_back_by_card(world, paid):
