@@ -4,9 +4,12 @@ An operator's entry is public and only states something, except for these action
 
 bank.received, bank.sent   {order, amount, currency, reference_commitment}: seen on the bank's
                            statement. A payment.* entry whose provider is `bank-transfer` counts
-                           only after two different operators said the same of it.
+                           only after two different people said the same of it.
 custodian.split            {custodian, party, percent}: the custodian's part of each share of
                            people whose consent comes after this entry, paid to `party`.
+
+These are for people: the trust policy names their keys as treasurers. A key a process holds, such
+as the ledger's own, says nothing about money.
 """
 
 from typing import Any
@@ -18,6 +21,7 @@ from ledger.fold_model import Act, CustodianSplit, Tables
 
 BANK = "bank-transfer"
 BANK_ACTIONS = {"payment.received": "bank.received", "payment.refunded": "bank.sent"}
+MONEY = {*BANK_ACTIONS.values(), "custodian.split"}
 OPERATORS_NEEDED = 2
 _MARK = k.shape(order=k.ID, amount=k.AMOUNT, currency=k.CURRENCY, reference_commitment=k.COMMITMENT)
 _SPLIT = k.shape(custodian=k.CODE, party=k.ID, percent=k.COUNT)
@@ -30,6 +34,8 @@ def _mark(action: str, said: Any, actor: str) -> tuple[str, ...]:
 
 def check_acted(state: Tables, act: Act) -> None:
     action, details = act.payload["action"], act.payload.get("details") or {}
+    if action in MONEY and not state.pins.is_service("treasurer", act.actor):
+        raise RefusedError(f"operator.acted: {action} is for a treasurer's key, a person's own")
     if action in BANK_ACTIONS.values():
         _check_mark(state, act, action, details)
     if action == "custodian.split" and not (_SPLIT.test(details) and details["percent"] <= 100):
@@ -57,8 +63,8 @@ def apply_acted(state: Tables, act: Act) -> None:
 
 
 def operators_for(state: Tables, action: str, said: Any) -> set[str]:
-    """Return the fingerprints of the pinned operators who stated this bank transfer."""
-    pinned = {fingerprint(key) for key in state.pins.operator}
+    """Return the fingerprints of the pinned treasurers who stated this bank transfer."""
+    pinned = {fingerprint(key) for key in state.pins.treasurer}
     return {name for name in pinned if _mark(action, said, name) in state.bank_marks}
 
 

@@ -11,7 +11,7 @@ from ledger.fold_model import Act, Party, Tables, UnknownReference
 from ledger.kinds import SIGNING_KINDS
 
 PERSON_VERIFIED = "person_verified"
-ROLE_PINS = ("auditor", "attester", "marketplace", "compute", "operator")
+ROLE_PINS = ("auditor", "attester", "marketplace", "compute", "operator", "treasurer")
 
 
 def require_signer(state: Tables, act: Act) -> None:

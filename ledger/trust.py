@@ -28,7 +28,7 @@ CLAIMS = (
 )
 MAX_TRUST_BYTES = 4 << 20
 CLOCK_TOLERANCE_MS = 5_000  # how far clocks of log, witnesses and readers may lie apart
-_SERVICES = ("marketplace", "compute", "operator")
+_SERVICES = ("marketplace", "compute", "operator", "treasurer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,15 @@ class Auditor:
 class Pins:
     """Pinned public keys, raw bytes, by service and by the claim an attester may state.
 
-    A retired key stays in the list as long as entries it signed are to be read.
+    A retired key stays in the list as long as entries it signed are to be read. treasurer: operators
+    who are people, each with a key of their own; only they state money. operator: other keys that
+    sign operator.acted, such as the ledger process's own. No key is both.
     """
 
     marketplace: tuple[bytes, ...] = ()
     compute: tuple[bytes, ...] = ()
     operator: tuple[bytes, ...] = ()
+    treasurer: tuple[bytes, ...] = ()
     auditors: tuple[Auditor, ...] = ()
     attesters: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     _names: Mapping[str, frozenset[str]] = field(
@@ -58,6 +61,9 @@ class Pins:
 
     def __post_init__(self) -> None:
         names = {name: _fingerprints(getattr(self, name)) for name in _SERVICES}
+        if names["operator"] & names["treasurer"]:
+            raise PolicyError("a treasurer's key is a person's own: pin it under no other operator")
+        names["operator"] |= names["treasurer"]
         names["auditor"] = _fingerprints(item.sign for item in self.auditors)
         names["attester"] = _fingerprints(key for keys in self.attesters.values() for key in keys)
         for claim, keys in self.attesters.items():

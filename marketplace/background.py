@@ -33,6 +33,7 @@ from marketplace import (
     retention,
     settlement,
     uploads,
+    webhooks,
 )
 from marketplace.entries import new_id
 from marketplace.errors import MarketError
@@ -159,7 +160,7 @@ class Background:
     def run_once(self) -> None:
         """Do one round of everything that is due; each step fails alone."""
         services = self.services
-        self._step("events", lambda: money.work_events(services))
+        self._step("events", lambda: webhooks.work(services))
         self._step("outbox", self.publish)
         known = services.view.known()
         if known is not None:

@@ -25,16 +25,45 @@ def record(session: Session, transaction: Transaction, order_id: str | None = No
     The caller holds what it takes from locked (the order's row, or the leader's lease), so two
     postings never check against one balance.
     """
-    if session.get(BookTransaction, transaction.id) is not None:
-        if _lines(session, transaction.id) != transaction.lines:
-            raise BookError(f"Transaction {transaction.id} was posted with other lines.")
-        return False
-    check_owed(_balances(session, lowered(transaction)), transaction)
-    at = int(transaction.time.timestamp() * 1000)
-    session.add(BookTransaction(id=transaction.id, order_id=order_id, memo=transaction.memo, at=at))
-    session.flush()
-    session.execute(insert(BookLine), [_row(transaction.id, line) for line in transaction.lines])
-    return True
+    return record_all(session, [(transaction, order_id)]) == 1
+
+
+def record_all(session: Session, entries: Sequence[tuple[Transaction, str | None]]) -> int:
+    """Post transactions (each with its order), once each; return how many were new.
+
+    Each is checked against what those before it left. Raises BookError.
+    """
+    query = select(BookTransaction.id).where(
+        col(BookTransaction.id).in_([t.id for t, _o in entries])
+    )
+    known = set(session.exec(query).all())
+    taken_from = {slot for transaction, _order in entries for slot in lowered(transaction)}
+    balances, fresh = _balances(session, sorted(taken_from)), []
+    for transaction, order_id in entries:
+        if transaction.id in known:
+            if _lines(session, transaction.id) != transaction.lines:
+                raise BookError(f"Transaction {transaction.id} was posted with other lines.")
+            continue
+        check_owed(balances, transaction)
+        for line in transaction.lines:
+            if line.slot in balances:
+                balances[line.slot] += line.amount
+        known.add(transaction.id)
+        fresh.append((transaction, order_id))
+    if fresh:
+        session.execute(insert(BookTransaction), [_head(*one) for one in fresh])
+        rows = [_row(one.id, line) for one, _order in fresh for line in one.lines]
+        session.execute(insert(BookLine), rows)
+    return len(fresh)
+
+
+def _head(transaction: Transaction, order_id: str | None) -> dict[str, object]:
+    return {
+        "id": transaction.id,
+        "order_id": order_id,
+        "memo": transaction.memo,
+        "at": int(transaction.time.timestamp() * 1000),
+    }
 
 
 def _row(transaction: str, line: Posting) -> dict[str, object]:
@@ -54,17 +83,20 @@ def _lines(session: Session, transaction: str) -> tuple[Posting, ...]:
 
 
 def _balances(session: Session, slots: Sequence[Slot]) -> dict[Slot, int]:
-    found: dict[Slot, int] = {}
-    for slot in slots:
-        account, owner, currency = slot
-        total = session.exec(
-            select(func.coalesce(func.sum(col(BookLine.amount)), 0)).where(
-                col(BookLine.account) == account.value,
-                col(BookLine.owner) == owner,
-                col(BookLine.currency) == currency,
-            )
-        ).one()
-        found[slot] = int(total)
+    found = dict.fromkeys(slots, 0)
+    if not found:
+        return found
+    query = (
+        select(BookLine.account, BookLine.owner, BookLine.currency, func.sum(col(BookLine.amount)))
+        .where(
+            col(BookLine.account).in_({account.value for account, _owner, _currency in slots}),
+            col(BookLine.owner).in_({owner for _account, owner, _currency in slots}),
+        )
+        .group_by(col(BookLine.account), col(BookLine.owner), col(BookLine.currency))
+    )
+    for account, owner, currency, total in session.exec(query):
+        if (slot := (Account(account), owner, currency)) in found:
+            found[slot] = int(total)
     return found
 
 

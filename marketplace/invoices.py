@@ -152,7 +152,7 @@ def _apply(services: Services, session: Session, payment_id: str, refund: Refund
     payment = session.exec(query.with_for_update()).one()
     order: Order = order_service.locked_order(session, payment.order_id)
     if payment.state == money.OPEN:
-        money.received(services, session, order, payment)
+        money.received(services, session, [money.Arrival(order, payment)])
 
 
 def check_details(services: Services, details: Mapping[str, Any]) -> None:

@@ -1,42 +1,29 @@
-"""Money in: the page where an order is paid, the provider's events, and what was paid.
+"""Money in: the page where an order is paid, and what was paid.
 
-A webhook is only a reason to look: what happened is fetched again from the provider, and is acted
-on once per object and once per event. Every call that moves money carries an idempotency key
-derived from the order, so a crash before or after it repeats nothing.
+What the provider says of a checkout is acted on once, however often it is said. The call that opens
+a page carries an idempotency key derived from the order, so a crash before or after it repeats
+nothing.
 """
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from marketplace import book, book_store, disputes, order_service, outbox, payees, payouts, refunds
+from marketplace import book, book_store, order_service, outbox, refunds
 from marketplace.entries import new_id, reference_commitment
-from marketplace.errors import ConflictError, PaymentRefusedError, PaymentUnavailableError
+from marketplace.errors import ConflictError
 from marketplace.orders import OrderEvent, OrderState
+from marketplace.payment_values import Payment as Charge
 from marketplace.payments import Checkout, CheckoutState
 from marketplace.services import Services
-from marketplace.tables import Order, Payment, Quote, WebhookEvent
+from marketplace.tables import Order, Payment, Quote
 
 LOG = logging.getLogger(__name__)
 OPEN, RECEIVED, SURPLUS, REFUNDED, CLOSED = "open", "received", "surplus", "refunded", "closed"
-NEW, DONE = "new", "done"
 LOOK_AGAIN_MS = 20_000
-EVENTS = 200  # a round
-FAMILIES = ("checkout.session.", "charge.dispute.", "refund.", "transfer.", "account.updated")
-
-Act = Callable[[Session], None]
-
-# Asked every round: built once, for building a query costs more than asking it.
-_WAITING = (
-    select(WebhookEvent)
-    .where(col(WebhookEvent.state) == NEW)
-    .order_by(col(WebhookEvent.received_at))
-    .limit(EVENTS)
-)
 
 
 def provider(services: Services) -> str:
@@ -121,140 +108,112 @@ def reopen(services: Services, session: Session, order: Order, checkout_id: str)
     return payment
 
 
-def webhook(services: Services, raw: bytes, signature: str) -> bool:
-    """Keep a verified provider event; tell whether it was new. Raises WebhookRefusedError.
-
-    It is acted on in the background (`work_events`), as the provider asks of its receivers: the
-    row is written before the answer, so nothing is lost, and a burst is never turned away.
-    """
-    event = services.payments.parse_webhook(raw, signature)
-    try:
-        with services.db.write() as session:
-            if session.get(WebhookEvent, event.id) is not None:
-                return False
-            session.add(
-                WebhookEvent(
-                    id=event.id, type=event.type, object_id=event.object_id, state=NEW,
-                    received_at=services.clock(),
-                )
-            )  # fmt: skip
-    except IntegrityError:
-        return False  # its copy was written at the same moment
-    services.nudge.set()
-    return True
-
-
-def work_events(services: Services) -> int:
-    """Act on events that wait, oldest first, once for each thing they are about; return how many.
-
-    What happened is fetched again, and the events are noted in the transaction that acts on it:
-    after a crash they are still new. One that the provider cannot answer for now waits.
-    """
-    with services.db.read() as session:
-        waiting = session.exec(_WAITING).all()
-    about: dict[tuple[str, str], list[str]] = {}
-    for event in waiting:
-        about.setdefault((_family(event.type), event.object_id), []).append(event.id)
-    return sum(_work(services, *what, ids) for what, ids in about.items())
-
-
-def _family(kind: str) -> str:
-    """Return what an event is about, of the kinds that matter here; "" for the others."""
-    return next((name for name in FAMILIES if kind.startswith(name)), "")
-
-
-def _work(services: Services, family: str, about: str, ids: list[str]) -> int:
-    try:
-        act = _looked_up(services, family, about)
-    except PaymentUnavailableError as error:
-        LOG.warning("%s %s is looked up later: %s", family, about, error)
-        return 0
-    except PaymentRefusedError as error:
-        # The provider does not know it: there is nothing to act on, ever.
-        LOG.error("%s %s: %s", family, about, error)  # noqa: TRY400
-        act = None
-    with services.db.write() as session:
-        if act is not None:
-            act(session)
-        done = update(WebhookEvent).where(col(WebhookEvent.id).in_(ids)).values(state=DONE)
-        session.execute(done)
-    return len(ids)
-
-
-def _looked_up(services: Services, family: str, about: str) -> Act | None:
-    """Fetch what events are about, as it is now; return what to do with it in a transaction."""
-    fetch = services.payments
-    if family == "checkout.session.":
-        checkout_state = fetch.fetch_checkout(about)
-        return lambda session: apply_checkout(services, session, checkout_state)
-    if family == "charge.dispute.":
-        dispute = fetch.fetch_dispute(about)
-        return lambda session: disputes.apply(services, session, dispute)
-    if family == "refund.":
-        refund = fetch.fetch_refund(about)
-        return lambda session: refunds.apply(services, session, refund)
-    if family == "transfer.":
-        transfer = fetch.fetch_transfer(about)
-        return lambda session: payouts.apply(services, session, transfer)
-    if family == "account.updated":
-        account = fetch.fetch_account(about)
-        return lambda session: payees.apply(services, session, account)
-    return None
-
-
 def apply_checkout(services: Services, session: Session, state: CheckoutState) -> None:
     """Act on what the provider says of a checkout now; doing it again changes nothing."""
-    query = select(Payment).where(col(Payment.checkout_id) == state.session_id)
-    payment = session.exec(query.with_for_update()).first()
-    if payment is None:
-        LOG.warning("checkout %s is not one of ours", state.session_id)
-        return
-    if payment.state != OPEN:
-        return
-    payment.changed_at = services.clock()
-    if state.status == "expired":
-        payment.state = CLOSED
-        session.add(payment)
-    elif state.is_paid:
-        _received(services, session, payment, state)
+    apply_checkouts(services, session, [state])
 
 
-def _received(services: Services, session: Session, payment: Payment, state: CheckoutState) -> None:
-    order = order_service.locked_order(session, payment.order_id)
-    if (state.amount, state.currency) != (payment.amount, payment.currency):
-        LOG.error("order %s was paid another amount than asked; it is refunded", order.id)
-    payment.intent_id, payment.amount = state.payment_intent, state.amount
-    payment.currency, payment.tax = state.currency, state.tax
-    payment.method, payment.receipt_url = state.method, state.receipt_url
-    received(services, session, order, payment, fee=state.fee)
-
-
-def received(
-    services: Services, session: Session, order: Order, payment: Payment, *, fee: int = 0
-) -> None:
-    """Book a payment that arrived, and say so on the ledger if it is the one that was asked for."""
-    now, wanted = services.clock(), (order.amount, order.currency)
-    into = book.Account.BANK_CLEARING if is_invoice(payment) else book.Account.STRIPE_CLEARING
-    transaction = book.payment_received(
-        order.id, payment.amount, payment.currency, time=book_store.moment(now),
-        payment=payment.id, fee=fee, tax=payment.tax, into=into,
-    )  # fmt: skip
-    book_store.record(session, transaction, order.id)
-    fits = wanted == (payment.amount, payment.currency) and _first(session, payment)
-    payment.state, payment.changed_at = RECEIVED if fits else SURPLUS, now
-    session.add(payment)
-    session.flush()
-    if payment.state == RECEIVED:
-        order_service.announce(
-            session, services.signer, order, OrderEvent.PAY, now=now, fields=fields_of(payment)
-        )
-
-
-def _first(session: Session, payment: Payment) -> bool:
-    query = select(Payment.id).where(
-        col(Payment.order_id) == payment.order_id, col(Payment.state).in_([RECEIVED, REFUNDED])
+def apply_checkouts(services: Services, session: Session, states: Sequence[CheckoutState]) -> None:
+    """Act on what the provider says of checkouts now, of each once, in one go."""
+    by_id = {state.session_id: state for state in states}
+    query = (
+        select(Payment).where(col(Payment.checkout_id).in_(list(by_id))).order_by(col(Payment.id))
     )
-    return session.exec(query).first() is None
+    payments = session.exec(query.with_for_update()).all()
+    for unknown in by_id.keys() - {payment.checkout_id for payment in payments}:
+        LOG.warning("checkout %s is not one of ours", unknown)
+    paid = []
+    for payment in payments:
+        state = by_id[payment.checkout_id]
+        if payment.state == OPEN and state.status == "expired":
+            payment.state, payment.changed_at = CLOSED, services.clock()
+            session.add(payment)
+        elif payment.state == OPEN and state.is_paid:
+            paid.append((payment, state))
+    if paid:
+        _received(services, session, paid)
+
+
+def _received(
+    services: Services, session: Session, paid: Sequence[tuple[Payment, CheckoutState]]
+) -> None:
+    orders = order_service.locked_orders(session, {payment.order_id for payment, _state in paid})
+    arrivals = []
+    for payment, state in paid:
+        if (state.amount, state.currency) != (payment.amount, payment.currency):
+            LOG.error("order %s was paid another amount than asked", payment.order_id)
+        with session.no_autoflush:
+            payment.intent_id, payment.amount = state.payment_intent, state.amount
+            payment.currency, payment.tax = state.currency, state.tax
+            payment.method, payment.receipt_url = state.method, state.receipt_url
+        arrivals.append(Arrival(orders[payment.order_id], payment, state.fee))
+    received(services, session, arrivals)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A payment of a locked order that arrived; fee: the provider's own, minor units."""
+
+    order: Order
+    payment: Payment
+    fee: int = 0
+
+
+def received(services: Services, session: Session, arrivals: Sequence[Arrival]) -> None:
+    """Book payments that arrived, and state on the ledger those that were asked for."""
+    now, told = services.clock(), []
+    settled = _paid_already(session, [one.order.id for one in arrivals])
+    for one in arrivals:
+        order, payment = one.order, one.payment
+        asked_for = (order.amount, order.currency) == (payment.amount, payment.currency)
+        fits = asked_for and order.id not in settled
+        payment.state, payment.changed_at = RECEIVED if fits else SURPLUS, now
+        session.add(payment)
+        if fits:
+            settled.add(order.id)
+            told.append(
+                order_service.announcement(
+                    services.signer, order, OrderEvent.PAY, now=now, fields=fields_of(payment)
+                )
+            )
+    book_store.record_all(session, [(_arrived(one, now), one.order.id) for one in arrivals])
+    outbox.enqueue_all(session, told, now)
+
+
+def _arrived(one: Arrival, now: int) -> book.Transaction:
+    payment = one.payment
+    into = book.Account.BANK_CLEARING if is_invoice(payment) else book.Account.STRIPE_CLEARING
+    return book.payment_received(
+        one.order.id, payment.amount, payment.currency, time=book_store.moment(now),
+        payment=payment.id, fee=one.fee, tax=payment.tax, into=into,
+    )  # fmt: skip
+
+
+def _paid_already(session: Session, orders: Sequence[str]) -> set[str]:
+    query = select(Payment.order_id).where(
+        col(Payment.order_id).in_(orders), col(Payment.state).in_([RECEIVED, REFUNDED])
+    )
+    with session.no_autoflush:  # what is about to be noted here does not count
+        return set(session.exec(query).all())
+
+
+def open_checkouts(
+    session: Session, *, ids: Sequence[str] = (), keys: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return by its idempotency key each checkout of these ids or keys that is still open to us."""
+    query = select(Payment.idempotency_key, Payment.checkout_id).where(
+        col(Payment.checkout_id).in_(ids) | col(Payment.idempotency_key).in_(keys),
+        col(Payment.state) == OPEN,
+    )
+    return dict(iter(session.exec(query).all()))
+
+
+def checkout_from(charge: Charge, session_id: str) -> CheckoutState:
+    """Return how a checkout without tax stands that a succeeded charge paid."""
+    return CheckoutState(
+        session_id, "complete", "paid", charge.amount, charge.currency, charge.payment_intent,
+        charge.order_id, fee=charge.fee, method=charge.method, receipt_url=charge.receipt_url,
+    )  # fmt: skip
 
 
 def fields_of(payment: Payment) -> dict[str, object]:

@@ -5,7 +5,7 @@ given it an index. Whoever calls these holds the order's row locked in one write
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, update
@@ -52,6 +52,12 @@ def locked_order(session: Session, order_id: str) -> Order:
     if order is None:
         raise NotFoundError(f"there is no order {order_id[:32]}; list yours with GET /orders")
     return order
+
+
+def locked_orders(session: Session, ids: Iterable[str]) -> dict[str, Order]:
+    """Return orders by id, locked in one order everybody keeps until the transaction ends."""
+    query = select(Order).where(col(Order.id).in_(sorted(ids))).order_by(col(Order.id))
+    return {order.id: order for order in session.exec(query.with_for_update()).all()}
 
 
 def owned(session: Session, order_id: str, researcher: str) -> Order:
@@ -116,14 +122,20 @@ def announce(
 
     Money that moved is announced whatever the order's state: it is a fact, not a decision.
     """
+    drafts = [announcement(signer, order, event, now=now, reason=reason, fields=fields)]
+    return outbox.enqueue_all(session, drafts, now) == 1
+
+
+def announcement(
+    signer: EntrySigner, order: Order, event: OrderEvent, *, now: int, reason: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> outbox.Draft:  # fmt: skip
+    """Return the signed entry that says what happened to an order, for the outbox."""
     payload = {"order": order.id, **(fields or {})}
     if ENTRY_OF[event].startswith("order."):
         payload["reason"] = reason or "permitted"
     entry = signer.sign(ENTRY_OF[event], payload, now=now, id_=new_id())
-    return outbox.enqueue(
-        session, entry, dedupe=f"{order.id}:{event}", now=now, order_id=order.id, event=event,
-        reason=reason,
-    )  # fmt: skip
+    return outbox.Draft(entry, f"{order.id}:{event}", order.id, event, reason)
 
 
 def state_fact(

@@ -7,9 +7,11 @@ Entries of one order keep their order: one that the ledger refuses holds back th
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from ledger import (
@@ -61,6 +63,18 @@ class Appender(Protocol):
     def append(self, submissions: list[Submission], /) -> list[Appended]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A signed entry for the outbox; see the fields of `OutboxRow`."""
+
+    submission: Submission
+    dedupe: str
+    order_id: str | None = None
+    event: OrderEvent | None = None
+    reason: str | None = None
+    subject: str | None = None
+
+
 def enqueue(
     session: Session,
     submission: Submission,
@@ -73,23 +87,35 @@ def enqueue(
     subject: str | None = None,
 ) -> bool:
     """Add an entry unless one with this dedupe key is there; tell whether it was added."""
-    if session.exec(select(OutboxRow).where(col(OutboxRow.dedupe) == dedupe)).first() is not None:
-        return False
-    session.add(
-        OutboxRow(
-            entry_id=str(submission.entry.payload["id"]),
-            dedupe=dedupe,
-            order_id=order_id,
-            type=submission.entry.type,
-            event=event.value if event else None,
-            reason=reason,
-            subject=subject,
-            submission=submission_to_json(submission),
-            created_at=now,
-        )
-    )
-    session.flush()
-    return True
+    draft = Draft(submission, dedupe, order_id, event, reason, subject)
+    return enqueue_all(session, [draft], now) == 1
+
+
+def enqueue_all(session: Session, drafts: Sequence[Draft], now: int) -> int:
+    """Add entries in order, none whose dedupe key is there; return how many were added."""
+    keys = col(OutboxRow.dedupe).in_([one.dedupe for one in drafts])
+    known = set(session.exec(select(OutboxRow.dedupe).where(keys)).all())
+    rows = [_row(one, now) for one in drafts if one.dedupe not in known]
+    if rows:
+        session.execute(insert(OutboxRow), rows)
+    return len(rows)
+
+
+def _row(draft: Draft, now: int) -> dict[str, object]:
+    return {
+        "entry_id": str(draft.submission.entry.payload["id"]),
+        "dedupe": draft.dedupe,
+        "order_id": draft.order_id,
+        "type": draft.submission.entry.type,
+        "event": draft.event.value if draft.event else None,
+        "reason": draft.reason,
+        "subject": draft.subject,
+        "submission": submission_to_json(draft.submission),
+        "state": "pending",
+        "attempts": 0,
+        "retry_at": 0,
+        "created_at": now,
+    }
 
 
 def decision_pending(session: Session, order_id: str) -> bool:

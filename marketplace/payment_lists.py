@@ -5,6 +5,7 @@ Each list is whole (every page is fetched), newest first. Spec: https://docs.str
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 import stripe
@@ -111,11 +112,21 @@ class Lists:
 
     def list_payments(self, since: datetime) -> list[Payment]:
         """Return every succeeded charge since a time, newest first, for reconciliation."""
-        stamp = int(since.timestamp())
-        return call(lambda: list(self._payments(stamp)))
+        created = {"gte": int(since.timestamp())}
+        return call(lambda: list(self._payments({"created": created})))
 
-    def _payments(self, stamp: int) -> Iterator[Payment]:
-        page = self._v1.charges.list({"created": {"gte": stamp}, "limit": 100})
+    def paid_between(self, first: int, last: int, after: str | None, most: int) -> list[Payment]:
+        """Return charges that succeeded in these seconds (Unix), with fees; at most about `most`.
+
+        after: a charge; only younger ones, the oldest first. Without it the newest come first.
+        """
+        query: dict[str, Any] = {"created": {"gte": first, "lte": last}}
+        query |= {"ending_before": after} if after is not None else {}
+        query["expand"] = ["data.balance_transaction"]
+        return call(lambda: list(islice(self._payments(query), most)))
+
+    def _payments(self, query: dict[str, Any]) -> Iterator[Payment]:
+        page = self._v1.charges.list({**query, "limit": 100})
         for charge in page.auto_paging_iter():
             if charge.status == "succeeded" and charge.captured:
                 yield payment_from(charge)

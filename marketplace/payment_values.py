@@ -74,7 +74,10 @@ class TransferState:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """One charge in Stripe's list, for reconciliation. `created` in seconds since 1970."""
+    """One charge in Stripe's list. `created` in seconds since 1970.
+
+    checkout: the idempotency key its page was made with. fee: where the list was asked for it.
+    """
 
     charge_id: str
     payment_intent: str | None
@@ -84,6 +87,10 @@ class Payment:
     currency: str
     disputed: bool
     created: int
+    checkout: str | None = None
+    fee: int = 0
+    method: str | None = None
+    receipt_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,7 @@ class WebhookEvent:
     order_id: str | None
     payment_intent: str | None = None
     account: str | None = None
+    created: int = 0
 
 
 def id_of(value: Any) -> str | None:
@@ -132,8 +140,6 @@ def checkout_state_from(session: stripe.checkout.Session) -> CheckoutState:
     value = session.to_dict()
     tax = int((value.get("total_details") or {}).get("amount_tax") or 0)
     charge = _charge_of(value)
-    fee = charge.get("balance_transaction")
-    same = isinstance(fee, dict) and fee["currency"] == session.currency
     return CheckoutState(
         session.id,
         str(session.status),
@@ -143,8 +149,8 @@ def checkout_state_from(session: stripe.checkout.Session) -> CheckoutState:
         id_of(session.payment_intent),
         session.client_reference_id,
         tax,
-        int(fee["fee"]) if isinstance(fee, dict) and same else 0,
-        (charge.get("payment_method_details") or {}).get("type"),
+        _fee_of(charge),
+        _method_of(charge),
         charge.get("receipt_url"),
     )
 
@@ -154,6 +160,17 @@ def _charge_of(session: dict[str, Any]) -> dict[str, Any]:
     intent = session.get("payment_intent")
     charge = intent.get("latest_charge") if isinstance(intent, dict) else None
     return charge if isinstance(charge, dict) else {}
+
+
+def _fee_of(charge: dict[str, Any]) -> int:
+    """Return Stripe's own fee, where it was asked for and is in the charge's currency."""
+    entry = charge.get("balance_transaction")
+    same = isinstance(entry, dict) and entry["currency"] == charge["currency"]
+    return int(entry["fee"]) if isinstance(entry, dict) and same else 0
+
+
+def _method_of(charge: dict[str, Any]) -> str | None:
+    return (charge.get("payment_method_details") or {}).get("type")
 
 
 def dispute_state_from(dispute: stripe.Dispute) -> DisputeState:
@@ -197,15 +214,20 @@ def transfer_state_from(transfer: stripe.Transfer) -> TransferState:
 
 
 def payment_from(charge: stripe.Charge) -> Payment:
+    value = charge.to_dict()
     return Payment(
         charge.id,
         id_of(charge.payment_intent),
-        charge.to_dict()["metadata"].get("order_id"),
+        value["metadata"].get("order_id"),
         charge.amount_captured,
         charge.amount_refunded,
         charge.currency,
         charge.disputed,
         charge.created,
+        value["metadata"].get("checkout"),
+        _fee_of(value),
+        _method_of(value),
+        charge.receipt_url,
     )
 
 
@@ -220,4 +242,5 @@ def webhook_event_from(event: dict[str, Any]) -> WebhookEvent:
         order,
         intent,
         event.get("account"),
+        int(event.get("created") or 0),
     )

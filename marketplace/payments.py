@@ -10,6 +10,7 @@ state, logs nothing and never puts a key or a Stripe request in an error message
 Spec: https://docs.stripe.com/api, through the official `stripe` SDK.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,6 +123,7 @@ class Payments(Lists):
         self._secret = webhook_secret
         self._success_url, self._cancel_url = success_url, cancel_url
         self._options = options or CheckoutOptions()
+        self.adds_tax = self._options.tax
         self._v1 = _client(api_key, base_url, network_retries, http).v1
 
     def create_checkout(
@@ -142,7 +144,9 @@ class Payments(Lists):
             "client_reference_id": order_id,
             "metadata": labels,
             "payment_intent_data": {
-                "metadata": labels, "transfer_group": order_id, "description": description
+                "metadata": {**labels, "checkout": idempotency_key},
+                "transfer_group": order_id,
+                "description": description,
             },
             "success_url": self._success_url,
             "cancel_url": self._cancel_url,
@@ -276,10 +280,10 @@ class Payments(Lists):
         """
         try:
             text = raw_body.decode("utf-8")
-            event = stripe.Webhook.construct_event(
+            stripe.WebhookSignature.verify_header(
                 text, signature, self._secret, WEBHOOK_TOLERANCE_SECONDS
             )
-            return webhook_event_from(event.to_dict())
+            return webhook_event_from(json.loads(text))
         except stripe.SignatureVerificationError as error:
             raise WebhookRefusedError(
                 "The webhook is forged or too old; nothing was done."

@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlmodel import Session, col, func, select
 
 from ledger import canonical, leaf_hash, tree_root
@@ -31,6 +32,8 @@ LOG = logging.getLogger(__name__)
 PLANNED, SENT, FAILED = "planned", "sent", "failed"
 SENDING, CLOSED = "sending", "closed"
 BATCH = 200  # transfers a round: the rest of the background work goes on between
+SENDERS = 4
+AT_ONCE = 50  # transfers booked in one transaction
 
 # Asked every round: built once.
 _PLANNED = (
@@ -62,7 +65,11 @@ def run(services: Services) -> int:
 
 def work(services: Services) -> int:
     """Send planned transfers and close finished batches; return how many were sent."""
-    sent = sum(_try(services, payout) for payout in _planned(services))
+    sent, planned = 0, _planned(services)
+    if planned:
+        with ThreadPoolExecutor(SENDERS) as pool:
+            for start in range(0, len(planned), AT_ONCE):
+                sent += _send(services, planned[start : start + AT_ONCE], pool)
     _close_finished(services)
     return sent
 
@@ -152,38 +159,49 @@ def _planned(services: Services) -> list[Payout]:
         return list(session.exec(_PLANNED).all())
 
 
-def _try(services: Services, payout: Payout) -> bool:
+def _send(services: Services, payouts: Sequence[Payout], pool: ThreadPoolExecutor) -> int:
+    """Send some transfers side by side and book them in one go; return how many were sent."""
+    answers = pool.map(lambda payout: _transfer(services, payout), payouts)
+    made = {p.id: answer for p, answer in zip(payouts, answers, strict=True) if answer is not None}
+    with services.db.write() as session:
+        return _sent(services, session, made) if made else 0
+
+
+def _transfer(services: Services, payout: Payout) -> str | None:
+    """Make a payout's transfer, or find the one its key made; return its id, None if not made."""
+    key = f"payout:{payout.id}"
     try:
-        return _send(services, payout)
+        made = services.payments.transfer(
+            payout.account_id, payout.amount, payout.currency, payout.batch_id, key
+        )
     except PaymentRefusedError as error:
         # What it is owed stays booked and is in the next period's batch again.
         _fail(services, payout, str(error))
     except MarketError as error:
         LOG.warning("payout %s is not sent yet: %s", payout.id, error)
-    return False
+    else:
+        return made.transfer_id
+    return None
 
 
-def _send(services: Services, payout: Payout) -> bool:
-    made = services.payments.transfer(
-        payout.account_id, payout.amount, payout.currency, payout.batch_id, f"payout:{payout.id}"
-    )
-    with services.db.write() as session:
-        return _sent(services, session, payout.id, made.transfer_id)
-
-
-def _sent(services: Services, session: Session, payout_id: str, transfer: str) -> bool:
-    payout = session.exec(select(Payout).where(col(Payout.id) == payout_id).with_for_update()).one()
-    if payout.state != PLANNED:
-        return False
+def _sent(services: Services, session: Session, made: Mapping[str, str]) -> int:
+    """Book transfers that were made, by payout, each once; return how many were new."""
     now = services.clock()
-    payout.state, payout.transfer_id, payout.changed_at = SENT, transfer, now
-    session.add(payout)
+    query = select(Payout).where(col(Payout.id).in_(list(made)), col(Payout.state) == PLANNED)
+    waiting = session.exec(query.order_by(col(Payout.id)).with_for_update()).all()
+    for payout in waiting:
+        payout.state, payout.transfer_id, payout.changed_at = SENT, made[payout.id], now
+        session.add(payout)
     session.flush()
-    paid = book.payout_sent(
-        payout.party, payout.amount, payout.currency, time=book_store.moment(now),
-        transfer=transfer, account=account_of(payout.party),
-    )  # fmt: skip
-    return book_store.record(session, paid)
+    paid = [
+        book.payout_sent(
+            one.party, one.amount, one.currency, time=book_store.moment(now),
+            transfer=made[one.id], account=account_of(one.party),
+        )
+        for one in waiting
+    ]  # fmt: skip
+    book_store.record_all(session, [(one, None) for one in paid])
+    return len(waiting)
 
 
 def account_of(party: str) -> Account:
@@ -217,15 +235,15 @@ def _close_finished(services: Services) -> None:
 def _close(services: Services, session: Session, batch_id: str) -> None:
     """Sign a finished batch's totals and root, and what came back since the last one."""
     batch = session.get_one(PayoutBatch, batch_id)
-    sent = session.exec(
-        select(Payout).where(col(Payout.batch_id) == batch_id, col(Payout.state) == SENT)
-    ).all()
+    columns = (Payout.id, Payout.salt, Payout.party, Payout.amount, Payout.currency)
+    query = select(*columns).where(col(Payout.batch_id) == batch_id, col(Payout.state) == SENT)
+    sent = session.exec(query).all()
     batch.state = CLOSED
     session.add(batch)
-    leaves = sorted((_leaf(one), one.id, one) for one in sent)
-    for place, (_hash, _id, payout) in enumerate(leaves):
-        payout.position = place
-        session.add(payout)
+    leaves = sorted((_leaf(one), one.id) for one in sent)
+    places = [{"id": payout, "position": place} for place, (_hash, payout) in enumerate(leaves)]
+    if places:
+        session.execute(update(Payout), places)
     came_back = _announce_reversals(session, batch.currency)
     if not sent and not came_back:
         return
@@ -236,13 +254,14 @@ def _close(services: Services, session: Session, batch_id: str) -> None:
         "amount": sum(one.amount for one in sent),
         "reversed": came_back,
         "payouts": len(sent),
-        "payout_root": tree_root(leaf_hash(leaf) for leaf, _id, _row in leaves).hex(),
+        "payout_root": tree_root(leaf_hash(leaf) for leaf, _id in leaves).hex(),
     }
     entry = services.signer.sign("payout.made", fields, now=services.clock(), id_=new_id())
     outbox.enqueue(session, entry, dedupe=f"payout:{batch.id}", now=services.clock())
 
 
-def _leaf(payout: Payout) -> bytes:
+def _leaf(payout: Any) -> bytes:
+    """Return the leaf of a payout (its row, or the columns that make one)."""
     return payout_leaf(payout.salt, payout.id, payout.party, payout.amount, payout.currency)
 
 

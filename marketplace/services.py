@@ -8,12 +8,20 @@ from ledger import TrustPolicy
 from marketplace.broker import JobSender
 from marketplace.config import MarketConfig
 from marketplace.entries import EntrySigner
+from marketplace.event_store import EventStore
 from marketplace.objects import ObjectStore
 from marketplace.outbox import Appender
 from marketplace.payments import Payments
 from marketplace.share_tree import ShareTrees
 from marketplace.store import Database
 from marketplace.view import LedgerView
+
+
+@dataclass(slots=True)
+class ChargesSeen:
+    """The youngest of the provider's charges that was fetched in a page, so that none is twice."""
+
+    youngest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +47,5 @@ class Services:
     nudge: threading.Event = field(default_factory=threading.Event)
     news: threading.Event = field(default_factory=threading.Event)
     share_trees: ShareTrees = field(default_factory=ShareTrees)
+    events: EventStore = field(default_factory=EventStore)
+    charges_seen: ChargesSeen = field(default_factory=ChargesSeen)

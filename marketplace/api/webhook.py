@@ -5,7 +5,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import request
 
-from marketplace import money
+from marketplace import webhooks
 from marketplace.api import models
 from marketplace.api.common import services
 
@@ -17,4 +17,5 @@ webhook = APIBlueprint("webhook", __name__, url_prefix="/stripe", tag="payment p
 def receive() -> Any:
     """Take a signed event; a repeated one is accepted and changes nothing."""
     raw = request.get_data(cache=False)
-    return {"stored": money.webhook(services(), raw, request.headers.get("Stripe-Signature", ""))}
+    signature = request.headers.get("Stripe-Signature", "")
+    return {"stored": webhooks.keep(services(), raw, signature)}

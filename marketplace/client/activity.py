@@ -66,7 +66,7 @@ def activity(session: Session) -> list[Use]:
 def uses_in(session: Session, state: State) -> list[Use]:
     """Return the uses of this home's data in a state just synced, as `activity` does."""
     keys = _activity_keys(session)
-    shares = _shares(session, state)
+    shares = proved_shares(session, state)
     return [
         use
         for access in sorted(state.accesses.values(), key=lambda a: a.index)
@@ -246,7 +246,7 @@ def _outcome(state: State, order: str | None) -> str:
     return "withheld" if known.withheld else "in progress"
 
 
-def _shares(session: Session, state: State) -> dict[str, dict[str, Any]]:
+def proved_shares(session: Session, state: State) -> dict[str, dict[str, Any]]:
     """Return this owner's shares by order, each proved against the settlement on the ledger."""
     shares: dict[str, dict[str, Any]] = {}
     for share in session.market.listed("/me/shares", "shares"):
@@ -312,7 +312,7 @@ def mine_of(session: Session) -> Mine:
     own = list(home.documents("entries"))
     entries = {int(d["index"]): str(d["type"]) for d in own}
     hands = {int(d["index"]): hand for d in own if (hand := hand_of(d)) is not None}
-    return Mine(home.party, grants, entries, _shares(session, state), hands)
+    return Mine(home.party, grants, entries, proved_shares(session, state), hands)
 
 
 def _ended(state: State, document: Mapping[str, Any]) -> int | None:

@@ -1,13 +1,13 @@
 """The owner's money commands: payout (how to be paid), statement."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ledger import State
-from marketplace.client.activity import leaf_error
+from marketplace.client.activity import leaf_error, proved_shares
 from marketplace.client.errors import LedgerChangedError
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, say, show, table, when
@@ -42,12 +42,20 @@ def charity(
     code: Annotated[
         str | None, typer.Argument(help="The charity's code; without it, list them.")
     ] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop giving: what you earn waits for you again.")
+    ] = False,
 ) -> None:
     """Pass what you earn to a charity. No account, no name, no bank."""
     market, options = _session(context).market, context_of(context)
+    if stop:
+        answer = market.delete("/me/payee/charity")
+        show(options, answer, ["Nothing more is passed on. What you earn waits for you."])
+        return
     if code is None:
         listed = market.get("/charities")["charities"]
-        show(options, listed, [f"  {one['code']:<16} {one['name']}" for one in listed])
+        lines = [f"  {one['code']:<16} {one['name']}" for one in listed]
+        show(options, listed, lines or ["The operator lists no charity yet."])
         return
     answer = market.post("/me/payee/charity", {"charity": code})
     show(options, answer, [f"From the next payout on, what you earn goes to {code}."])
@@ -74,16 +82,17 @@ def statement(
     context: typer.Context,
     csv: Annotated[Path | None, typer.Option(help="Write it as CSV to this file.")] = None,
 ) -> None:
-    """Show what you earned and were paid; every payout is checked against the ledger."""
+    """Show what you earned and were paid; shares and payouts are checked against the ledger."""
     session, options = _session(context), context_of(context)
     if csv is not None:
         csv.write_bytes(session.market.download("/me/statement.csv"))
         say(f"Written to {csv}.")
         return
     value = session.market.get("/me/statement")
-    checked = check_payouts(session)
+    shares, checked = check_shares(session, value["lines"]), check_payouts(session)
     if options.json_output:
-        show(options, {**value, "payouts_checked": checked}, [])
+        proved = {"shares_checked": shares, "payouts_checked": checked}
+        show(options, {**value, **proved}, [])
         return
     rows = [
         (when(line["at"]), line["kind"], line["about"], money(line["amount"], line["currency"]),
@@ -92,7 +101,24 @@ def statement(
     ]  # fmt: skip
     columns = ("when", "what", "order or payout", "amount", "owed to you", "ledger entry")
     console.print(table("Your statement", columns, rows))
-    say(f"{_said(value['payee'])} Checked: {checked} payouts stand on the ledger as shown.")
+    say(_said(value["payee"]))
+    say(f"Checked: {shares} shares and {checked} payouts stand on the ledger as shown.")
+
+
+def check_shares(session: Session, lines: Sequence[Mapping[str, Any]]) -> int:
+    """Prove what a statement says was earned against the settlements; return how many shares.
+
+    One whose settlement is still on its way to the ledger is not counted.
+    """
+    proved = proved_shares(session, session.view.sync())
+    for line in lines:
+        share = proved.get(str(line["about"])) if line["kind"] == "earned" else None
+        if share is not None and share["amount"] != line["amount"]:
+            raise LedgerChangedError(
+                f"the statement's share of order {line['about']} is not the one on the ledger; "
+                "keep it and tell the auditors named in your trust file"
+            )
+    return len(proved)
 
 
 def check_payouts(session: Session) -> int:

@@ -56,6 +56,10 @@ class Market:
         """POST a JSON document to the API."""
         return self._json("POST", path, json=dict(body or {}))
 
+    def delete(self, path: str) -> Any:
+        """DELETE what the path names."""
+        return self._json("DELETE", path)
+
     def upload(self, dataset: str, data: bytes) -> Any:
         """Send a dataset's whole Crypt4GH file; it counts only once the ledger names it."""
         headers = {"X-Content-SHA256": sha256(data).hexdigest()}

@@ -167,7 +167,8 @@ def _write_trust(layout: Layout, public: Mapping[str, Any]) -> None:
     pins = {
         "marketplace": [public["marketplace"]],
         "compute": [public["compute"]],
-        "operator": [public["operator"], *public["operators"]],
+        "operator": [public["operator"]],
+        "treasurer": public["operators"],
         "auditors": [{"name": "local-auditor", **public["auditor"]}],
         "attesters": {c: [public["attester"]] for c in (*OWNER_CLAIMS, *RESEARCHER_CLAIMS)},
     }

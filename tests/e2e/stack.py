@@ -23,6 +23,8 @@ from marketplace.embedded import Layout, Supervisor
 PORTS = 8
 # A killed worker's lease must run out soon; otherwise the limits are the market's own.
 LIMITS = {"lease_ms": 1500, "resend_ms": 500, "attempts": 40, "quote_ms": 1_800_000}
+# Whoever is ready is paid soon; nobody is before a test onboards somebody.
+PAYOUTS = {"period_ms": 8_000, "minimum": 0}
 WAIT_SECONDS = 60.0
 FAULT = "OMIC_FAULT_STEP"
 
@@ -49,7 +51,7 @@ class Stack:
     """One running market and the means to hurt it."""
 
     def __init__(self, root: Path, overrides=None) -> None:
-        market = {"limits": LIMITS, **(overrides or {}).get("marketplace", {})}
+        market = {"limits": LIMITS, "payouts": PAYOUTS, **(overrides or {}).get("marketplace", {})}
         self.layout = Layout(
             root.resolve(), free_base(), {**(overrides or {}), "marketplace": market}
         )

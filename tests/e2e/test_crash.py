@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import closing
 
+import httpx
 import pytest
 
 from compute import parse_scope
@@ -316,6 +317,57 @@ def settled(cohort):
     cohort.review(order)
     cohort.until_state(order, "settled")
     return order
+
+
+def onboard(market, person):
+    """Let an owner be paid to a bank, as the command and Stripe's own page do it."""
+    asked = {"country": "GB"}
+    url = market.trying(
+        lambda: person.owner.session.market.post("/me/payee/onboard", asked)["url"], "a page"
+    )
+    assert httpx.post(url).status_code == 303
+
+
+def payouts_of(market, state=None):
+    folder = market.layout.directory("marketplace") / "marketplace.sqlite"
+    found = rows(folder, "SELECT party, amount, state FROM payouts")
+    return [one for one in found if state in (None, one[2])]
+
+
+def test_owners_are_paid_once_though_market_ledger_and_stripe_die(settled, cohort):
+    people = cohort.owners[:6]
+    for person in people:
+        onboard(cohort, person)
+    for process in ("marketplace", "stripe", "ledger", "marketplace", "ledger"):
+        cohort.kill(process)  # payouts are planned, sent or stated at about this time
+    parties = {person.owner.session.home.party for person in people}
+    cohort.until(
+        lambda: {one[0] for one in payouts_of(cohort, "sent")} >= parties, what="everybody paid"
+    )
+
+    def all_stated():
+        stated = cohort.ledger_state().payouts.values()
+        sent = sum(amount for _party, amount, _state in payouts_of(cohort, "sent"))
+        return sent == sum(one.payload["amount"] for one in stated)
+
+    cohort.until(all_stated, what="the ledger's totals")
+    bodies = rows(
+        cohort.layout.root / "stripe" / "devstripe.sqlite",
+        "SELECT body FROM object WHERE kind = 'transfer'",
+    )
+    transfers = [json.loads(body) for (body,) in bodies]
+    assert sorted(one["amount"] for one in transfers) == sorted(
+        amount for _party, amount, _state in payouts_of(cohort, "sent")
+    )
+    for person in people:
+        home = person.owner.session.home.path
+        status, said = omic("--home", home, "--json", "statement")
+        assert status == 0
+        assert said["shares_checked"] > 0
+        assert said["payouts_checked"] >= 1
+        paid = -sum(line["amount"] for line in said["lines"] if line["kind"] == "paid out")
+        earned = sum(line["amount"] for line in said["lines"] if line["kind"] == "earned")
+        assert 0 < paid <= earned
 
 
 def omic(*arguments):

@@ -35,7 +35,7 @@ from ledger import (
 from ledger.cosignature import Ed25519Cosigner
 from ledger.note import Ed25519Signer, format_vkey
 from ledger.trust import CLAIMS, Auditor
-from marketplace import money
+from marketplace import webhooks
 from marketplace.app import create_app
 from marketplace.background import Background
 from marketplace.config import Limits, MarketConfig, StripeConfig
@@ -427,7 +427,7 @@ class World:
     def told(self, event):
         """Send an event to the webhook and let the background act on it, and on nothing else."""
         answer = self.webhook(event)
-        money.work_events(self.services)
+        webhooks.work(self.services)
         return answer
 
     def deliver_events(self):
@@ -525,7 +525,7 @@ def _trust(world):
     pins = Pins(
         marketplace=(public_key(world.market),),
         compute=(public_key(world.compute),),
-        operator=tuple(one.key for one in world.operators),
+        treasurer=tuple(one.key for one in world.operators),
         auditors=(Auditor("an auditor", world.auditor.key, os.urandom(32)),),
         attesters=dict.fromkeys(CLAIMS, (public_key(world.attester),)),
     )

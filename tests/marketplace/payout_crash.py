@@ -1,0 +1,65 @@
+"""Plan and send a period's payouts, and die without warning at one moment, as a power cut would.
+
+python -m tests.marketplace.payout_crash DIR STRIPE_URL MOMENT COUNT; MOMENT "never" lives on.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from marketplace import payouts
+from marketplace.payments import Payments
+from tests.marketplace.devstripe_harness import KEY, SECRET
+from tests.marketplace.market_world import World
+from tests.marketplace.stripe_world import BASE
+
+# Where it can die: (what is called, before or after it).
+MOMENTS = {
+    "planned": (payouts, "plan_period", "after"),
+    "transfer before": (Payments, "transfer", "before"),
+    "transfer after": (Payments, "transfer", "after"),
+    "booked, not committed": (payouts, "_sent", "after"),
+    "committed": (payouts, "_send", "after"),
+    "closed, not committed": (payouts, "_close", "after"),
+}
+
+
+def arm(moment, count):
+    """Let the process kill itself at the count-th call."""
+    place, name, when = MOMENTS[moment]
+    real, calls = getattr(place, name), [0]
+
+    def deadly(*args, **kwargs):
+        calls[0] += 1
+        mine = calls[0] == count
+        if mine and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **kwargs)
+        if mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(place, name, deadly)
+
+
+def adapter(url):
+    return Payments(
+        KEY, base_url=url, webhook_secret=SECRET, success_url=BASE, cancel_url=BASE,
+        network_retries=0,
+    )  # fmt: skip
+
+
+def main(directory, url, moment, count):
+    payouts.AT_ONCE = 2  # several transactions in a small batch
+    world = World(Path(directory))
+    services = replace(world.services, payments=adapter(url))
+    if moment != "never":
+        arm(moment, int(count))
+    for _ in range(3):
+        payouts.run(services)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
