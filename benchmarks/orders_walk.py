@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.harness import say
 from tests.marketplace.money_machine import ENDS, WEIGHTS, MoneyWorld
 
-STEPS_EACH = 250
+STEPS_EACH = 400
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 BUSINESS = ("turn", "serve", "place", "checkout", "pay")  # never without these
 TRIES = 60  # of shrinking

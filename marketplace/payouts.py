@@ -235,8 +235,8 @@ def _close_finished(services: Services) -> None:
 def _close(services: Services, session: Session, batch_id: str) -> None:
     """Sign a finished batch's totals and root, and what came back since the last one."""
     batch = session.get_one(PayoutBatch, batch_id)
-    columns = (Payout.id, Payout.salt, Payout.party, Payout.amount, Payout.currency)
-    query = select(*columns).where(col(Payout.batch_id) == batch_id, col(Payout.state) == SENT)
+    columns: Any = (Payout.id, Payout.salt, Payout.party, Payout.amount, Payout.currency)
+    query: Any = select(*columns).where(col(Payout.batch_id) == batch_id, col(Payout.state) == SENT)
     sent = session.exec(query).all()
     batch.state = CLOSED
     session.add(batch)

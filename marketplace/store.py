@@ -8,6 +8,7 @@ services lock the row they decide on, and unique constraints do the rest.
 import json
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -29,6 +30,35 @@ BUSY_TIMEOUT_MS = 10_000
 MIGRATION_LOCK = 0x6F6D6963  # PostgreSQL advisory lock: several instances may start at once
 
 
+class Turn:
+    """A lock handed over in the order it was asked for.
+
+    A plain lock goes to whoever runs when it is free: work that writes one transaction after the
+    other would keep everybody else out.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._held = threading.Lock(), False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._held:
+                self._held = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()  # until the one before hands over
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+
 class Database:
     """Sessions over one database URL."""
 
@@ -38,7 +68,7 @@ class Database:
         # An engine that shares the pool but begins with the write lock held (SQLite).
         self._writer = self.engine.execution_options(begin_immediate=True)
         # SQLite's own waiting sleeps and polls; threads of one process can simply queue.
-        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+        self._turn = Turn() if self.is_sqlite else nullcontext()
 
     @property
     def is_sqlite(self) -> bool:

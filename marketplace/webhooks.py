@@ -26,7 +26,7 @@ from marketplace.tables import WebhookEvent
 LOG = logging.getLogger(__name__)
 NEW, DONE = "new", "done"
 EVENTS = 300  # a round
-AT_ONCE = 25  # things acted on in one transaction: short, for webhooks wait for it
+AT_ONCE = 20  # things acted on in one transaction: short, for webhooks wait for it
 TOGETHER = 10  # checkouts that are fetched as pages of charges rather than one by one
 PAGE = 100
 ASKERS = 4

@@ -9,6 +9,7 @@ has been let through. hypothesis drives it in the suite (`MoneyMachine`), a seed
 import shutil
 import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from marketplace import book_store, invoices, payees, payouts, reconcile, settle
 from marketplace.book import Account
 from marketplace.config import Limits, PayoutConfig
 from marketplace.jobs import OPEN
+from marketplace.store import Database
 from marketplace.tables import BookLine, BookTransaction, Job, Order, Payee, Payment, Payout, Share
 from tests.marketplace.market_world import World
 
@@ -35,7 +37,19 @@ WEIGHTS = {
 ACTIONS = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
 WAITS = (11_000, 61_000, 61_000, HOUR, HOUR, HOUR, DAY, WEEK)
 ENDINGS = ("released", "released", "released", "failed", "refused")
-MOST_ORDERS = 12
+MOST_ORDERS = 20
+
+
+@cache
+def _empty_database():
+    """Return the bytes of a migrated database: made once, for a walk opens many markets."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.sqlite"
+        made = Database(f"sqlite:///{path}")
+        made.migrate()
+        made.forget()
+        made.close()
+        return path.read_bytes()
 
 
 class MoneyWorld:
@@ -43,6 +57,7 @@ class MoneyWorld:
 
     def __init__(self, folder=None):
         self.path = Path(tempfile.mkdtemp(dir=folder))
+        (self.path / "market.sqlite").write_bytes(_empty_database())
         self.world = World(
             self.path, limits=LIMITS, payouts=PayoutConfig(period_ms=WEEK, minimum=1)
         )

@@ -1,6 +1,7 @@
 """The store's contract: migrations, constraints and transactions, on SQLite and PostgreSQL."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from marketplace.errors import ConfigError, UnavailableError
-from marketplace.store import Database, alembic_config, normal_url
+from marketplace.store import Database, Turn, alembic_config, normal_url
 from marketplace.tables import METADATA, Account, WebhookEvent
 
 NOW = 1_800_000_000_000
@@ -120,3 +121,31 @@ def test_a_database_that_cannot_be_reached_is_named(tmp_path):
     db = Database(f"sqlite:///{tmp_path / 'missing' / 'm.sqlite'}")
     with pytest.raises(UnavailableError, match="database_url"):
         db.migrate()
+
+
+def test_a_turn_goes_to_whoever_asked_first():
+    turn, order, threads = Turn(), [], []
+
+    def wait(name):
+        with turn:
+            order.append(name)
+
+    with turn:
+        for name in range(5):
+            threads.append(threading.Thread(target=wait, args=(name,)))
+            threads[-1].start()
+            while len(turn._waiting) <= name:
+                time.sleep(0.001)
+    with turn:  # asked last, so not before them
+        order.append("last")
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4, "last"]
+
+
+def test_a_turn_is_free_again_after_an_error():
+    turn = Turn()
+    with pytest.raises(ValueError, match="oops"), turn:
+        raise ValueError("oops")
+    with turn:
+        pass
