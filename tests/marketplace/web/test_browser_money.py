@@ -8,7 +8,7 @@ import pytest
 from waitress import create_server
 
 from marketplace import payees, payouts, reconcile
-from marketplace.config import PayoutConfig
+from marketplace.config import Limits, PayoutConfig
 from marketplace.tables import Payee
 from tests.marketplace.web.test_browser import SIZES, examine, look, pytestmark  # noqa: F401
 from tests.marketplace.web.web_world import WebWorld, purpose
@@ -18,7 +18,8 @@ WEEK = 7 * 86_400_000
 
 def earned(path):
     """Return a market where an owner earned, was paid and gave, and who lives in it."""
-    world = WebWorld(path, payouts=PayoutConfig(period_ms=WEEK, minimum=1))
+    limits = Limits(session_ms=52 * WEEK)
+    world = WebWorld(path, limits=limits, payouts=PayoutConfig(period_ms=WEEK, minimum=1))
     owners = [world.owner() for _ in range(3)]
     researcher, operator = world.researcher(), world.sign_in(world.operators[0])
     payees.add_charity(world.services, "heart_fund", "Heart Fund")
@@ -36,8 +37,6 @@ def earned(path):
         world.payments.onboard(session.get_one(Payee, owners[0].id).account_id)
     payees.look_again(world.services)
     world.clock.forward(WEEK)
-    for party in (owners[0], researcher, operator):
-        world.sign_in(party)
     payouts.run(world.services)
     world.turn()
     unpaid = world.place(researcher, purpose=purpose("A university pays by bank"))
@@ -60,7 +59,6 @@ def money(tmp_path_factory, chromium):
     thread.start()
     base, states = f"http://127.0.0.1:{server.effective_port}", {}
     for name, party in who.items():
-        world.sign_in(party)
         context = chromium.new_context()
         page = context.new_page()
         page.goto(f"{base}/signin#{world.link(party)}")
