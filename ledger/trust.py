@@ -44,9 +44,9 @@ class Auditor:
 class Pins:
     """Pinned public keys, raw bytes, by service and by the claim an attester may state.
 
-    A retired key stays in the list as long as entries it signed are to be read. treasurer: operators
-    who are people, each with a key of their own; only they state money. operator: other keys that
-    sign operator.acted, such as the ledger process's own. No key is both.
+    A retired key stays in the list as long as entries it signed are to be read. treasurer: people
+    who run the market, each with a key of their own; only they state money. operator: other keys
+    that sign operator.acted, such as the ledger process's own. No key is both.
     """
 
     marketplace: tuple[bytes, ...] = ()
