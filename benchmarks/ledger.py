@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "append-personal": ledger_append.append_personal,
     "postgres": ledger_append.postgres,
     "proof": ledger_read.proofs,
+    "plan": ledger_read.plan,
     "fold": ledger_read.fold,
     "resume": ledger_read.resume,
     "follow": ledger_read.follow,

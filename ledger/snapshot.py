@@ -24,6 +24,7 @@ from typing import IO
 
 import orjson
 
+from ledger import collector
 from ledger.errors import LedgerError
 from ledger.fold_rows import CHUNK, Chunk, Rebuilt, rows_of
 from ledger.merkle import Frontier
@@ -69,7 +70,7 @@ class Snapshots:
     def load(self, pins: Pins, personal: bool) -> Snapshot | None:
         """Return what was kept, if it is whole, ours, and of this program, pins and kind."""
         try:
-            with self.path.open("rb") as file:
+            with self.path.open("rb") as file, collector.paused():
                 found = _read(self._lines(file, pins, personal), pins)
         except (OSError, *_UNREADABLE):
             return None
