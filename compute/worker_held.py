@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from compute.worker_run import LeasedJob
 
@@ -52,7 +53,7 @@ class HeldJobs:
             for one in jobs:
                 _safely(one.leave)
             for one in jobs:
-                _safely(lambda one=one: self.work(one))
+                _safely(partial(self.work, one))
 
     def _run(self) -> None:
         while self._jobs or not self._ended.wait(IDLE_S):

@@ -189,7 +189,7 @@ class FeatureDifferential(Defaults):
             "p": test.p,
             "q": benjamini_hochberg(test.p),
             "na": test.reason,
-            DOMINATED: is_dominated(partial.largest, partial.absolute).any(axis=0),
+            DOMINATED: np.logical_or.reduce(is_dominated(partial.largest, partial.absolute)),
         }
         return Answer(
             self.name, self.version, columns, {"all": sum(partial.members)}, _facts(partial)
