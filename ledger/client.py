@@ -49,7 +49,10 @@ class LedgerClient:
         import httpx
 
         self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # A follower waits for its processor, not for bytes: it does not ask for packed bundles.
+        self._headers = {"Accept-Encoding": "identity"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
         self._own = http is None
         self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
         self._transport_error = httpx.TransportError

@@ -4,6 +4,7 @@ Decides nothing: every rule is in `log`, `reader` and the fold. Errors are probl
 (RFC 9457). Never logs a body, a token or an envelope.
 """
 
+import gzip
 import hmac
 import json
 import secrets
@@ -25,12 +26,13 @@ from ledger.log import Log
 from ledger.problems import CONTENT_TYPE, document, problem
 from ledger.reader import Reader, parse_indexes
 from ledger.requests import Sequenced
-from ledger.tiles import parse_tile_path
+from ledger.tiles import Bundle, parse_tile_path
 
 MAX_BODY_BYTES = 8 << 20
 WAIT_SECONDS = 15.0
 IMMUTABLE = "public, max-age=31536000, immutable"
 NO_STORE = "no-store"
+GZIP_LEVEL = 1
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 
@@ -133,7 +135,8 @@ def _public_routes(app: Flask, reader: Reader) -> None:
     def tile(path: str) -> Response:
         wanted = parse_tile_path(f"tile/{path}")
         # A partial tile's bytes never change either: its width is part of its name.
-        return _answer(reader.resource(wanted), BINARY, IMMUTABLE)
+        response = _answer(reader.resource(wanted), BINARY, IMMUTABLE)
+        return _packed(response) if isinstance(wanted, Bundle) else response
 
     def receipt(index: int) -> Response:
         return _answer(reader.receipt(index), TEXT)
@@ -238,6 +241,15 @@ def _hashes(hashes: list[bytes]) -> dict[str, Any]:
 def _answer(data: bytes, content_type: str, cache: str = NO_STORE) -> Response:
     response = Response(data, content_type=content_type)
     response.headers["Cache-Control"] = cache
+    return response
+
+
+def _packed(response: Response) -> Response:
+    """Compress an entry bundle for who accepts it (tlog-tiles); hashes would not get smaller."""
+    response.headers["Vary"] = "Accept-Encoding"
+    if request.accept_encodings.quality("gzip") > 0:
+        response.set_data(gzip.compress(response.get_data(), GZIP_LEVEL, mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
     return response
 
 

@@ -1,5 +1,6 @@
 """The ledger over HTTP: what the contract promises to clients and to third-party readers."""
 
+import gzip
 import json
 import os
 import signal
@@ -77,6 +78,29 @@ def test_tiles_and_bundles(running, http):
     for malformed in ("/tile/0/1", "/tile/0/x000/001", "/tile/0/000.p/256", "/tile/64/000", "/tile/a/000",
                       "/tile/0/000.p/0"):  # fmt: skip
         assert http.get(malformed).status_code == 400, malformed
+
+
+def test_bundles_are_packed_for_who_accepts_it(running, http):
+    running.log.log.submit([running.keys.note() for _ in range(40)])
+    running.log.log.wait_published(40, 10)
+
+    def get(path, accepts):
+        with http.stream("GET", path, headers={"Accept-Encoding": accepts}) as answer:
+            return answer.headers, b"".join(answer.iter_raw())
+
+    path = "/tile/entries/000.p/40"
+    headers, plain = get(path, "identity")
+    assert "content-encoding" not in headers
+    assert len(decode_bundle(plain, 40)) == 40
+    headers, packed = get(path, "gzip")
+    assert (headers["content-encoding"], headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(packed) == plain
+    assert len(packed) < len(plain)
+    assert "immutable" in headers["cache-control"]
+    assert get(path, "gzip;q=0")[1] == plain
+    # Hash tiles are never packed, and a client of ours asks for plain bytes.
+    assert "content-encoding" not in get("/tile/0/000.p/40", "gzip")[0]
+    assert running.client().entries(0, 40) == decode_bundle(plain, 40)
 
 
 def test_proofs(running):

@@ -284,61 +284,6 @@ def test_disk_full_writes_nothing_and_heals(sqlite_store):
     assert sqlite_store.head().size == 2
 
 
-def torn_states(place, database, log):
-    """Yield (bytes left, head size, leaves) as SQLite finds it after each possible torn write."""
-    path = place / "torn.db"
-    path.write_bytes(database)
-    path.with_name("torn.db-wal").write_bytes(log)
-    for cut in range(len(log), -1, -1):
-        os.truncate(f"{path}-wal", cut)
-        path.with_name("torn.db-shm").unlink(missing_ok=True)
-        # Read-only, or closing would copy the log into the database.
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        (size,) = db.execute("SELECT size FROM heads WHERE name = 'sequenced'").fetchone()
-        leaves = [row[0] for row in db.execute("SELECT data FROM leaves ORDER BY leaf_index")]
-        db.close()
-        yield cut, size, leaves
-
-
-@pytest.mark.parametrize("before", [2, 3, 4])
-def test_a_write_torn_at_any_byte_of_the_last_entries_loses_it_whole(tmp_path, before):
-    """Cut the write-ahead log at every byte of what one entry wrote: it is all there, or nothing."""
-    source = tmp_path / "live"
-    source.mkdir()
-    store = SqlStore(f"sqlite:///{source}/ledger.db")
-    append(store, before)
-    store.scrub()  # the log then holds the next entry alone
-    append(store, 1, envelope=(os.urandom(300), os.urandom(32)))
-    database = (source / "ledger.db").read_bytes()
-    log = (source / "ledger.db-wal").read_bytes()
-    leaves = store.leaves(0, before + 1)
-    store.close()
-    found = list(torn_states(tmp_path, database, log))
-    assert len(found) == len(log) + 1 > 10_000
-    whole, *cut = found
-    assert whole[1:] == (before + 1, leaves)
-    assert {(size, tuple(kept)) for _, size, kept in cut} == {(before, tuple(leaves[:before]))}
-
-
-def test_the_store_itself_goes_on_after_a_torn_write(tmp_path):
-    source, place = tmp_path / "live", tmp_path / "torn"
-    source.mkdir()
-    place.mkdir()
-    store = SqlStore(f"sqlite:///{source}/ledger.db")
-    append(store, 2)
-    store.scrub()
-    append(store, 1)
-    log = (source / "ledger.db-wal").read_bytes()
-    (place / "ledger.db").write_bytes((source / "ledger.db").read_bytes())
-    (place / "ledger.db-wal").write_bytes(log[: len(log) - 1])
-    store.close()
-    torn = SqlStore(f"sqlite:///{place}/ledger.db")
-    assert torn.head().size == 2
-    append(torn, 1)
-    assert (torn.head().size, len(torn.leaves(0, 3))) == (3, 3)
-    torn.close()
-
-
 def test_a_damaged_head_is_named(sqlite_store):
     append(sqlite_store, 2)
     with sqlite_store.engine.begin() as db:
