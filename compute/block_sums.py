@@ -4,7 +4,7 @@ Of each chunk only the words that hold rows asked for are handed on. Nothing of 
 beside what the family's own parts keep.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,17 @@ def sum_blocks(
     *,
     threads: int = 1,
     tick: Tick = lambda: None,
+    begin: Callable[[int], None] = lambda _calls: None,
 ) -> None:
     """Add everybody, part of the table by part. people: records, in the reader's order.
 
     rows: where each row of the partial's table lies in the store. Raises StoreError; whatever tick
-    raises stops it.
+    raises stops it. begin: told beforehand how often tick will be called.
     """
     partial.expect(people)
-    for chunk, own in parts_of(rows, partial.most_rows()):
+    parts_due = list(parts_of(rows, partial.most_rows()))
+    begin(len(parts_due) * len(people))
+    for chunk, own in parts_due:
         layout, words = laid_out(own, rows[own] - chunk * CHUNK_ROWS, reader.rows(chunk))
         parts: list[Any] = [partial.part(layout) for _ in range(threads)]
 

@@ -6,12 +6,14 @@ the ledger, and a stop against its signature. Never sends an answer in clear or 
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import httpx
 
 from compute.errors import ComputeError
 from compute.messages import JobMessage, Outcome
+from compute.progress import Progress
 from compute.terms import parse_value
 from compute.worker_outcomes import LeaseLostError, TryAgainError
 from compute.worker_ports import Beat
@@ -45,9 +47,13 @@ class JobsClient:
             return None
         return parse_value(JobMessage, self._json(answer))
 
-    def heartbeat(self, job: JobMessage) -> Beat:
-        """Keep the lease; learn of stops and cancellation. Raises LeaseLostError."""
-        answer = self._call("POST", f"/jobs/{job.job_id}/heartbeat", json={"lease": job.lease})
+    def heartbeat(self, job: JobMessage, progress: Progress) -> Beat:
+        """Keep the lease, say how far the work is; learn of stops and cancellation.
+
+        Raises LeaseLostError.
+        """
+        body = {"lease": job.lease, "progress": asdict(progress)}
+        answer = self._call("POST", f"/jobs/{job.job_id}/heartbeat", json=body)
         value = self._json(answer)
         stops = [_stop(item) for item in value.get("stops", [])]
         return Beat(tuple(s for s in stops if s is not None), bool(value.get("cancel")))

@@ -26,6 +26,7 @@ from compute.opened import levels_of, open_person
 from compute.picked_rows import PickedRows
 from compute.planes import CHUNK_ROWS, Int64
 from compute.private import asked_variants
+from compute.progress import Pace, Tick
 from compute.queries import (
     Answer,
     BlockPartial,
@@ -44,7 +45,6 @@ from compute.selection import Member
 from compute.shelf import Shelf
 from compute.vault import RecordedAccess, Vault
 
-Tick = Callable[[], None]
 BATCH: Final = 64  # people held at once where they are opened one by one
 DEFAULT_BUILD: Final[Build] = "GRCh37"  # of queries that speak of no variant
 COUNTED: Final = frozenset({"genotype_counts"})  # families whose partial takes counts of states
@@ -63,11 +63,31 @@ class Cohort:
     references: Shelf = field(default_factory=Shelf)
 
 
-def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Answer:
+def passes_of(query: Query) -> int:
+    """Return how many passes over the cohort a query is planned in; it follows from it alone."""
+    needs = query.needs
+    first = int(bool(needs.strata)) + int(needs.learns)
+    if "genotypes" not in needs.modalities or query.picks_variants:
+        return first + 1
+    # Counts of states; then records and sums, for a family that is more than counts.
+    return int(bool(needs.strata)) + 1 if query.family in COUNTED else first + 3
+
+
+def answer_query(
+    cohort: Cohort,
+    query: Query,
+    tick: Tick = lambda: None,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Answer:
     """Return the exact answer. tick is called for each person: it may stop the job by raising.
 
-    Raises VaultRefusedError when a member may not be opened, QueryError, StoreError.
+    told: called with (done, total) planned partitions. Raises VaultRefusedError when a member may
+    not be opened, QueryError, StoreError.
     """
+    return _answer(cohort, query, Pace(passes_of(query), tick, told))
+
+
+def _answer(cohort: Cohort, query: Query, tick: Pace) -> Answer:
     build = query.build or DEFAULT_BUILD
     if "genotypes" not in query.needs.modalities:
         frame = _first_pass(cohort, query, VariantTable.of(build, []), tick)
@@ -91,11 +111,11 @@ def answer_query(cohort: Cohort, query: Query, tick: Tick = lambda: None) -> Ans
     if not isinstance(partial, BlockPartial):
         return _person_by_person(cohort, query, frame, PickedRows.of(cohort.variants, rows), tick)
     people = _records(cohort, query, tick)
-    sum_blocks(_reader(cohort), partial, people, rows, threads=cores(), tick=tick)
+    sum_blocks(_reader(cohort), partial, people, rows, threads=cores(), tick=tick, begin=tick.begin)
     return reduce(query, partial)
 
 
-def _counted(cohort: Cohort, query: Query, rows: Int64, tick: Tick) -> Answer:
+def _counted(cohort: Cohort, query: Query, rows: Int64, tick: Pace) -> Answer:
     """Answer a family that is counts of states, without unpacking anybody."""
     levels, of_member = _level_numbers(cohort, query, tick)
     count = max((len(names) for names in levels.values()), default=1)
@@ -108,10 +128,11 @@ def _counted(cohort: Cohort, query: Query, rows: Int64, tick: Tick) -> Answer:
 
 
 def _count(
-    cohort: Cohort, rows: Int64, of_member: Sequence[int], levels: int, tick: Tick
+    cohort: Cohort, rows: Int64, of_member: Sequence[int], levels: int, tick: Pace
 ) -> StateCounts:
     """Count states over the chunks that hold these rows, many people at a time."""
     chunks = np.unique(rows // CHUNK_ROWS).tolist()
+    tick.begin(len(chunks) * len(cohort.members))
     return count_states(
         _reader(cohort), of_member, levels, chunks=chunks, threads=cores(), tick=tick
     )
@@ -134,7 +155,7 @@ def candidate_rows(variants: SharedVariants, query: Query) -> Int64:
 
 
 def _level_numbers(
-    cohort: Cohort, query: Query, tick: Tick
+    cohort: Cohort, query: Query, tick: Pace
 ) -> tuple[dict[str, tuple[str, ...]], list[int]]:
     """Return the levels of the stratum a query asks for, if any, and which each member has."""
     needs = query.needs
@@ -146,11 +167,12 @@ def _level_numbers(
     return levels, [levels[name].index(person.strata.get(name, "unknown")) for person in people]
 
 
-def _records(cohort: Cohort, query: Query, tick: Tick) -> list[PersonData]:
+def _records(cohort: Cohort, query: Query, tick: Pace) -> list[PersonData]:
     """Return everybody as the sums want them: with strata, unless the family learnt them before."""
     needs = query.needs
     wanted = needs.modalities & {"participant"} if not needs.learns else frozenset()
     people = []
+    tick.begin(len(cohort.members))
     for member in cohort.members:
         tick()
         one = replace(needs, modalities=wanted)
@@ -159,9 +181,10 @@ def _records(cohort: Cohort, query: Query, tick: Tick) -> list[PersonData]:
 
 
 def _person_by_person(
-    cohort: Cohort, query: Query, frame: Frame, picked: PickedRows | None, tick: Tick
+    cohort: Cohort, query: Query, frame: Frame, picked: PickedRows | None, tick: Pace
 ) -> Answer:
     partial = start(query, frame)
+    tick.begin(len(cohort.members))
     for first in range(0, len(cohort.members), BATCH):
         people = []
         for member in cohort.members[first : first + BATCH]:
@@ -175,7 +198,7 @@ def _person_by_person(
     return reduce(query, partial)
 
 
-def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Tick) -> Frame:
+def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Pace) -> Frame:
     """Read everybody's records once, where strata, or a family, must know them before the sums."""
     needs = query.needs
     references = {name: cohort.references.parsed(name) for name in needs.references}
@@ -183,6 +206,7 @@ def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Tick) -
         return Frame(table, references=references)
 
     def people(wanted: Needs) -> Iterator[PersonData]:
+        tick.begin(len(cohort.members))
         for member in cohort.members:
             tick()
             yield open_person(cohort.vault, cohort.access, wanted, member)

@@ -14,6 +14,7 @@ from compute.ingest import Parsed
 from compute.keys import KeyRing
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import OrderBook
+from compute.progress import Progress
 from compute.shelf import Shelf
 from compute.store import CohortStore
 from compute.vault import Vault
@@ -63,7 +64,7 @@ class MarketPort(Protocol):
 
     def lease(self, job_id: str) -> JobMessage | None: ...
 
-    def heartbeat(self, job: JobMessage) -> Beat: ...
+    def heartbeat(self, job: JobMessage, progress: Progress) -> Beat: ...
 
     def dataset_file(self, dataset: str) -> bytes: ...
 
@@ -99,5 +100,6 @@ class Workshop:
     clock: Callable[[], int]
     new_id: Callable[[], str]
     wait_for_tick: Callable[[], None]
+    tick_ms: int = 0  # 0: no ticks
     inclusion_wait_ms: int = 30_000
     references: Shelf = field(default_factory=Shelf)

@@ -20,6 +20,7 @@ from compute.messages import JobMessage
 from compute.orderbook import TERMINAL, Phase
 from compute.planner import Plan, select
 from compute.private import FormNoise
+from compute.progress import Progress
 from compute.queries import QueryError
 from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
@@ -244,7 +245,7 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> 
     people = len(cohort.members) if order.mode == "trusted" else in_scope
     half = people // 2
     try:
-        exact = answer_query(cohort, order.query, _ticker(run, half))
+        exact = answer_query(cohort, order.query, _ticker(run, half), _teller(run))
     except VaultRefusedError:
         raise MemberStoppedError("a member of the cohort can no longer be opened") from None
     # The complement and the owners as they stand now; the cohort is the one recorded.
@@ -276,6 +277,11 @@ def _ticker(run: Run, half: int) -> Callable[[], None]:
             checkpoint_step("query_half_summed")
 
     return tick
+
+
+def _teller(run: Run) -> Callable[[int, int], None]:
+    """Return what is told how many planned partitions are summed."""
+    return lambda done, total: run.heart.progress.note(Progress("summing", done, total))
 
 
 def _hand_over(run: Run) -> bool:

@@ -124,6 +124,7 @@ def build_workshop(config: WorkerConfig) -> Workshop:
         clock=clock_ms,
         new_id=lambda: secrets.token_hex(16),
         wait_for_tick=lambda: sleep_to_tick(clock_ms(), config.tick_ms),
+        tick_ms=config.tick_ms,
         inclusion_wait_ms=config.inclusion_wait_ms,
         references=Shelf(config.reference_dir),
     )

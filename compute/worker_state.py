@@ -3,17 +3,27 @@
 Shared by the steps that compute and those that publish; takes no step itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import OrderInHand, Phase
 from compute.planner import select
+from compute.progress import Progress, Step
 from compute.release import Floors
 from compute.selection import Member
 from compute.worker_order import VerifiedOrder
 from compute.worker_outcomes import Code, MemberStoppedError
 from compute.worker_ports import Workshop
 from compute.worker_stops import Heart
+
+STEPS: Mapping[Phase, Step] = {
+    Phase.STARTED: "planned",
+    Phase.JUDGED: "opening",
+    Phase.PUBLISHING: "waiting",
+    Phase.CLOSING: "waiting",
+}
+"""What the buyer is told as a phase begins; while it sums, see `worker_query`."""
 
 
 @dataclass(slots=True)
@@ -29,6 +39,8 @@ class Run:
     def move(self, phase: Phase, **changes: object) -> None:
         """Move the order on, durably."""
         self.held = self.shop.book.move(self.held, phase, **changes)
+        if phase in STEPS:
+            self.heart.progress.note(Progress(STEPS[phase]))
 
     def now(self) -> int:
         """Return the time consent and attestations are judged at: the checkpoint's own (ms)."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from compute.messages import JobMessage
+from compute.progress import OnTicks, Progress
 from compute.vault import is_over
 from compute.worker_outcomes import (
     Code,
@@ -26,6 +27,7 @@ FINAL_TYPES = frozenset(
     {"consent.withdrawn", "dataset.erased", "dataset.replaced", "objection.raised"}
 )
 PAUSING_TYPES = frozenset({"consent.paused"})
+LOOK_S = 1.0  # how often a heart looks whether progress is to be told
 FRESH_MS = 3000  # the log is cosigned again at least this often
 
 
@@ -104,7 +106,8 @@ def stopped_by(shop: Workshop, stop: Submission) -> set[str]:
 class Heart:
     """Keeps a job's lease alive and collects what the marketplace says meanwhile.
 
-    With an interval it beats in a thread of its own; without one it beats at every `check`.
+    With an interval it beats in a thread of its own, and where progress changed on a clock tick;
+    without one it beats at every `check`.
     """
 
     def __init__(self, shop: Workshop, job: JobMessage, interval_s: float | None) -> None:
@@ -114,7 +117,9 @@ class Heart:
         self._thread: threading.Thread | None = None
         self._stops: list[Submission] = []
         self._lost = self._cancelled = False
+        self._told: Progress | None = None
         self.stopped: set[str] = set()
+        self.progress = OnTicks(shop.clock, shop.tick_ms)
 
     def __enter__(self) -> Self:
         if self._interval is not None:
@@ -159,12 +164,18 @@ class Heart:
             self._shop.book.note_destroyed(sorted(grants))
 
     def _run(self) -> None:
-        while not self._end.wait(self._interval):
-            self._beat()
+        interval = self._interval or LOOK_S
+        look, waited = min(interval, LOOK_S), 0.0
+        while not self._end.wait(look):
+            waited += look
+            if waited >= interval or self.progress.shown() != self._told:
+                self._beat()
+                waited = 0.0
 
     def _beat(self) -> None:
+        self._told = self.progress.shown()
         try:
-            beat = self._shop.market.heartbeat(self._job)
+            beat = self._shop.market.heartbeat(self._job, self._told)
         except LeaseLostError:
             with self._lock:
                 self._lost = True

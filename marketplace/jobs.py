@@ -86,7 +86,7 @@ def lease(session: Session, job_id: str, worker: str, now: int, limits: Limits) 
     job.state, job.worker = LEASED, worker[:64]
     job.fencing, job.attempts = job.fencing + 1, job.attempts + 1
     job.heartbeat_at, job.lease_until = now, now + limits.lease_ms
-    job.due_at = job.lease_until
+    job.due_at, job.progress = job.lease_until, None
     session.add(job)
     session.flush()
     return JobMessage(job.id, job.kind, job.order_id, job.attempts, job.fencing, limits.lease_ms)
@@ -107,6 +107,13 @@ def heartbeat(session: Session, job_id: str, fencing: int, now: int, limits: Lim
     job.due_at = job.lease_until
     session.add(job)
     return job
+
+
+def progress_of(session: Session, order_id: str) -> dict[str, Any] | None:
+    """Return how far an order's work is, as its worker last told; None while nobody works on it."""
+    query = select(Job).where(col(Job.order_id) == order_id, col(Job.state) == LEASED)
+    job = session.exec(query.order_by(col(Job.heartbeat_at).desc())).first()
+    return None if job is None else job.progress
 
 
 def finish(session: Session, job_id: str, fencing: int, outcome: Mapping[str, Any]) -> Job | None:

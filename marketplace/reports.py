@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import Session, col, func, select
 
 from ledger import Dataset
-from marketplace import decisions, order_service, outbox, uploads
+from marketplace import decisions, jobs, order_service, outbox, uploads
 from marketplace.orders import OrderState
 from marketplace.services import Services
 from marketplace.tables import DatasetFile, DatasetReport, Job, Order
@@ -31,6 +31,7 @@ def order_view(session: Session, order: Order) -> dict[str, Any]:
         "created_at": order.created_at,
         "changed_at": order.changed_at,
         "objects": uploads.visible_objects(session, order.id),
+        "progress": jobs.progress_of(session, order.id),
         "history": order_service.history(session, order.id),
     }
 

@@ -164,6 +164,17 @@ class OrderIn(In):
     index: Count
 
 
+class ProgressOut(BaseModel):
+    """How far a worker is, as of its last clock tick: planned, opening, summing or waiting.
+
+    done of total planned partitions while it sums; total follows from the query alone.
+    """
+
+    step: str
+    done: int
+    total: int
+
+
 class OrderOut(BaseModel):
     order: str
     state: str
@@ -177,6 +188,7 @@ class OrderOut(BaseModel):
     currency: str
     index: int
     access: str | None
+    progress: ProgressOut | None = None
     deadline: int
     created_at: int
     changed_at: int

@@ -1,6 +1,6 @@
 """What a compute worker sends and gets."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -20,8 +20,17 @@ class JobOut(BaseModel):
     lease_ms: int
 
 
+class ProgressIn(In):
+    """How far the work is; done of total planned partitions, 0 of 0 where it does not sum."""
+
+    step: Literal["planned", "opening", "summing", "waiting"]
+    done: Annotated[int, Field(ge=0, le=1000)] = 0
+    total: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
 class HeartbeatIn(In):
     lease: Count
+    progress: ProgressIn | None = None
 
 
 class HeartbeatOut(BaseModel):

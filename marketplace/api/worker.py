@@ -55,10 +55,12 @@ def lease(job_id: str, json_data: models_worker.LeaseIn) -> Any:
 @worker.output(models_worker.HeartbeatOut)
 @worker.doc(security="worker")
 def heartbeat(job_id: str, json_data: models_worker.HeartbeatIn) -> Any:
-    """Keep a lease; learn of stops the ledger has not taken yet."""
+    """Keep a lease, say how far the work is; learn of stops the ledger has not taken yet."""
     now = services()
     with now.db.write() as session:
-        jobs.heartbeat(session, job_id, json_data.lease, now.clock(), now.config.limits)
+        job = jobs.heartbeat(session, job_id, json_data.lease, now.clock(), now.config.limits)
+        if json_data.progress is not None:
+            job.progress = json_data.progress.model_dump()
         return {"stops": stops.waiting(session), "cancel": False}
 
 

@@ -11,7 +11,7 @@ from compute.queries import catalogue, source_digest
 from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
-from marketplace.client.researcher import Request, Researcher
+from marketplace.client.researcher import Request, Researcher, standing
 from marketplace.client.reviewer import Reviewer
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
@@ -240,12 +240,13 @@ def invoice(
 def show_order(context: typer.Context, order: str) -> None:
     """Show an order's state."""
     status = _researcher(context).status(order)
-    show(context_of(context), status, pairs(status))
+    show(context_of(context), status, pairs({**status, "progress": standing(status)}))
 
 
+@order_app.command("watch")
 @order_app.command("wait")
 def wait(context: typer.Context, order: str) -> None:
-    """Wait until an order is settled, refunded or refused."""
+    """Wait until an order is settled, refunded or refused, and say how far it is meanwhile."""
     options, seen = context_of(context), [""]
 
     def progress(state: str) -> None:

@@ -171,11 +171,14 @@ class Researcher:
         timeout: float = 600.0,
         progress: Callable[[str], None] = lambda text: None,
     ) -> dict[str, Any]:
-        """Poll an order until it reaches one of the states; ClientError when time is up."""
+        """Poll an order until it reaches one of the states; ClientError when time is up.
+
+        progress: called with the state, and how far its worker is: "running: summing 2 of 8".
+        """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             status = self.status(order)
-            progress(str(status["state"]))
+            progress(standing(status))
             if status["state"] in until:
                 return status
             time.sleep(0.1)
@@ -191,3 +194,12 @@ class Researcher:
         opened = decrypt_file(sealed, key.secret)
         bundle = decrypt_file(market.download(f"/orders/{order}/objects/bundle"), key.secret)
         return Answer(json.loads(opened), opened, bundle)
+
+
+def standing(status: Mapping[str, Any]) -> str:
+    """Say in a few words where an order stands, and how far its worker is."""
+    told = status.get("progress")
+    if not told:
+        return str(status["state"])
+    of = f" {told['done']} of {told['total']} parts" if told["total"] else ""
+    return f"{status['state']}: {told['step']}{of}"

@@ -66,6 +66,7 @@ class Job(Table, table=True):
     """Work for a compute worker: state queued, leased, done or cancelled.
 
     `fencing` grows with every lease: a worker that lost its lease can change nothing any more.
+    `progress` is what its worker last told: a coarse step, nothing about anybody.
     `covers` (ingest) is the newest grant index the job is known to include. `paid`: see `owners`.
     `region` chooses the queue: only workers there hold the keys its grants are sealed to.
     """
@@ -85,6 +86,7 @@ class Job(Table, table=True):
     covers: int = big(default=-1)
     outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     paid: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    progress: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     sent_at: int | None = big(default=None)
     due_at: int = big()
     created_at: int = big()

@@ -6,7 +6,13 @@ from typing import Any
 
 from marketplace.orders import CANCELLABLE, OVER, OrderState
 from marketplace.tables import Payment
-from marketplace.web.words import Word, family_words, order_state, purpose_words
+from marketplace.web.words import (
+    Word,
+    family_words,
+    order_state,
+    progress_words,
+    purpose_words,
+)
 
 WAY = (
     ("awaiting_payment", "Placed", "Your signed order stands on the ledger"),
@@ -59,6 +65,7 @@ class OrderPage:
     family: str
     purpose: str
     way: tuple[WayStep, ...]
+    progress: str
     items: tuple[Mapping[str, Any], ...]
     money: Word | None
     payable: bool
@@ -78,6 +85,7 @@ def order_page(
         family_words(str(order["query"].get("family"))),
         purpose_words(order["purpose"]),
         way_of(order),
+        progress_words(order["progress"]),
         tuple(items),
         money_word(state, payments),
         state is OrderState.AWAITING_PAYMENT,

@@ -5,6 +5,7 @@ Answers are served as the ciphertext they are; only the researcher's client can 
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -45,6 +46,7 @@ from marketplace.web.order_view import order_page
 from marketplace.web.ports import pages
 from marketplace.web.query_fields import fields_of, names_files
 from marketplace.web.text import drawn
+from marketplace.web.words import progress_words
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
 DEFAULT_REGION = "local"
@@ -94,7 +96,7 @@ def order(order: str) -> str:
 def order_state_json(order: str) -> Response:
     """Say an order's state, so that its page can tell when it changed."""
     found = reports.one_order(pages().services, order, sessions.me().party)
-    return jsonify({"state": found["state"]})
+    return jsonify(_standing(found))
 
 
 @sessions.require("researcher")
@@ -103,11 +105,16 @@ def order_events(order: str) -> Response:
     services, party = pages().services, sessions.me().party
 
     def look() -> dict[str, Any]:
-        found = reports.one_order(services, order, party)
-        return {"state": found["state"], "objects": found["objects"]}
+        return _standing(reports.one_order(services, order, party))
 
     look()  # what is not there or not mine is said as an error page, not as a broken stream
     return live.watched(look, lambda now: now["state"] in OVER)
+
+
+def _standing(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an order's open page watches."""
+    told = {name: found[name] for name in ("state", "objects", "progress")}
+    return {**told, "said": progress_words(found["progress"])}
 
 
 def quote_items(services: Services, quote: str) -> list[dict[str, Any]]:

@@ -38,6 +38,13 @@ ORDER_STATES: Mapping[str, Word] = {
     "refunded": Word("Refunded", "calm", "The money went back to you, whole."),
 }
 
+STEPS: Mapping[str, str] = {
+    "planned": "Planned: consents are checked",
+    "opening": "Opening: the use is put on the ledger first",
+    "summing": "Summing",
+    "waiting": "Done: it leaves on the next clock tick",
+}
+
 WAITS = Word("Waits for you", "wait")
 
 JOB_STATES: Mapping[str, Word] = {
@@ -216,3 +223,13 @@ def kinds_words(names: Iterable[str]) -> str:
 def modality_words(name: str) -> str:
     """Return what a modality is called on a page."""
     return MODALITIES.get(name, name)
+
+
+def progress_words(progress: Mapping[str, Any] | None) -> str:
+    """Say how far a worker is; "" while nobody works on it."""
+    if progress is None:
+        return ""
+    step = STEPS.get(progress["step"], "")
+    if not progress["total"]:
+        return step
+    return f"{step}: {progress['done']} of {progress['total']} parts"

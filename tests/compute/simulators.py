@@ -192,6 +192,7 @@ class SimMarket:
     objects: dict = field(default_factory=dict)
     outcomes: list = field(default_factory=list)
     stops: list = field(default_factory=list)
+    told: list = field(default_factory=list)
     cancelled: bool = False
     leases: int = 0
     current: dict = field(default_factory=dict)
@@ -216,8 +217,9 @@ class SimMarket:
             lease_ms=60_000,
         )
 
-    def heartbeat(self, job):
+    def heartbeat(self, job, progress):
         self._fence(job)
+        self.told.append(progress)
         stops, self.stops = tuple(self.stops), []
         return Beat(stops, self.cancelled)
 

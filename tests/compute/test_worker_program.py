@@ -16,6 +16,7 @@ from compute.config import ConfigError, load_config, read_token
 from compute.jobs_client import JobsClient, MissingFileError
 from compute.keys import EPOCH_MS, current_epoch, load_keys
 from compute.messages import JobMessage, Outcome
+from compute.progress import Progress
 from compute.worker import main
 from compute.worker_outcomes import Code, LeaseLostError, TryAgainError, code_of
 from compute.worker_start import announce, package_digest
@@ -129,11 +130,12 @@ def test_lease_and_heartbeat_speak_the_contract(tmp_path):
 
     jobs, seen = client(answer)
     assert jobs.lease(JOB.job_id) == JOB
-    beat = jobs.heartbeat(JOB)
+    beat = jobs.heartbeat(JOB, Progress("summing", 2, 8))
     assert (len(beat.stops), beat.cancel) == (1, True)
     assert seen[0].url == f"http://market/worker/v1/jobs/{JOB.job_id}/lease"
     assert seen[0].headers["authorization"] == "Bearer token"
-    assert json.loads(seen[1].content) == {"lease": 3}
+    progress = {"step": "summing", "done": 2, "total": 8}
+    assert json.loads(seen[1].content) == {"lease": 3, "progress": progress}
 
 
 def submission_to_json_of(world):
@@ -146,7 +148,7 @@ def test_a_taken_job_is_none_and_a_lost_lease_raises():
     jobs, _ = client(lambda request: httpx.Response(409, json={}))
     assert jobs.lease(JOB.job_id) is None
     with pytest.raises(LeaseLostError):
-        jobs.heartbeat(JOB)
+        jobs.heartbeat(JOB, Progress())
     with pytest.raises(LeaseLostError):
         jobs.put_object(JOB, "result", b"x")
 
@@ -164,7 +166,7 @@ def test_objects_carry_their_hash_and_lease():
 def test_anything_else_is_try_again(answer):
     jobs, _ = client(lambda request: answer)
     with pytest.raises(TryAgainError):
-        jobs.heartbeat(JOB)
+        jobs.heartbeat(JOB, Progress())
     missing, _ = client(lambda request: httpx.Response(404))
     with pytest.raises(MissingFileError):
         missing.dataset_file("d")

@@ -408,6 +408,34 @@ def test_an_object_or_outcome_under_a_lost_lease_is_refused(world):
     assert world.state(researcher, order) == "running"
 
 
+def test_a_buyer_sees_how_far_the_work_is_and_nobody_else(world):
+    world.owner(upload=False)
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    job_id, lease = world.job()
+
+    def beat(**progress):
+        body = {"lease": lease, "progress": progress}
+        url = f"/worker/v1/jobs/{job_id}/heartbeat"
+        return world.http.post(url, json=body, headers=world.worker_auth)
+
+    def shown():
+        answer = world.http.get(f"/api/v1/orders/{order}", headers=researcher.auth)
+        return answer.json["progress"]
+
+    assert shown() is None
+    assert beat(step="summing", done=3, total=8).status_code == 200
+    assert shown() == {"step": "summing", "done": 3, "total": 8}
+    assert beat(step="summing", people=31, total=8).status_code == 400
+    assert beat(step="opening NA12878").status_code == 400
+    other = world.researcher()
+    answer = world.http.get(f"/api/v1/orders/{order}", headers=other.auth)
+    assert answer.status_code == 404
+    world.outcome((job_id, lease), state="failed", code="internal")
+    assert shown() is None
+
+
 def test_a_worker_that_dies_every_time_ends_in_a_refund(world):
     world.owner(upload=False)
     researcher = world.researcher()

@@ -59,7 +59,9 @@ function watchLedger() {
 function watchOrder() {
   const way = document.getElementById("watch");
   if (!way) return;
-  const seen = ({ state, objects }) => {
+  const line = document.getElementById("progress");
+  const seen = ({ state, objects, said }) => {
+    if (line && line.textContent !== said) line.textContent = said;
     const more = objects && String(objects.length) !== way.dataset.objects;
     if (state !== way.dataset.state || more) window.location.reload();
   };

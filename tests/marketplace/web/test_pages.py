@@ -6,6 +6,7 @@ import pytest
 
 from marketplace.web.pages_me import shares_of
 from marketplace.web.text import money
+from marketplace.web.words import progress_words
 from tests.marketplace.web.web_world import post
 
 PUBLIC = ["/", "/how-it-works", "/glossary", "/catalogue", "/jobs", "/ledger", "/status", "/signin"]
@@ -192,8 +193,21 @@ def test_live_progress_is_a_stream_of_states_and_only_mine(lively_world):
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-store"
     assert 'event: state\ndata: {"state":"settled"' in answer.text
+    assert '"progress":null,"said":""' in answer.text
     assert client.get(f"/orders/{'0' * 32}/events").status_code == 404
     assert world.browser().get(f"/orders/{who['orders']['settled']}/events").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (None, ""),
+        ({"step": "summing", "done": 2, "total": 8}, "Summing: 2 of 8 parts"),
+        ({"step": "waiting", "done": 0, "total": 0}, "Done: it leaves on the next clock tick"),
+    ],
+)
+def test_progress_is_said_in_words(told, said):
+    assert progress_words(told) == said
 
 
 def test_a_job_shows_where_its_answer_comes_from(lively_world):
