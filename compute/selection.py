@@ -80,6 +80,11 @@ class Members(Sequence[Member]):
         """Return what all of them together ask for one use, in minor units."""
         return int(self._prices.sum())
 
+    @property
+    def persons(self) -> Ints:
+        """Return each person's number in the index they were resolved on."""
+        return self._index.columns["person"][next(iter(self._rows.values()))]
+
 
 @dataclass(frozen=True, slots=True)
 class ScopeResult:
@@ -96,6 +101,14 @@ class ScopeResult:
         """Return what all members together ask for one use, in minor units."""
         people = self.people
         return people.price if isinstance(people, Members) else sum(one.price for one in people)
+
+    def count_without(self, other: ScopeResult) -> int:
+        """Count the people that are not in another result, resolved on the same state."""
+        mine, theirs = self.people, other.people
+        if isinstance(mine, Members) and isinstance(theirs, Members):
+            return len(np.setdiff1d(mine.persons, theirs.persons))
+        known = {(one.owner, one.participant) for one in theirs}
+        return sum((one.owner, one.participant) not in known for one in mine)
 
 
 _Judge = Callable[[Mapping[str, Any]], tuple[str, int]]

@@ -6,7 +6,7 @@ public. The one place that says who may be in an order is `compute.resolve_scope
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from compute import (
     Claims,
@@ -23,7 +23,7 @@ from compute import (
     resolve_scope,
     tell_people,
 )
-from compute.queries import Query, parse_query, query_value
+from compute.queries import Build, Query, parse_query, query_value
 from compute.queries import catalogue as query_families
 from ledger import RULES, State, canonical
 from marketplace.errors import InputError, UnavailableError
@@ -107,10 +107,37 @@ def people_for(
     """
     if (reason := snapshot.state.consent_blocked()) is not None:
         raise UnavailableError(f"no consent can be decided on the ledger now: {reason}")
+    return _resolved(
+        snapshot, request, claims, request.query.build, now_ms=now, order=order, asking=asking
+    )
+
+
+def _resolved(
+    snapshot: Snapshot, request: Request, claims: Claims, build: str | None, **more: Any
+) -> ScopeResult:
+    """Return who is in the scope on one build, as the worker resolves it."""
     return resolve_scope(
-        snapshot.state, request.scope, request.purpose, claims, family=request.family,
-        release=request.release, now_ms=now, order=order, currency=request.currency, asking=asking,
+        snapshot.state, request.scope.model_copy(update={"build": build}), request.purpose, claims,
+        family=request.family, release=request.release, currency=request.currency, **more,
     )  # fmt: skip
+
+
+def other_builds(
+    snapshot: Snapshot, request: Request, claims: Claims, found: ScopeResult, now: int
+) -> dict[str, str]:
+    """Return, in buckets by build, who would be in scope but holds genotypes on another build only.
+
+    Told from the builds their entries register, never from data. found: who is in on the query's.
+    """
+    own = request.query.build
+    if own is None or "genotypes" not in request.scope.modalities:
+        return {}
+    told = {}
+    for build in sorted(set(get_args(Build)) - {own}):
+        there = _resolved(snapshot, request, claims, build, now_ms=now)
+        if count := there.count_without(found):
+            told[build] = bucket(count)
+    return told
 
 
 def left_out_buckets(result: ScopeResult) -> dict[str, str]:

@@ -134,10 +134,11 @@ def unit_prices(result: ScopeResult, request: Request, claims: Claims, now: int)
 def dry_run(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return bucketed people, reasons, price and expected error of an order. Raises InputError."""
     request = catalogue.parse_request(body)
-    found, cost = _priced(services, party, request)
+    found, cost, elsewhere = _priced(services, party, request)
     return {
         "people": bucket(len(found.people)),
         "left_out": catalogue.left_out_buckets(found),
+        "other_builds": elsewhere,
         "price": None if cost is None else cost.total,
         "currency": request.currency,
         "items": [] if cost is None else list(cost.items),
@@ -153,23 +154,27 @@ def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
         return {"kind": "refused", "why": str(error)}
 
 
-def _priced(services: Services, party: str, request: Request) -> tuple[ScopeResult, Price | None]:
+def _priced(
+    services: Services, party: str, request: Request
+) -> tuple[ScopeResult, Price | None, dict[str, str]]:
+    """Return who is in, the price (None: nobody), and buckets of people on other builds."""
     snapshot: Snapshot = services.view.fresh()
     now = services.clock()
     claims = claims_of(snapshot.state, services.trust.pins, party, now)
     _require_region(snapshot, request, now)
     found = catalogue.people_for(snapshot, request, claims, now=now)
+    elsewhere = catalogue.other_builds(snapshot, request, claims, found, now)
     priced = found
     if len(found.people) < MIN_PEOPLE and found.left_out.get("needs_owner"):
         # Too few without asking: the price covers those who may say yes, and what they do not
         # cost goes back once it is known who took part.
         priced = catalogue.people_for(snapshot, request, claims, now=now, asking=True)
     if not priced.people:
-        return found, None
+        return found, None, elsewhere
     units = unit_prices(priced, request, claims, now)
     fees, currency = services.config.fees, request.currency
     cost = price(units, len(priced.people), request.release, fees, currency)
-    return ScopeResult(priced.people, found.left_out), cost
+    return ScopeResult(priced.people, found.left_out), cost, elsewhere
 
 
 def _require_region(snapshot: Snapshot, request: Request, now: int) -> None:
@@ -186,7 +191,7 @@ def _require_region(snapshot: Snapshot, request: Request, now: int) -> None:
 def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Make a quote and keep it. Raises InputError; ConflictError when nobody permits the use."""
     request = catalogue.parse_request(body)
-    found, cost = _priced(services, party, request)
+    found, cost, elsewhere = _priced(services, party, request)
     if cost is None:
         reasons = ", ".join(f"{k} {v}" for k, v in catalogue.left_out_buckets(found).items())
         raise ConflictError(
@@ -206,7 +211,7 @@ def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, 
     )  # fmt: skip
     with services.db.write() as session:
         session.add(quote)
-    return public(quote)
+    return {**public(quote), "other_builds": elsewhere}
 
 
 def _body(request: Request, cost: Price, valid_until: int) -> dict[str, Any]:

@@ -29,8 +29,8 @@ EXAMPLES: Mapping[str, Any] = {
         "facets": {"population": {"CEU": "50-99", "YRI": "50-99"}},
     },
     "DryRunOut": {
-        "people": "50-99", "left_out": {"purpose": "20-49"}, "price": 16835, "currency": "gbp",
-        "items": [ITEM], "expected_error": {"kind": "exact"},
+        "people": "50-99", "left_out": {"purpose": "20-49"}, "other_builds": {"GRCh38": "20-49"},
+        "price": 16835, "currency": "gbp", "items": [ITEM], "expected_error": {"kind": "exact"},
     },
 }  # fmt: skip
 FIELDS: Mapping[str, Any] = {

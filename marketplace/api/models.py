@@ -138,8 +138,11 @@ class AskIn(In):
 
 
 class DryRunOut(BaseModel):
+    """people, left_out and other_builds are buckets; other_builds: held on that build only."""
+
     people: str
     left_out: dict[str, str]
+    other_builds: dict[str, str]
     price: int | None
     currency: str
     items: list[dict[str, Any]]
@@ -147,7 +150,10 @@ class DryRunOut(BaseModel):
 
 
 class QuoteOut(BaseModel):
+    """other_builds: people, in buckets, who hold data on that build only: not included."""
+
     quote: str
+    other_builds: dict[str, str]
     total: int
     currency: str
     items: list[dict[str, Any]]

@@ -1,6 +1,7 @@
 """The researcher's and reviewer's commands: join, dry-run, order, review."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,7 +201,15 @@ def resolve(
 def dry_run(context: typer.Context, request: RequestFile) -> None:
     """Say, free of charge and from public quantities only, what an order would give."""
     answer = _researcher(context).dry_run(_request(request))
-    show(context_of(context), answer, pairs(answer))
+    show(context_of(context), answer, [*pairs(answer), *_elsewhere(answer)])
+
+
+def _elsewhere(answer: Mapping[str, Any]) -> list[str]:
+    """Say who holds data on another build only."""
+    return [
+        f"About {people} people hold data in {build} only: not included."
+        for build, people in answer["other_builds"].items()
+    ]
 
 
 @order_app.command("place")
@@ -213,6 +222,7 @@ def place(context: typer.Context, request: RequestFile) -> None:
     value = {"order": order, "total": quote["total"], "currency": quote["currency"], **checkout}
     lines = [
         f"Order [bold]{order}[/] for {money(quote['total'], quote['currency'])}",
+        *_elsewhere(quote),
         f"Pay at {checkout['url']}",
         f"Then: omic order wait {order}",
     ]

@@ -34,13 +34,17 @@ ANSWERED = "settled"
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A dry run: people (a bucket), price in minor units (None: nobody permits), expected error."""
+    """A dry run: people (a bucket), price in minor units (None: nobody permits), expected error.
+
+    other_builds: build -> bucket of people who hold data on it only: not included.
+    """
 
     people: str
     price: int | None
     currency: str
     expected_error: Mapping[str, Any]
     left_out: Mapping[str, str]
+    other_builds: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Market:
     def dry_run(self, request: Mapping[str, Any]) -> Rehearsal:
         """Learn who could take part, the price and the expected error; costs nothing."""
         told = self.researcher.dry_run(_request(request))
-        names = ("people", "price", "currency", "expected_error", "left_out")
+        names = ("people", "price", "currency", "expected_error", "left_out", "other_builds")
         return Rehearsal(**{name: told[name] for name in names})
 
     def order(self, request: Mapping[str, Any]) -> Order:

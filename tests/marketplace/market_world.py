@@ -259,7 +259,9 @@ class World:
         self.sign_in(owner)
         if upload:
             self.upload(owner)
-        self.register_dataset(owner, custodian=more.pop("custodian", None))
+        self.register_dataset(
+            owner, custodian=more.pop("custodian", None), build=more.pop("build", "GRCh37")
+        )
         if upload:
             answer = self.http.post(
                 "/api/v1/datasets", json={"dataset": owner.dataset}, headers=owner.auth
@@ -268,14 +270,14 @@ class World:
         self.grant(owner, population, price, **more)
         return owner
 
-    def dataset_of_the_same_person(self, owner):
+    def dataset_of_the_same_person(self, owner, build="GRCh37"):
         """Give an owner a second dataset, of the participant the first is of, with a consent."""
         person = self.ledger.state.datasets[owner.dataset].participant
         owner.dataset = new_id()
-        self.register_dataset(owner, participant=person)
+        self.register_dataset(owner, participant=person, build=build)
         self.grant(owner)
 
-    def register_dataset(self, owner, data=None, participant=None, custodian=None):
+    def register_dataset(self, owner, data=None, participant=None, custodian=None, build="GRCh37"):
         data = owner.file if data is None else data
         self.submit(
             owner.seed,
@@ -285,7 +287,7 @@ class World:
                 "participant": participant or new_id(),
                 "modality": "genotypes", "signing_key": b64(public_key(owner.dataset_seed)),
                 "ciphertext": {"sha256": digest(data), "size": len(data), "header_size": 124},
-                "format": {"build": "GRCh37"}, "region": "local", "controller": None,
+                "format": {"build": build}, "region": "local", "controller": None,
                 "custodian": custodian,
             },
             salt=os.urandom(32),

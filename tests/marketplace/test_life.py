@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 
+import pytest
+
 from ledger import canonical, leaf_hash, verify_inclusion
 from tests.marketplace.market_world import ASK, SCOPE, Party, digest
 
@@ -227,6 +229,31 @@ def test_facets_narrow_the_scope_and_show_only_buckets(world):
     assert dry["people"] == "0"
     assert dry["price"] is None
     assert dry["left_out"] == {"facets": "<20"}
+
+
+@pytest.mark.parametrize("named", ["GRCh37", None])
+def test_people_of_another_build_are_told_in_buckets_and_neither_priced_nor_included(world, named):
+    both = world.owner(upload=False)
+    world.dataset_of_the_same_person(both, build="GRCh38")
+    researcher = world.researcher()
+    scope = {key: value for key, value in SCOPE.items() if key != "build"}
+    ask = {**ASK, "scope": scope if named is None else {**scope, "build": named}}
+
+    def asked(path):
+        return world.http.post(f"/api/v1/{path}", json=ask, headers=researcher.auth).json
+
+    before = asked("quotes")
+    assert before["other_builds"] == asked("dry-run")["other_builds"] == {}
+    for population in ("YRI", *["CEU"] * 20):
+        world.owner(population, upload=False, build="GRCh38")
+    world.services.view.refresh()
+    after = asked("quotes")
+    assert after["other_builds"] == asked("dry-run")["other_builds"] == {"GRCh38": "20-49"}
+    assert asked("dry-run")["people"] == "<20"
+    assert (after["total"], after["items"]) == (before["total"], before["items"])
+    assert "other_builds" not in after["body"]
+    ask["scope"]["facets"] = {"population": ["YRI"]}
+    assert asked("dry-run")["other_builds"] == {"GRCh38": "<20"}
 
 
 def test_a_stranger_cannot_sign_in(world):
