@@ -11,6 +11,7 @@ Spec: https://docs.stripe.com/api, through the official `stripe` SDK.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -308,6 +309,8 @@ def _client(
     api_key: str, base_url: str | None, retries: int, http: stripe.HTTPClient | None
 ) -> stripe.StripeClient:
     stripe.enable_telemetry = False  # module-wide in the SDK: no platform details are sent
+    # At a finer level the SDK writes whole requests to the log, and with them who is paid.
+    logging.getLogger("stripe").setLevel(logging.WARNING)
     addresses: Any = {}
     if base_url is not None:
         names = ("api", "connect", "files", "meter_events")
