@@ -58,17 +58,21 @@ def disclose(answer: Answer, rules: Disclosure, small: int) -> tuple[Answer, Not
 
 def _small_cells(answer: Answer, rules: Disclosure, small: int, hide: dict[str, Mask]) -> Mask:
     marked = np.zeros(len(answer), np.bool_)
+    split = rules.spread and len(answer.people) > 1
     for cell in rules.cells:
         count = answer.columns[cell.count]
         mask = _few(count, small)
         if cell.of is not None:
             mask |= _few(answer.columns[cell.of] - count, small)
-        if rules.spread and len(answer.people) > 1:
+        if split:
             strata = mask.reshape(len(answer.people), -1).any(axis=0)
             mask = np.tile(strata, len(answer.people))
         for name in cell.hides:
             hide[name] |= mask
         marked |= mask
+    if split and rules.together:
+        for name in {name for cell in rules.cells for name in cell.hides}:
+            hide[name] |= marked
     return marked
 
 

@@ -66,7 +66,8 @@ class Disclosure:
     no order statistic is a person's own value. ``rounded``: columns of people rounded to 5.
     ``decimals``: column -> places it is rounded to. ``remake``: columns made again from rounded
     ones, so that no exact count can be read off what is derived.
-    ``spread``: what is hidden in one stratum is hidden in all (rows lie stratum by stratum).
+    ``spread``: what is hidden in one stratum is hidden in all (rows lie stratum by stratum);
+    ``together``: split so, a row with any small cell loses whatever a small cell can hide.
     ``dominated``: columns hidden, in every stratum, where one person's value makes up most of a
     sum; the family says where in a boolean column "dominated", which does not leave.
     """
@@ -78,6 +79,7 @@ class Disclosure:
     decimals: Mapping[str, int] = field(default_factory=dict)
     remake: Callable[[Mapping[str, Column]], Mapping[str, Column]] | None = None
     spread: bool = False
+    together: bool = False
     dominated: tuple[str, ...] = ()
 
 

@@ -6,9 +6,10 @@ One person adds (a, r) at a variant with a, r >= 0 and a + r <= 2: at most 2 in 
 ALT copies and AN = ALT + REF copies are read off it, so AC and AN are charged together and move
 together. AF, its error and its interval are post-processing of these noised counts alone.
 
-Left out, with the reason: genotype counts, call rate and Hardy-Weinberg (not noised, so not known
-here). Counts are rounded for presentation on top of the noise. Small and negative ones are told as
-they are: noise already protects them, and hiding them would bias whoever adds cohorts up.
+Left out, with the reason: genotype counts, presence, call rate and Hardy-Weinberg (not noised, so
+not known here). Counts are rounded for presentation on top of the noise. Small and negative ones
+are told as they are: noise already protects them, and hiding them would bias whoever adds cohorts
+up.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MAX_VARIANTS = 1_000
 LEAST_AN_SD = 5  # AF is given where the noised AN is this many of its own standard deviations
 LEAST_AN = 40
 NOT_NOISED = ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt", "no_call", "not_covered")
-DERIVED = ("call_rate", "hwe_p")
+DERIVED = ("present", "call_rate", "hwe_p")
 
 
 def sensitivity_squared(variants: int) -> int:

@@ -1,9 +1,10 @@
-"""Family genotype_counts: genotypes, AC, AN, AF, call rate and HWE, by variant and stratum.
+"""Family genotype_counts: genotypes, presence, AC, AN, AF, call rate, HWE by variant and stratum.
 
 Counts are of people and of allele copies. At a split multi-allelic site the other ALT keeps its
 place: it counts in AN and, as "no copy of this ALT", in hom_ref or het. A person not covered at
 a variant enters neither AC, AN nor the call rate. HWE is exact without mid-p, from diploid
 calls, on autosomes and X: where males are stated with one copy, X is tested in females alone.
+A variant is present where somebody is called with a copy of it; what hides AC hides that, too.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from compute.kernels import hwe_exact
 from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.family import (
     Answer,
+    Cell,
     Column,
     Defaults,
+    Disclosure,
     Needs,
     ReleaseMode,
     Sensitivity,
@@ -35,6 +38,8 @@ from compute.stats import frequency
 FAMILY: Final = "genotype_counts"
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 ALL: Final = "all"
+GENOTYPES: Final = STATES[2:]
+ALLELES: Final = ("ac", "af", "present")
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 
@@ -95,7 +100,9 @@ class GenotypeCounts(Defaults):
 
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Genotype and allele counts, allele frequency, call rate, HWE"
+    title: ClassVar[str] = (
+        "Variant presence, genotype and allele counts, allele frequency, call rate, HWE"
+    )
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
     params: ClassVar[type[Strict]] = GenotypeCountParams
     private: ClassVar[PrivateForm] = Frequencies()
@@ -103,14 +110,23 @@ class GenotypeCounts(Defaults):
         "compute.queries.genotype_counts",
         "compute.queries.frequencies",
         "compute.queries.private",
+        "compute.queries.disclosure",
         "compute.kernels.hardy",
         "compute.kernels.plain",
         "compute.stats",
     )
+    disclosure: ClassVar[Disclosure | None] = Disclosure(
+        cells=(
+            *(Cell(name, (*GENOTYPES, "hwe_p")) for name in GENOTYPES),
+            Cell("ac", (*GENOTYPES, "hwe_p", *ALLELES), of="an"),
+        ),
+        spread=True,
+        together=True,
+    )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "Adding or removing one person changes, in one stratum and for each variant, exactly one "
-        "of the seven genotype counts by 1, AC by at most 2 and AN by at most 2.",
-        dict.fromkeys(STATES, 1) | {"ac": 2, "an": 2},
+        "of the seven genotype counts by 1, AC by at most 2, AN by at most 2, and presence.",
+        dict.fromkeys((*STATES, "present"), 1) | {"ac": 2, "an": 2},
     )
 
     def needs(self, params: GenotypeCountParams) -> Needs:
@@ -165,11 +181,12 @@ def _statistics(counts: Counts, two_copies: npt.NDArray[np.bool_]) -> dict[str, 
     reason[diploid == 0] = "no_diploid_calls"
     reason[~two_copies] = "not_diploid"
     return {
-        **{name: state[name] for name in STATES[2:]},
+        **{name: state[name] for name in GENOTYPES},
         "no_call": state["no_call"],
         "not_covered": state["not_covered"],
         "ac": ac,
         "an": an,
+        "present": ac > 0,
         "af": frequency(ac, an),
         "call_rate": frequency(called, called + state["no_call"]),
         "hwe_p": np.where(reason == "", hwe, np.nan),

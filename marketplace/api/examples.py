@@ -21,6 +21,8 @@ ITEM = {"kind": "data", "modality": "genotypes", "people": "50-99", "people_pric
 ASK = {"purpose": PURPOSE, "query": QUERY, "scope": SCOPE, "release": RELEASE, "currency": "gbp"}
 EXAMPLES: Mapping[str, Any] = {
     "AskIn": ASK,
+    "ProgressIn": {"step": "summing", "done": 3, "total": 8},
+    "ProgressOut": {"step": "summing", "done": 3, "total": 8},
     "TokenIn": {"scopes": ["read"], "minutes": 60},
     "ResolveIn": {"names": ["rs12628", "BRCA2"], "build": "GRCh37", "chain": None},
     "CatalogueOut": {

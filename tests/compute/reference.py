@@ -59,6 +59,8 @@ def counts(people, variant):
             out["an"] += ploidy
     called = sum(out[k] for k in ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt"))
     diploid = out["hom_ref"] + out["het"] + out["hom_alt"]
+    called_here = [p.genotypes[variant] for p in people]
+    out["present"] = any(c not in (NO_CALL, NOT_COVERED) and c[0] > 0 for c in called_here)
     out["af"] = out["ac"] / out["an"] if out["an"] else None
     out["call_rate"] = called / (called + out["no_call"]) if called + out["no_call"] else None
     out["hwe_p"] = hwe(out["hom_ref"], out["het"], out["hom_alt"]) if diploid else None

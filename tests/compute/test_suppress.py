@@ -28,6 +28,7 @@ def table_of(rows_by_stratum):
         "not_covered": zeros,
         "ac": ac,
         "an": an,
+        "present": ac > 0,
         "af": ac / np.maximum(an, 1),
         "call_rate": np.ones(len(cells)),
         "hwe_p": cells[:, 1] / 1000,
@@ -44,9 +45,10 @@ def splits(people):
     ]
 
 
-def views(answer):
+def views(answer, *more):
     kept, _ = suppress_cells(answer)
-    names = (*CELLS, "ac", "an", "af", "hwe_p", *(["hidden"] if "hidden" in kept.columns else []))
+    hidden = ["hidden"] if "hidden" in kept.columns else []
+    names = (*CELLS, "ac", "an", "af", "hwe_p", "present", *hidden, *more)
     return list(zip(*(kept.columns[name].tolist() for name in names), strict=True))
 
 
@@ -115,9 +117,22 @@ def test_a_small_genotype_keeps_frequencies_and_loses_what_determines_it():
     assert notes == [{"path": "columns/hidden", "code": "small_cell"}]
 
 
-def test_a_rare_allele_loses_its_frequency():
+def test_a_rare_allele_loses_its_frequency_and_presence():
     kept, _ = suppress_cells(table_of({"all": [(98, 2, 0)]}))
-    assert kept.columns["ac"].tolist() == kept.columns["af"].tolist() == [None]
+    for name in ("ac", "af", "present"):
+        assert kept.columns[name].tolist() == [None]
+
+
+def test_presence_says_no_more_than_a_count_that_stays():
+    for row in views(table_of({"all": splits(30)}), "present"):
+        ac, present = row[3], row[-1]
+        assert (present is None) == (ac is None)
+        assert present is None or present == (ac > 0)
+
+
+def test_presence_in_one_stratum_goes_where_the_other_is_hidden():
+    kept, _ = suppress_cells(table_of({"A": [(60, 30, 20)], "B": [(60, 5, 0)]}))
+    assert kept.columns["present"].tolist() == [None, None]
 
 
 def test_a_small_cell_in_one_stratum_hides_the_variant_in_all():

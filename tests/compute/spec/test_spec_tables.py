@@ -124,6 +124,16 @@ def test_hom_ref_no_call_and_not_covered_are_three_things():
     assert (row["ac"], row["an"], row["call_rate"]) == (4, 10, 1.0)
 
 
+def test_a_variant_is_present_where_somebody_is_called_with_it():
+    table = "p 1-1-A-C 1-2-A-C 1-3-A-C X-9-G-A\na 0/0 0/1 ./. 1\nb 0/0 0/0 - 0\n"
+    assert [row["present"] for row in check_counts(read(table)).rows()] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
 def test_the_other_alt_of_a_split_site_keeps_its_place_in_an():
     rows = check_counts(read(COUNTS)).rows()
     assert [(r["alt"], r["an"]) for r in rows[:2]] == [("G", 10), ("T", 8)]
