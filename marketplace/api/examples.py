@@ -21,8 +21,6 @@ ITEM = {"kind": "data", "modality": "genotypes", "people": "50-99", "people_pric
 ASK = {"purpose": PURPOSE, "query": QUERY, "scope": SCOPE, "release": RELEASE, "currency": "gbp"}
 EXAMPLES: Mapping[str, Any] = {
     "AskIn": ASK,
-    "ProgressIn": {"step": "summing", "done": 3, "total": 8},
-    "ProgressOut": {"step": "summing", "done": 3, "total": 8},
     "TokenIn": {"scopes": ["read"], "minutes": 60},
     "ResolveIn": {"names": ["rs12628", "BRCA2"], "build": "GRCh37", "chain": None},
     "CatalogueOut": {
@@ -36,6 +34,7 @@ EXAMPLES: Mapping[str, Any] = {
     },
 }  # fmt: skip
 FIELDS: Mapping[str, Any] = {
+    "progress": {"step": "summing", "done": 3, "total": 8},
     "query": QUERY, "purpose": PURPOSE, "scope": SCOPE, "release": RELEASE, "items": [ITEM],
     "currency": "gbp", "size": 2_418_000, "amount": 16_835, "total": 16_835, "price": 16_835,
     "state": "running", "modality": "genotypes", "role": "owner", "build": "GRCh37",
