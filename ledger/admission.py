@@ -143,7 +143,8 @@ class Draft:
         envelope = None if salt is None else (prepared.entry_bytes, salt)
         self.rows.append(Row(index, data, prepared.identities, envelope, kept))
         self.items.append((prepared, leaf, ended))
-        self.places.update(dict.fromkeys(prepared.identities, index))
+        for identity in prepared.identities:
+            self.places[identity] = index
         return index
 
     def cut(self, count: int) -> None:

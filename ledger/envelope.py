@@ -240,7 +240,9 @@ def entry_bytes(entry: Entry) -> bytes:
     fields = [entry.payload_type.encode(), entry.payload_bytes]
     for signature in entry.signatures:
         fields += (signature.kind.encode(), signature.public_key, *signature.parts)
-    return b"".join([_LENGTH(len(item)) + item for item in fields])
+    data = b"".join([_LENGTH(len(item)) + item for item in fields])
+    object.__setattr__(entry, "_bytes", data)
+    return data
 
 
 def parse_entry_bytes(data: bytes) -> Entry:
@@ -324,6 +326,7 @@ def about_tag(party: str, committed: bytes) -> bytes:
     return hashlib.sha256(ABOUT_CONTEXT + party.encode() + committed).digest()[:16]
 
 
+@lru_cache(4096)
 def fingerprint(public_key: bytes) -> str:
     """Return how a key is named in payloads: the first 32 hex digits of its SHA-256."""
     return hashlib.sha256(public_key).hexdigest()[:32]

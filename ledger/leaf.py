@@ -29,6 +29,11 @@ _PLAIN_PERSONAL = re.compile(
     rb'\{"about":"([0-9a-f]{32})","commitment":"([0-9a-f]{64})","time":(0|[1-9][0-9]{0,14}),"type":"([a-z._]+)",'
     rb'"v":1,"version":(0|[1-9][0-9]{0,8})\}'
 ).fullmatch
+# The same for a public one. That its base64 has the only accepted spelling is `unb64`'s to say.
+_PLAIN_PUBLIC = re.compile(
+    rb'\{"entry":"([A-Za-z0-9+/=]*)","time":(0|[1-9][0-9]{0,14}),"type":"([a-z._]+)",'
+    rb'"v":1,"version":(0|[1-9][0-9]{0,8})\}'
+).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,10 @@ def parse_leaf(data: bytes) -> Leaf:
         about, committed, time, type_, version = plain.groups()
         commitment, tag = bytes.fromhex(committed.decode()), bytes.fromhex(about.decode())
         return Leaf(type_.decode(), int(version), int(time), commitment, about=tag)
+    if len(data) <= MAX_LEAF_BYTES and (public := _PLAIN_PUBLIC(data)) is not None:
+        text, time, type_, version = public.groups()
+        entry = parse_entry_bytes(unb64(text.decode()))
+        return Leaf(type_.decode(), int(version), int(time), None, entry)
     value = parse_to_compare(data)
     try:
         if value["v"] != LEAF_VERSION:

@@ -6,6 +6,7 @@ Never interprets an entry, and never puts row values into an error message.
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -113,7 +114,7 @@ class SqlStore:
                 # One statement for many rows: executemany gives up the interpreter lock at each
                 # row, and waits for it at each row while another thread computes.
                 statement = f"INSERT INTO {table} ({names}) VALUES {marks}"  # noqa: S608 - constant names
-                db.exec_driver_sql(statement, tuple(value for row in part for value in row))
+                db.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
             return
         driver: Any = db.connection.driver_connection
         statement = f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import FormatError, Leaf, canonical, format_leaf, parse_leaf
+from ledger import Entry, FormatError, Leaf, b64, canonical, entry_bytes, format_leaf, parse_leaf
+from ledger import leaf as leaf_module
+from ledger.envelope import parse_entry_bytes
 from tests.ledger.test_envelope import ENTRIES
 
 INDEXES = st.lists(st.integers(0, 2**40), max_size=4).map(tuple)
@@ -89,3 +91,46 @@ def test_a_leaf_holds_a_commitment_or_an_entry():
 def test_any_bytes_give_a_leaf_or_a_format_error(data):
     with contextlib.suppress(FormatError):
         assert format_leaf(parse_leaf(data)) == data
+
+
+def _read(data):
+    try:
+        return parse_leaf(data)
+    except FormatError:
+        return None
+
+
+def _read_carefully(data):
+    """Read with the JSON parser only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaf_module, "_PLAIN_PERSONAL", lambda data: None)
+        patch.setattr(leaf_module, "_PLAIN_PUBLIC", lambda data: None)
+        return _read(data)
+
+
+@given(ENTRIES, st.integers(0, 2**53 - 1), st.data())
+def test_the_short_way_reads_what_the_careful_way_reads(entry, time, data):
+    good = format_leaf(Leaf(entry.type, entry.version, time, None, entry))
+    at = data.draw(st.integers(0, len(good) - 1))
+    changed = good[:at] + data.draw(st.binary(max_size=2)) + good[at + 1 :]
+    assert _read(good) == _read_carefully(good) is not None
+    assert _read(changed) == _read_carefully(changed)
+
+
+def test_a_public_leaf_read_the_short_way_still_has_one_form_and_a_longest_length():
+    entry = parse_entry_bytes(entry_bytes(Entry("a.b", 1, b'{"a":1}', ())))
+    good = format_leaf(Leaf("a.b", 1, 7, None, entry))
+    assert leaf_module._PLAIN_PUBLIC(good) and parse_leaf(good).entry == entry
+    end = good.index(b'","time"')
+    assert good[end - 1 : end] == b"="
+    for bad in (
+        good[: end - 1] + good[end:],  # no padding
+        good.replace(b'"time":7', b'"time":07'),
+        good.replace(b'"version":1', b'"version":01'),
+        good.replace(b'"v":1', b'"v":2'),
+    ):
+        assert _read(bad) is None
+    long = Entry("a.b", 1, b"x" * 49_200, ())
+    text = b64(entry_bytes(long)).encode()
+    bad = b'{"entry":"%b","time":7,"type":"a.b","v":1,"version":1}' % text
+    assert len(bad) > 65_535 and _read(bad) is None
