@@ -47,7 +47,7 @@ class HostLimits:
     memory: int = 512 << 20
     cpu_s: int = 60
     wall_s: float = 60.0
-    answer: int = 1 << 30
+    answer: int = 512 << 20  # never more than an honest child can hold
     files: int = 32
     file: Limits = field(default=DEFAULT_LIMITS)
 

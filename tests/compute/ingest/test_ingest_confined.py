@@ -167,7 +167,7 @@ def test_confine_says_which_layers_took():
     """Limits and no_new_privs everywhere; the seccomp filter on the machines it is written for."""
     code = (
         "import sys; from compute.ingest.confine import confine;"
-        "sys.stdout.write(' '.join(sorted(confine(memory=1 << 30, cpu_s=5, files=30))))"
+        "sys.stdout.write(' '.join(sorted(confine(memory=512 << 20, cpu_s=5, files=30))))"
     )
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True

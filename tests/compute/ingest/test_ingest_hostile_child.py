@@ -111,6 +111,7 @@ def host():
 def test_the_limits_are_those_promised():
     limits = HostLimits()
     assert (limits.memory, limits.cpu_s, limits.wall_s) == (MEMORY, 60, 60.0)
+    assert limits.answer <= limits.memory
 
 
 @pytest.mark.parametrize("name", HOSTILE)
