@@ -7,15 +7,15 @@ records have; how many state the term's absence outright is told beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from compute.errors import QueryError
-from compute.parsed import Modality
-from compute.queries.data import Frame, PersonData, level_of
+from compute.parsed import Clinical
+from compute.queries.clinical import ClinicalPartial, clinical_needs
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Cell,
@@ -29,11 +29,10 @@ from compute.queries.family import (
 from compute.queries.params import Strict
 from compute.queries.prevalence import Prevalence
 from compute.queries.private import PrivateForm
-from compute.queries.traits import Curie, Sha256, has_term, wanted_terms
+from compute.queries.traits import Curie, Sha256, has_term
 from compute.stats import frequency
 
 FAMILY: Final = "clinical_counts"
-ALL: Final = "all"
 
 Terms = Annotated[
     list[Curie],
@@ -50,44 +49,19 @@ class ClinicalCountParams(Strict):
     by: Literal["population", "sex"] | None = None
 
 
-class ClinicalCountPartial:
-    """Counts of people: stratum x term, with the term and stating its absence."""
+class ClinicalCountPartial(ClinicalPartial):
+    """Cells: people with each term, then those with its absence stated."""
 
     def __init__(self, params: ClinicalCountParams, frame: Frame) -> None:
-        self.params, self.frame = params, frame
-        self.levels = frame.levels.get(params.by, ()) if params.by else (ALL,)
-        self.wanted = [
-            wanted_terms(term, params.ontology, frame.references) for term in params.terms
-        ]
-        shape = (len(self.levels), len(params.terms))
-        self.present, self.excluded = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        self.members = np.zeros(len(self.levels), np.int64)
-        self._level = {level: i for i, level in enumerate(self.levels)}
+        terms = [(term, params.ontology) for term in params.terms]
+        super().__init__(params, frame, terms, 2 * len(terms))
 
-    @property
-    def people(self) -> int:
-        """Return how many people were added."""
-        return int(self.members.sum())
-
-    def add(self, person: PersonData) -> None:
-        """Add one person's statements."""
-        level = self._level.get(level_of(person, self.params.by) if self.params.by else ALL)
-        if level is None or person.clinical is None:
-            raise QueryError("a person's record does not fit the cohort's frame", code="stratum")
-        ruled_out = {term.curie for term in person.clinical.terms if term.excluded}
-        self.members[level] += 1
-        for at, (term, wanted) in enumerate(zip(self.params.terms, self.wanted, strict=True)):
-            has = has_term(person.clinical, wanted)
-            self.present[level, at] += has
-            self.excluded[level, at] += not has and term in ruled_out
-
-    def merge(self, other: Self) -> None:
-        """Add another partial of the same query and frame."""
-        if self.levels != other.levels or self.present.shape != other.present.shape:
-            raise QueryError("partial counts of different queries cannot be added", code="merge")
-        self.present += other.present
-        self.excluded += other.excluded
-        self.members += other.members
+    def cells_of(self, record: Clinical) -> Sequence[int]:
+        """Return the cells of one record."""
+        ruled_out = {term.curie for term in record.terms if term.excluded}
+        has = [has_term(record, wanted) for wanted in self.wanted]
+        pairs = zip(self.params.terms, has, strict=True)
+        return [*has, *(not found and term in ruled_out for term, found in pairs)]
 
 
 def _prevalence(columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -105,6 +79,7 @@ class ClinicalCounts(Defaults):
     params: ClassVar[type[Strict]] = ClinicalCountParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.clinical_counts",
+        "compute.queries.clinical",
         "compute.queries.prevalence",
         "compute.queries.frequencies",
         "compute.queries.private",
@@ -138,16 +113,16 @@ class ClinicalCounts(Defaults):
 
     def reduce(self, partial: ClinicalCountPartial) -> Answer:
         """Return one row a stratum and term, stratum by stratum."""
-        terms, levels = partial.params.terms, partial.levels
+        terms, levels = partial.params.terms, partial.strata.names
         n = np.repeat(partial.members, len(terms))
-        with_term = partial.present.reshape(-1)
+        with_term = partial.counts[:, : len(terms)].reshape(-1)
         columns: dict[str, Column] = {
             "stratum": np.repeat(np.array(levels, dtype=object), len(terms)),
             "term": np.tile(np.array(terms, dtype=object), len(levels)),
             "n": n,
             "with_term": with_term,
             "prevalence": frequency(with_term, n),
-            "stated_absent": partial.excluded.reshape(-1),
+            "stated_absent": partial.counts[:, len(terms) :].reshape(-1),
         }
         people = dict(zip(levels, partial.members.tolist(), strict=True))
         facts = {
@@ -156,15 +131,3 @@ class ClinicalCounts(Defaults):
             "codes_counted": {t: len(w) for t, w in zip(terms, partial.wanted, strict=True)},
         }
         return Answer(self.name, self.version, columns, people, facts)
-
-
-def clinical_needs(by: str | None, *references: str | None) -> Needs:
-    """Return needs of clinical data, of reference files and, for a stratum, of the record."""
-    modalities: set[Modality] = {"clinical"}
-    if by:
-        modalities.add("participant")
-    return Needs(
-        frozenset(modalities),
-        strata=(by,) if by else (),
-        references=tuple(sorted({name for name in references if name})),
-    )

@@ -6,14 +6,14 @@ made again from the rounded cells before they leave, so they say nothing the cel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 
-from compute.errors import QueryError
-from compute.queries.clinical_counts import ALL, clinical_needs
-from compute.queries.data import Frame, PersonData, level_of
+from compute.parsed import Clinical
+from compute.queries.clinical import ClinicalPartial, clinical_needs
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Cell,
@@ -25,7 +25,7 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.params import Strict
-from compute.queries.traits import TermTrait, has_term, wanted_terms
+from compute.queries.traits import TermTrait, has_term
 from compute.stats import fisher_two_by_two
 
 FAMILY: Final = "clinical_crosstab"
@@ -41,37 +41,17 @@ class ClinicalCrosstabParams(Strict):
     by: Literal["population", "sex"] | None = None
 
 
-class ClinicalCrosstabPartial:
-    """Counts of people: stratum x cell."""
+class ClinicalCrosstabPartial(ClinicalPartial):
+    """Cells: CELLS."""
 
     def __init__(self, params: ClinicalCrosstabParams, frame: Frame) -> None:
-        self.params, self.frame = params, frame
-        self.levels = frame.levels.get(params.by, ()) if params.by else (ALL,)
-        self._level = {level: i for i, level in enumerate(self.levels)}
-        self._wanted = [
-            wanted_terms(one.term, one.ontology, frame.references)
-            for one in (params.first, params.second)
-        ]
-        self.cells = np.zeros((len(self.levels), len(CELLS)), np.int64)
+        terms = [(one.term, one.ontology) for one in (params.first, params.second)]
+        super().__init__(params, frame, terms, len(CELLS))
 
-    @property
-    def people(self) -> int:
-        """Return how many people were added."""
-        return int(self.cells.sum())
-
-    def add(self, person: PersonData) -> None:
-        """Add one person to one cell."""
-        level = self._level.get(level_of(person, self.params.by) if self.params.by else ALL)
-        if level is None or person.clinical is None:
-            raise QueryError("a person's record does not fit the cohort's frame", code="stratum")
-        first, second = (has_term(person.clinical, wanted) for wanted in self._wanted)
-        self.cells[level, (0 if second else 1) if first else (2 if second else 3)] += 1
-
-    def merge(self, other: Self) -> None:
-        """Add another partial of the same query and frame."""
-        if self.levels != other.levels:
-            raise QueryError("partial counts of different queries cannot be added", code="merge")
-        self.cells += other.cells
+    def cells_of(self, record: Clinical) -> Sequence[int]:
+        """Return the one cell of a record."""
+        first, second = (has_term(record, wanted) for wanted in self.wanted)
+        return [first and second, first and not second, second and not first, not (first or second)]
 
 
 def _derived(columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -89,7 +69,7 @@ class ClinicalCrosstab(Defaults):
     params: ClassVar[type[Strict]] = ClinicalCrosstabParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.clinical_crosstab",
-        "compute.queries.clinical_counts",
+        "compute.queries.clinical",
         "compute.queries.disclosure",
         "compute.queries.traits",
         "compute.queries.hierarchy",
@@ -118,12 +98,12 @@ class ClinicalCrosstab(Defaults):
     def reduce(self, partial: ClinicalCrosstabPartial) -> Answer:
         """Return one row a stratum."""
         columns: dict[str, Column] = {
-            "stratum": np.array(partial.levels, dtype=object),
-            "n": partial.cells.sum(axis=1),
-            **{name: partial.cells[:, at] for at, name in enumerate(CELLS)},
+            "stratum": np.array(partial.strata.names, dtype=object),
+            "n": partial.members,
+            **{name: partial.counts[:, at] for at, name in enumerate(CELLS)},
         }
         columns |= _derived(columns)
-        people = dict(zip(partial.levels, columns["n"].tolist(), strict=True))
+        people = dict(zip(partial.strata.names, columns["n"].tolist(), strict=True))
         facts = {
             "first": partial.params.first.term,
             "second": partial.params.second.term,

@@ -136,6 +136,22 @@ def level_of(person: PersonData, stratum: str) -> str:
     return person.strata.get(stratum, "unknown")
 
 
+class Strata:
+    """The levels an answer is split by, numbered; one level, "all", where it is not split."""
+
+    def __init__(self, by: str | None, frame: Frame) -> None:
+        self.by = by
+        self.names = frame.levels.get(by, ()) if by else ("all",)
+        self._number = {name: number for number, name in enumerate(self.names)}
+
+    def number(self, person: PersonData) -> int:
+        """Return the number of a person's level. Raises QueryError for one the cohort has not."""
+        number = self._number.get(level_of(person, self.by) if self.by else "all")
+        if number is None:
+            raise QueryError("a person's stratum is not among the cohort's levels", code="stratum")
+        return number
+
+
 def align(person: Genotypes, table: VariantTable) -> tuple[Int8, Int8 | None]:
     """Return a person's (dosage, ploidy) over a table.
 

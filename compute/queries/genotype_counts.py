@@ -17,7 +17,7 @@ import numpy.typing as npt
 from compute.builds import CONTIGS
 from compute.errors import QueryError
 from compute.kernels import hwe_exact
-from compute.queries.data import Frame, PersonData, level_of
+from compute.queries.data import Frame, PersonData, Strata
 from compute.queries.family import (
     Answer,
     Cell,
@@ -37,7 +37,6 @@ from compute.stats import frequency
 
 FAMILY: Final = "genotype_counts"
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
-ALL: Final = "all"
 GENOTYPES: Final = STATES[2:]
 ALLELES: Final = ("ac", "af", "present")
 
@@ -58,8 +57,8 @@ class GenotypeCountPartial:
         self.params = params
         self.frame = frame
         self.rows = select(params.variants, frame.table)
-        self.levels = frame.levels.get(params.by, ()) if params.by else (ALL,)
-        self._level = {level: i for i, level in enumerate(self.levels)}
+        self.strata = Strata(params.by, frame)
+        self.levels = self.strata.names
         self._at = np.arange(len(self.rows))
         self.counts: Counts = np.zeros((len(self.levels), len(STATES), len(self.rows)), np.int64)
         self.members = np.zeros(len(self.levels), np.int64)
@@ -72,9 +71,7 @@ class GenotypeCountPartial:
     def add(self, person: PersonData) -> None:
         """Add one person's genotype states."""
         dosage = dosages(person, self.frame.table)[self.rows]
-        level = self._level.get(level_of(person, self.params.by) if self.params.by else ALL)
-        if level is None:
-            raise QueryError("a person's stratum is not among the cohort's levels", code="stratum")
+        level = self.strata.number(person)
         state = dosage.astype(np.intp) + 2
         if person.ploidy is not None:
             haploid = (person.ploidy[self.rows] == 1) & (dosage >= 0)

@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.errors import QueryError
-from compute.queries.data import Frame, PersonData, level_of
+from compute.queries.data import Frame, PersonData, Strata
 from compute.queries.disclosure import DOMINATED, is_dominated
 from compute.queries.family import Answer, Column, Disclosure
 
-ALL: Final = "all"
 QUANTILES: Final[Mapping[str, float]] = {
     "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95,
 }  # fmt: skip
@@ -42,7 +41,8 @@ class SummaryPartial:
         self.params, self.frame = params, frame
         self.metrics, self.by = tuple(metrics), by
         self._measure = measure
-        self.levels = frame.levels.get(by, ()) if by else (ALL,)
+        self._strata = Strata(by, frame)
+        self.levels = self._strata.names
         self.values: dict[str, dict[str, list[float]]] = {
             level: {metric: [] for metric in self.metrics} for level in self.levels
         }
@@ -60,9 +60,7 @@ class SummaryPartial:
         if isinstance(found, str):
             self.left_out[found] += 1
             return
-        level = level_of(person, self.by) if self.by else ALL
-        if level not in self.values:
-            raise QueryError("a person's stratum is not among the cohort's levels", code="stratum")
+        level = self.levels[self._strata.number(person)]
         self.members[level] += 1
         for metric, value in found.items():
             if np.isfinite(value):

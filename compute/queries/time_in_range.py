@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from compute.queries.clinical_counts import clinical_needs
+from compute.queries.clinical import clinical_needs
 from compute.queries.data import Frame, PersonData
 from compute.queries.distribution import Decimal
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, ReleaseMode, Sensitivity
@@ -53,7 +53,7 @@ class TimeInRange(Defaults):
     params: ClassVar[type[Strict]] = TimeInRangeParams
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.time_in_range",
-        "compute.queries.clinical_counts",
+        "compute.queries.clinical",
         "compute.queries.summaries",
         "compute.queries.disclosure",
         "compute.queries.traits",
