@@ -90,9 +90,9 @@ def test_data_and_orders_of_a_region_stay_there(person, market, second, tmp_path
     terms = asking_terms(tmp_path / "eu.json", regions=["eu"])
     offer = ann.do("offer", ann.dataset, "--terms", terms)["offer"]
     grant = ann.do("consent", "grant", offer, "--region", "eu")["grants"][0]
-    market.until(lambda: any(e["kind"] == "ingest" for e in ann.do("activity")), what="the ingest")
     copies = "SELECT grant_id FROM copy"
-    assert held(second.directory, "store.sqlite", copies) == [grant]
+    market.until(lambda: held(second.directory, "store.sqlite", copies) == [grant], what="the copy")
+    assert any(entry["kind"] == "ingest" for entry in ann.do("activity"))
     assert held(local, "store.sqlite", copies) == []
 
     researcher = market.team().researcher
