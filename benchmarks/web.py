@@ -19,6 +19,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -34,6 +35,9 @@ from marketplace.keyorigin.server import make_app
 START = 1_700_000_000_000
 USERS, THINK_SECONDS, LOAD_SECONDS = 200, 2.0, 30.0
 PUBLIC = ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger", "/status", "/glossary", "/signin")
+STYLES = "/assets/omic.css"
+OWNERS = ("/me", "/me/statement")
+RESEARCHERS = ("/research", "/dry-run")
 ENCRYPT = """
 async ({ size, native, workers }) => {
   const { Encryptor } = await import('/js/upload.js');
@@ -140,11 +144,8 @@ def browser_figures(megabytes: int) -> list[Figure]:
     from tests.marketplace.keyorigin.conftest import trust_document
 
     server, _ = serving(make_app(build(trust_document())))
-    plain, (_, public) = os.urandom(megabytes * 1_000_000), generate_keypair()
-    began = time.perf_counter()
-    encrypt_file(plain, public)
-    sha256(plain).digest()
-    limit = megabytes / (time.perf_counter() - began)
+    plain = os.urandom(megabytes * 1_000_000)
+    limit = megabytes / _bare_encryption(plain)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -187,22 +188,70 @@ def journey_figures(megabytes: int) -> list[Figure]:
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         try:
-            person = Person(browser, market)
+            person, abroad = Person(browser, market), []
+            person.page.on("request", lambda asked: abroad.extend(_elsewhere(asked.url)))
             began = time.perf_counter()
             person.page.goto(market.layout.url("marketplace"))
             person.click("Share my data", "link")
             person.enrol()
             person.share("me.vcf", data)
-            person.consent()
-            seconds = time.perf_counter() - began
+            grant = person.consent()
+            seconds, clicks = time.perf_counter() - began, person.clicks
+            person.withdraw(grant)
         finally:
             browser.close()
             market.stop()
     size = f"{len(data) / 1e6:.1f} MB"
     return [
         Figure(f"landing page to granted consent, {size}", seconds, "s", 120, False,
+               _bare_encryption(data), "OpenSSL and SHA-256 over the same bytes, one thread",
                note="every click at once: what the machine takes, not the person"),
-        Figure("clicks of it", person.clicks, "clicks", 8, False),
+        Figure("clicks of it", clicks, "clicks", 8, False),
+        Figure("clicks of a withdrawal, from my data", person.clicks, "clicks", 2, False),
+        Figure("requests of that journey to another machine", len(abroad), "requests", 0, False,
+               note=", ".join(sorted(set(abroad)))),
+    ]  # fmt: skip
+
+
+def _bare_encryption(data: bytes) -> float:
+    """Return the seconds one thread needs to encrypt and hash these bytes outside a browser."""
+    _, public = generate_keypair()
+    began = time.perf_counter()
+    encrypt_file(data, public)
+    sha256(data).digest()
+    return time.perf_counter() - began
+
+
+def _elsewhere(url: str, own: tuple[str, ...] = ("localhost", "127.0.0.1")) -> list[str]:
+    """Return a request's host where it is none of ours; data: and blob: stay in the browser."""
+    parts = urlsplit(url)
+    local = parts.scheme in ("data", "blob", "about") or parts.hostname in own
+    return [] if local else [str(parts.hostname)]
+
+
+def external_figures(world, who) -> list[Figure]:
+    """What pages in a real browser ask of any other origin: scripts, fonts, pictures, all of it."""
+    from playwright.sync_api import sync_playwright
+
+    server, base = serving(world.app)
+    asked: list[str] = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        for role, paths in (("owner", OWNERS), ("researcher", RESEARCHERS)):
+            page = browser.new_context().new_page()
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(f"{base}/signin#{world.link(who[role])}")
+            page.wait_for_url(lambda url: "signin" not in url)
+            for path in (*PUBLIC[:-1], *paths):
+                page.goto(base + path, wait_until="load")
+        browser.close()
+    server.close()
+    others = [url for url in asked if not url.startswith((f"{base}/", "data:", "blob:"))]
+    return [
+        Figure("requests of pages to another origin", len(others), "requests", 0, False,
+               note=f"{len(asked)} requests in a browser; {sorted(set(others))[:3]}"),
     ]  # fmt: skip
 
 
@@ -215,7 +264,7 @@ def page_figures(world, who, rounds: int) -> list[Figure]:
     asked += [(anybody, f"/ledger/{random.randrange(size)}") for _ in range(4)]
     asked += [(owner, "/me"), (researcher, "/research"), (researcher, "/dry-run")]
     asked += [(owner, "/me/statement"), (researcher, "/dry-run?family=linear_association")]
-    seconds, sizes, first = [], [], []
+    seconds, sizes, first, bare = [], [], [], []
     for turn in range(rounds):
         for client, path in asked:
             began = time.perf_counter()
@@ -223,10 +272,15 @@ def page_figures(world, who, rounds: int) -> list[Figure]:
             (first if turn == 0 else seconds).append(time.perf_counter() - began)
             assert answer.status_code == 200, (path, answer.status_code)
             sizes.append(len(answer.data))
+            began = time.perf_counter()
+            client.get(STYLES)
+            bare.append(time.perf_counter() - began)
     quantile = statistics.quantiles(seconds, n=100)[94] * 1000
     slowest = max(first) * 1000
     return [
-        Figure("server time of a page, p95", quantile, "ms", 150, False),
+        Figure("server time of a page, p95", quantile, "ms", 150, False,
+               statistics.quantiles(bare, n=100)[94] * 1000,
+               "the stylesheet through the same application, p95"),
         Figure("slowest page when asked for the first time", slowest, "ms", None, False,
                note="catalogue counts are computed once a ledger size"),
         Figure("largest page", max(sizes) / 1000, "KB", 300, False),
@@ -271,17 +325,20 @@ def load_figures(world, users: int, seconds: float) -> list[Figure]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.web", description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the rest; the journey whole"
+    )
     options = parser.parse_args(arguments)
     started = machine()
     part = 10 if options.quick else 1
     figures = browser_figures(20 if options.quick else 100)
-    figures += journey_figures(2 if options.quick else 20)
+    figures += journey_figures(20)
     with TemporaryDirectory() as folder:
         began = time.perf_counter()
         world, who = big_market(Path(folder), 100_000 // part, 1_000_000 // part)
         print(f"built in {time.perf_counter() - began:.0f} s", flush=True)
         figures += page_figures(world, who, 3 if options.quick else 8)
+        figures += external_figures(world, who)
         figures += load_figures(world, USERS, LOAD_SECONDS / (3 if options.quick else 1))
         world.close()
     report(figures, options.json, started)

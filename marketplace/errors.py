@@ -6,6 +6,8 @@ sensitive attribute. `status` and `slug` are how the HTTP face answers (RFC 9457
 
 from typing import ClassVar
 
+AFTER_UNKNOWN = "after is not in this list; begin again without it"
+
 
 class MarketError(Exception):
     """The base of every error this package raises on purpose."""

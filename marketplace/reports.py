@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, and_, col, func, or_, select
 
 from ledger import Dataset
 from marketplace import decisions, jobs, order_service, outbox, uploads
+from marketplace.errors import AFTER_UNKNOWN, InputError
 from marketplace.orders import OrderState
 from marketplace.services import Services
 from marketplace.tables import DatasetFile, DatasetReport, Job, Order
-
-SHOWN_ORDERS = 500
 
 
 def order_view(session: Session, order: Order) -> dict[str, Any]:
@@ -36,14 +36,29 @@ def order_view(session: Session, order: Order) -> dict[str, Any]:
     }
 
 
-def orders_of(services: Services, researcher: str) -> list[dict[str, Any]]:
-    """Return a researcher's newest orders, newest first; at most SHOWN_ORDERS."""
+def orders_of(
+    services: Services, researcher: str, limit: int, after: str = ""
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return up to `limit` orders of a researcher, newest first, and after which the rest begins.
+
+    after: the last order of the page before, or "". Raises InputError when it is none of theirs.
+    """
     with services.db.read() as session:
         query = select(Order).where(col(Order.researcher) == researcher)
-        rows = session.exec(
-            query.order_by(col(Order.created_at).desc(), col(Order.id)).limit(SHOWN_ORDERS)
-        ).all()
-        return [order_view(session, order) for order in rows]
+        if after:
+            query = query.where(_older(session, researcher, after))
+        newest = query.order_by(col(Order.created_at).desc(), col(Order.id))
+        rows = session.exec(newest.limit(limit + 1)).all()
+        found = [order_view(session, order) for order in rows[:limit]]
+    return found, found[-1]["order"] if len(rows) > limit else None
+
+
+def _older(session: Session, researcher: str, after: str) -> ColumnElement[bool]:
+    last = session.get(Order, after)
+    if last is None or last.researcher != researcher:
+        raise InputError(AFTER_UNKNOWN)
+    same = and_(col(Order.created_at) == last.created_at, col(Order.id) > last.id)
+    return or_(col(Order.created_at) < last.created_at, same)
 
 
 def one_order(services: Services, order_id: str, researcher: str) -> dict[str, Any]:

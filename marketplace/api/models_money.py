@@ -7,10 +7,20 @@ from pydantic import BaseModel, Field
 from marketplace.api.models import Count, In
 
 
+class ActIn(In):
+    """entry: where the operator's own operator.acted entry for this stands on the ledger."""
+
+    entry: Count
+
+
 class OnboardIn(In):
     """country: ISO 3166, where the person lives; Stripe asks for everything else."""
 
     country: Annotated[str, Field(pattern=r"^[A-Za-z]{2}$")]
+
+
+class OnboardCharityIn(ActIn, OnboardIn):
+    """country: ISO 3166, where the charity banks; entry as in ActIn."""
 
 
 class PassOnIn(In):
@@ -25,12 +35,6 @@ class PayeeOut(BaseModel):
     account: bool
     submitted: bool
     ready: bool
-
-
-class ActIn(In):
-    """entry: where the operator's own operator.acted entry for this stands on the ledger."""
-
-    entry: Count
 
 
 class CharityIn(ActIn):

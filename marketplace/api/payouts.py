@@ -141,13 +141,14 @@ def add_charity(json_data: models_money.CharityIn) -> Any:
 
 
 @operating.post("/charities/<code>/onboard")
-@operating.input(models_money.OnboardIn)
+@operating.input(models_money.OnboardCharityIn)
 @operating.output(models.LinkOut)
 @operating.doc(security="session")
-def onboard_charity(code: str, json_data: models_money.OnboardIn) -> Any:
+def onboard_charity(code: str, json_data: models_money.OnboardCharityIn) -> Any:
     """Get the page where Stripe asks a charity for its bank."""
-    principal("operator")
-    now = services()
+    who, now = principal("operator"), services()
+    details = {"code": code, "country": json_data.country}
+    operator_acts.require(now, who, json_data.entry, "charity.onboarded", details)
     party = payees.charity_party(code)
     return {"url": payees.onboard(now, party, json_data.country, f"{now.config.origin}/status")}
 
@@ -198,11 +199,13 @@ def reconciliations() -> Any:
 
 
 @operating.post("/reconciliation")
+@operating.input(models_money.ActIn)
 @operating.output(models_money.ReconciliationOut)
 @operating.doc(security="session")
-def reconcile_now() -> Any:
+def reconcile_now(json_data: models_money.ActIn) -> Any:
     """Compare everything there is, now."""
-    principal("operator")
-    made = reconcile.view(reconcile.run(services(), since=0))
+    who, now = principal("operator"), services()
+    operator_acts.require(now, who, json_data.entry, "reconciliation.run", {})
+    made = reconcile.view(reconcile.run(now, since=0))
     nudge()
     return made

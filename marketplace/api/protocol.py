@@ -17,7 +17,7 @@ from sqlmodel import col, delete
 
 from marketplace.accounts import authenticate
 from marketplace.api.common import bearer, problem, services
-from marketplace.errors import InputError, UnauthenticatedError
+from marketplace.errors import AFTER_UNKNOWN, InputError, UnauthenticatedError
 from marketplace.tables import KeptAnswer
 
 KEEP_MS = 24 * 3600 * 1000
@@ -35,18 +35,24 @@ def install_protocol(app: Flask) -> None:
     app.after_request(_tag)
 
 
-def paged(items: Sequence[dict[str, Any]], name: str, key: str) -> dict[str, Any]:
-    """Return one page of a list as {name: items, next: id or None}. Raises InputError."""
+def page_asked() -> tuple[int, str]:
+    """Return (limit, after) of the request: how many, and after which item. Raises InputError."""
     limit, after = request.args.get("limit", str(PAGE)), request.args.get("after", "")
     if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:6]) <= MOST):
         raise InputError(f"limit must be a whole number from 1 to {MOST}")
+    return int(limit), after
+
+
+def paged(items: Sequence[dict[str, Any]], name: str, key: str) -> dict[str, Any]:
+    """Return one page of a list as {name: items, next: id or None}. Raises InputError."""
+    limit, after = page_asked()
     start = 0
     if after:
         places = [at for at, item in enumerate(items) if str(item[key]) == after]
         if not places:
-            raise InputError("after is not in this list; begin again without it")
+            raise InputError(AFTER_UNKNOWN)
         start = places[-1] + 1
-    page = list(items[start : start + int(limit)])
+    page = list(items[start : start + limit])
     more = start + len(page) < len(items)
     return {name: page, "next": str(page[-1][key]) if more and page else None}
 

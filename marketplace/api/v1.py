@@ -32,7 +32,7 @@ from marketplace.api.common import (
     send_object,
     services,
 )
-from marketplace.api.protocol import paged
+from marketplace.api.protocol import page_asked, paged
 from marketplace.errors import ForbiddenError, InputError, NotFoundError
 from marketplace.view import placed_order
 
@@ -223,7 +223,9 @@ def place(json_data: models.OrderIn) -> Any:
 @api.doc(security="session")
 def orders() -> Any:
     """List your orders, newest first."""
-    return paged(reports.orders_of(services(), principal("researcher").party), "orders", "order")
+    who = principal("researcher")
+    found, rest = reports.orders_of(services(), who.party, *page_asked())
+    return {"orders": found, "next": rest}
 
 
 @api.get("/orders/<order_id>")

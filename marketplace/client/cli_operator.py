@@ -97,7 +97,9 @@ def charity(
     details = {"code": code, "name": name}
     entry = operator.act("charity.listed", details)
     operator.market.post("/operator/charities", {**details, "entry": entry})
-    url = operator.market.post(f"/operator/charities/{code}/onboard", {"country": country})["url"]
+    stated = operator.act("charity.onboarded", {"code": code, "country": country})
+    body = {"country": country, "entry": stated}
+    url = operator.market.post(f"/operator/charities/{code}/onboard", body)["url"]
     show(context_of(context), {"code": code, "url": url}, [f"{name} is listed. Onboard it: {url}"])
 
 
@@ -151,9 +153,12 @@ def reconcile(
     last: Annotated[bool, typer.Option("--last", help="Show the last run; start none.")] = False,
 ) -> None:
     """Compare book, ledger and Stripe, close what differs, and show what was done."""
-    market = _operator(context, key, trust).market
-    path = "/operator/reconciliation"
-    runs = market.get(path)["runs"] if last else [market.post(path)]
+    operator, path = _operator(context, key, trust), "/operator/reconciliation"
+    if last:
+        runs = operator.market.get(path)["runs"]
+    else:
+        entry = operator.act("reconciliation.run", {})
+        runs = [operator.market.post(path, {"entry": entry})]
     if not runs:
         say("Nothing was compared yet.")
         return

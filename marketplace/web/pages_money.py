@@ -20,7 +20,6 @@ def add_money_pages(made: Blueprint) -> None:
     made.add_url_rule("/me/payee", "payee", choose, methods=["POST"])
     made.add_url_rule("/orders/<order>/invoice", "invoice", invoice)
     made.add_url_rule("/operator", "operator", operator)
-    made.add_url_rule("/operator/reconcile", "reconcile", run_reconcile, methods=["POST"])
 
 
 @sessions.require("owner")
@@ -73,10 +72,3 @@ def operator() -> str:
         acts=operator_view.newest_acts(pages().ledger, checkpoint.size) if checkpoint else [],
         seen=worker_seen(services), started=pages().started_at,
     )  # fmt: skip
-
-
-@sessions.require("operator")
-def run_reconcile() -> AnyResponse:
-    """Compare everything now."""
-    reconcile.run(pages().services, since=0)
-    return redirect(url_for("web.operator"), 303)

@@ -49,7 +49,7 @@ from marketplace.web.text import drawn
 from marketplace.web.words import progress_words
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
-DEFAULT_REGION = "local"
+DEFAULT_REGION, PER_PAGE = "local", 50
 PREVIEWED, PREVIEWED_ROWS = 400, 6
 OVER = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
 
@@ -74,8 +74,9 @@ def research() -> str:
     """Show my orders."""
     services, party = pages().services, sessions.me().party
     claims = services.view.snapshot().state.claims(party, services.clock())
-    found = reports.orders_of(services, party)
-    return render_template("web/research.html", orders=found, claims=claims)
+    after = request.args.get("after", "")
+    found, rest = reports.orders_of(services, party, PER_PAGE, after)
+    return render_template("web/research.html", orders=found, rest=rest, after=after, claims=claims)
 
 
 def orders() -> ResponseReturnValue:

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from compute.crypt import decrypt_file
+from compute.crypt import decrypt_file, generate_keypair, write_key_files
 from ledger import Follower, LedgerClient, TrustPolicy, parse_entry_bytes
+from marketplace.client import passport
 from marketplace.client.cli import app
+from marketplace.client.errors import RemoteError
 from marketplace.client.home import Home
 from marketplace.client.owner import Owner
 from marketplace.client.session import Session
@@ -47,6 +49,19 @@ def a_vcf(seed=1, lines=3000) -> bytes:
         for i in range(lines)
     ]
     return ("\n".join(head + rows) + "\n").encode()
+
+
+def is_accessible_and_fits(page) -> None:
+    """Axe finds nothing and nothing overflows: wide and light, on a phone and dark."""
+    page.evaluate(AXE.read_text())
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+        found = page.evaluate("(tags) => axe.run({ runOnly: tags })", TAGS)["violations"]
+        assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found] == [], (width, scheme)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
 
 
 class Person:
@@ -100,6 +115,17 @@ class Person:
         self.click("Consent with my passkey")
         self.sees("Your consent is in force")
         return self.page.get_by_role("link", name="Withdraw").get_attribute("href")[-32:]
+
+    def withdraw(self, grant):
+        """Withdraw from the page of my data, where the consent's card appears by itself."""
+        self.click("Go to my data")
+        self.page.wait_for_url("**/me")
+        link = self.page.get_by_role("link", name=f"Withdraw consent {grant[:8]}")
+        self.market.until(lambda: self.page.reload() and link.count(), what="the consent's card")
+        self.clicks = 1
+        link.click()
+        self.click("Withdraw with my passkey")
+        self.sees("Your consent is withdrawn")
 
     def unlock(self):
         self.click("Unlock with my passkey")
@@ -202,6 +228,26 @@ def test_browser_and_command_are_one_identity(owner, market):
     owner.keys(f"resume/{owner.grant}")
 
 
+def test_a_share_is_stopped_in_the_browser_and_its_link_is_dead(owner, market, tmp_path):
+    secret, public = tmp_path / "doctor.sec", tmp_path / "doctor.pub"
+    write_key_files(secret, public, generate_keypair()[0])
+    session = Session.open(person_home(owner, market, "look"))
+    given = passport.share(session, owner.dataset, public, None)
+    link, page = given["link"], owner.page
+    assert b"".join(passport.fetch(link)).startswith(b"crypt4gh")
+    owner.keys(f"unshare/{given['share']}/{owner.dataset}")
+    owner.sees("Stop sharing?")
+    is_accessible_and_fits(page)
+    owner.click("Stop sharing now")
+    owner.sees("The share is stopped")
+    is_accessible_and_fits(page)
+    assert full_state(market).shares[given["share"]].stopped is not None
+    with pytest.raises(RemoteError):
+        list(passport.fetch(link))
+    owner.keys(f"unshare/{given['share']}/{'0' * 32}")
+    page.get_by_text("does not hold the key of that dataset").wait_for()
+
+
 def test_a_passkey_of_its_own_signs_in(chromium, market):
     person = Person(chromium, market)
     person.keys("start")
@@ -252,14 +298,7 @@ def test_withdrawing_takes_two_clicks_and_erasing_reaches_the_file(owner, chromi
     person.enrol()
     dataset = person.share("mine.vcf", a_vcf(seed=3))
     grant = person.consent()
-    person.click("Go to my data")
-    person.page.wait_for_url("**/me")
-    withdraw = person.page.get_by_role("link", name=f"Withdraw consent {grant[:8]}")
-    market.until(lambda: person.page.reload() and withdraw.count(), what="the consent's card")
-    person.clicks = 1
-    withdraw.click()
-    person.click("Withdraw with my passkey")
-    person.sees("Your consent is withdrawn")
+    person.withdraw(grant)
     assert person.clicks == 2
     assert not full_state(market).in_force(grant_of(market, grant))
     person.keys(f"erase/{dataset}")

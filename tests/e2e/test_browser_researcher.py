@@ -9,7 +9,15 @@ import os
 import pytest
 
 from tests.e2e.stack import a_people
-from tests.e2e.test_browser_owner import AXE, CHROMIUM, TAGS, Person
+from tests.e2e.test_browser_owner import (
+    AXE,
+    CHROMIUM,
+    TAGS,
+    Person,
+    a_vcf,
+    full_state,
+    is_accessible_and_fits,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -17,20 +25,11 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def answered(chromium, market):
-    """A researcher who asked, paid, and opened the answer in the browser."""
-    if len(market.owners) < 24:
-        market.crowd(a_people(24, 0))
-    person = Person(chromium, market)
-    base, page = market.layout.url("marketplace"), person.page
-    page.goto(base)
-    person.click("Make research keys", "link")
-    person.enrol()
-    person.click("Go to my research")
-    page.wait_for_url("**/research")
-    page.goto(f"{base}/dry-run")
-    page.fill("#project", "A browser's project")
+def ordered(person, market, project):
+    """Place an order in the browser; return it and the link that leads to the payment."""
+    page = person.page
+    page.goto(f"{market.layout.url('marketplace')}/dry-run")
+    page.fill("#project", project)
     person.click("Estimate")
     person.click("Get a binding price and order", "link")
     person.click("Unlock with my passkey")
@@ -38,7 +37,30 @@ def answered(chromium, market):
     person.click("Order with my passkey")
     pay = page.locator("a.button", has_text="Pay ")
     pay.wait_for()
-    person.order = page.inner_text("code.whole")
+    return page.inner_text("code.whole"), pay
+
+
+@pytest.fixture(scope="module")
+def researcher(chromium, market):
+    """Somebody with research keys, on a market where 24 people consented."""
+    if len(market.owners) < 24:
+        market.crowd(a_people(24, 0))
+    person = Person(chromium, market)
+    person.page.goto(market.layout.url("marketplace"))
+    person.click("Make research keys", "link")
+    person.enrol()
+    person.click("Go to my research")
+    person.page.wait_for_url("**/research")
+    yield person
+    assert person.trouble == []
+    person.context.close()
+
+
+@pytest.fixture(scope="module")
+def answered(researcher, market):
+    """A researcher who asked, paid, and opened the answer in the browser."""
+    person, page, base = researcher, researcher.page, market.layout.url("marketplace")
+    person.order, pay = ordered(person, market, "A browser's project")
     pay.click()
     page.locator("button", has_text="Pay").first.click()
     page.wait_for_load_state()
@@ -55,9 +77,7 @@ def answered(chromium, market):
     person.click("Open it in this browser", "link")
     person.click("Unlock with my passkey")
     page.get_by_role("heading", name="It checks out").wait_for()
-    yield person
-    assert person.trouble == []
-    person.context.close()
+    return person
 
 
 def test_the_answer_is_opened_drawn_and_checked_in_the_browser(answered, market):
@@ -81,6 +101,7 @@ def test_a_co_author_opens_what_was_shared_with_them_and_nobody_else_does(
         person.enrol()
         person.page.goto(f"{market.layout.url('keys')}/#/shared")
         person.page.wait_for_selector("#answer-key")
+    is_accessible_and_fits(coauthor.page)
     page = answered.page
     page.get_by_text("Share with a co-author").click()
     page.fill("#coauthor", "omic-answers:wrong")
@@ -93,6 +114,7 @@ def test_a_co_author_opens_what_was_shared_with_them_and_nobody_else_does(
     download.value.save_as(file)
     stranger.page.set_input_files("#shared", file)
     stranger.page.get_by_text("does not open with your keys").wait_for()
+    is_accessible_and_fits(stranger.page)
     coauthor.page.set_input_files("#shared", file)
     coauthor.page.get_by_role("heading", name="It checks out").wait_for()
     assert coauthor.page.locator("figure.plot svg").count() >= 1
@@ -168,3 +190,33 @@ def test_an_entry_is_proved_in_the_browser(chromium, market):
     assert anybody.page.locator("ol.climb li").count() >= 3
     assert anybody.trouble == []
     anybody.context.close()
+
+
+def test_an_order_that_asks_first_gets_its_yes_for_that_order_alone(researcher, chromium, market):
+    """Nobody attests that this researcher is non-profit, so terms that ask for it ask the owner."""
+    owner = Person(chromium, market)
+    owner.keys("start")
+    owner.enrol()
+    dataset = owner.share("mine.vcf", a_vcf(seed=11))
+    standing = owner.consent()
+    order, _ = ordered(researcher, market, "A project that asks first")
+    owner.click("Go to my data")
+    owner.page.wait_for_url("**/me")
+    decide = owner.page.locator(f'a[href$="/#/approve/{order}/{dataset}"]')
+    market.until(lambda: owner.page.reload() and decide.count(), what="the order that waits")
+    decide.click()
+    owner.click("Unlock with my passkey")
+    owner.sees("A project that asks first")
+    assert "somebody nobody vouches for" in owner.page.inner_text("main")
+    is_accessible_and_fits(owner.page)
+    owner.click("Yes, for this order, with my passkey")
+    owner.sees("You said yes to this order")
+    is_accessible_and_fits(owner.page)
+    state = full_state(market)
+    given = {g.order: g.id for g in state.grants.values() if g.dataset == dataset}
+    assert set(given) == {None, order}
+    assert given[None] == standing
+    owner.keys(f"approve/{order}/{dataset}")
+    owner.page.get_by_text("does not wait for you").first.wait_for()
+    assert owner.trouble == []
+    owner.context.close()

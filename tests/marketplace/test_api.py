@@ -609,6 +609,14 @@ def test_a_list_comes_in_pages_and_a_page_that_is_not_there_is_refused(world):
         if after is None:
             break
     assert seen == placed[::-1]
+    other = world.researcher()
+    foreign = world.place(other)
+    at_once = {foreign, *(world.place(other) for _ in range(2))}
+    first = world.http.get("/api/v1/orders?limit=1", headers=other.auth).json
+    rest = world.http.get(f"/api/v1/orders?after={first['next']}", headers=other.auth).json
+    assert {one["order"] for one in first["orders"] + rest["orders"]} == at_once
+    mixed = world.http.get(f"/api/v1/orders?after={foreign}", headers=researcher.auth)
+    assert mixed.status_code == 400
     for wrong in ("limit=0", "limit=x", "limit=501", f"after={'0' * 32}"):
         assert world.http.get(f"/api/v1/orders?{wrong}", headers=researcher.auth).status_code == 400
 

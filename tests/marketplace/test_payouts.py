@@ -261,6 +261,28 @@ def test_an_operator_takes_a_payout_back_and_it_is_owed_again(world):
     agree(world)
 
 
+@pytest.mark.parametrize(
+    ("path", "action", "more"),
+    [
+        ("reconciliation", "reconciliation.run", {}),
+        ("charities/heart_fund/onboard", "charity.onboarded", {"country": "GB"}),
+    ],
+)
+def test_an_operators_deed_is_refused_until_it_stands_on_the_ledger(world, path, action, more):
+    operator, path = world.sign_in(world.operators[0]), f"/api/v1/operator/{path}"
+    details = {"code": "heart_fund", **more} if more else {}
+
+    def tried(*stated):
+        body = {**more, "entry": world.operate(0, *stated)} if stated else more
+        return body, world.http.post(path, json=body, headers=operator.auth).status_code
+
+    assert tried()[1] == 400
+    assert tried("payouts.run", details)[1] == 403
+    body, status = tried(action, details)
+    assert status == 200
+    assert world.http.post(path, json=body, headers=operator.auth).status_code == 409
+
+
 def test_a_statement_is_the_book_and_only_its_owners(world):
     owner, other = world.owner(upload=False), world.owner(upload=False)
     bank(world, owner)

@@ -62,7 +62,7 @@ def test_the_operator_sees_what_was_compared_and_done(world):
     page = browser(world, operator).get("/operator")
     assert page.status_code == 200
     assert "payment not booked" in page.text
-    assert "Compare everything now" in page.text
+    assert "omic operator reconcile" in page.text
     assert browser(world, researcher).get("/operator").status_code == 403
 
 

@@ -1,9 +1,11 @@
 """The researcher's pages: dry run, paying, cancelling, downloading."""
 
 import json
+import re
 from html import unescape
 
 from marketplace.catalogue import parse_request
+from marketplace.web import pages_research
 from marketplace.web.dry_run_form import empty_form, request_of
 from tests.marketplace.web.web_world import post, purpose
 
@@ -25,6 +27,21 @@ def test_a_dry_run_answers_in_buckets_and_gives_the_request(lively_world):
     assert "&lt;b&gt;study" in page.text
     assert "<b>study" not in page.text
     assert parse_request(request_on(page.text)).purpose.project == "A <b>study</b>"
+
+
+def test_orders_come_in_pages_and_the_oldest_are_reached(lively_world, monkeypatch):
+    world, who = lively_world
+    monkeypatch.setattr(pages_research, "PER_PAGE", 2)
+    client, path, seen = world.browser(who["researcher"]), "/research", []
+    while path:
+        page = client.get(path).text
+        found = re.findall(r'href="/orders/([0-9a-f]{32})"', page)
+        assert 0 < len(found) <= 2
+        seen += found
+        older = re.search(r'href="(/research\?after=[0-9a-f]{32})">Older', page)
+        path = older and older[1]
+    assert sorted(seen) == sorted(who["orders"].values())
+    assert client.get(f"/research?after={'0' * 32}").status_code == 400
 
 
 def test_left_out_people_have_reasons(lively_world):
@@ -132,7 +149,7 @@ def test_an_order_page_can_watch_its_state(lively_world):
     world, who = lively_world
     client = world.browser(who["researcher"])
     answer = client.get(f"/orders/{who['orders']['running']}/state.json")
-    assert answer.json == {"state": "running"}
+    assert answer.json == {"state": "running", "objects": [], "progress": None, "said": ""}
 
 
 def test_a_reviewer_sees_the_draft_that_waits(lively_world):
