@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"),
 ]
 
+COLLABORATION = {"id": "DUO:0000020", "parameters": {}}
+
 
 def ordered(person, market, project):
     """Place an order in the browser; return it and the link that leads to the payment."""
@@ -192,12 +194,22 @@ def test_an_entry_is_proved_in_the_browser(chromium, market):
     anybody.context.close()
 
 
+def wanting_a_collaboration(route):
+    """Serve the presets with one DUO condition more: collaboration required."""
+    answer = route.fetch()
+    document = answer.json()
+    for preset in document["presets"].values():
+        preset["terms"]["modifiers"].append(COLLABORATION)
+    route.fulfill(response=answer, json=document)
+
+
 def test_an_order_that_asks_first_gets_its_yes_for_that_order_alone(researcher, chromium, market):
-    """Nobody attests that this researcher is non-profit, so terms that ask for it ask the owner."""
+    """The presets ask nobody; these terms also want a collaboration, which only the owner can judge."""
     owner = Person(chromium, market)
+    owner.page.route("**/words.json", wanting_a_collaboration)
     owner.keys("start")
     owner.enrol()
-    dataset = owner.share("mine.vcf", a_vcf(seed=11))
+    dataset = owner.share("mine.vcf", a_vcf(seed=11), exact=True)
     standing = owner.consent()
     order, _ = ordered(researcher, market, "A project that asks first")
     owner.click("Go to my data")
@@ -207,7 +219,7 @@ def test_an_order_that_asks_first_gets_its_yes_for_that_order_alone(researcher, 
     decide.click()
     owner.click("Unlock with my passkey")
     owner.sees("A project that asks first")
-    assert "somebody nobody vouches for" in owner.page.inner_text("main")
+    assert "only together with people I name" in owner.page.inner_text("main")
     is_accessible_and_fits(owner.page)
     owner.click("Yes, for this order, with my passkey")
     owner.sees("You said yes to this order")

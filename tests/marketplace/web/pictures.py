@@ -106,9 +106,15 @@ def key_pages(browser, folder: Path) -> None:
     market.start()
     try:
         person = Person(browser, market)
-        shoot = lambda name: person.page.screenshot(  # noqa: E731
-            path=folder / f"keys-{name}-1280-light.png", full_page=True
-        )
+
+        def shoot(name: str) -> None:
+            for width, scheme in SIZES:
+                person.page.set_viewport_size({"width": width, "height": 900})
+                person.page.emulate_media(color_scheme=scheme)
+                person.page.screenshot(
+                    path=folder / f"keys-{name}-{width}-{scheme}.png", full_page=True
+                )
+
         person.keys("start", unlock=False)
         shoot("start")
         person.click("Make my keys")
