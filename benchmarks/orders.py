@@ -310,7 +310,8 @@ def _settle(world: World, order_id: str, weights: dict[str, int]) -> None:
     services = world.services
     with services.db.write() as session:
         order = session.get_one(Order, order_id)
-        settlement.settle_order(services, session, order, owners.Paid(len(weights), weights))
+        paid = owners.Paid(len(weights), weights, asked=frozenset({"genotypes"}))
+        settlement.settle_order(services, session, order, paid)
     with services.db.read() as session:
         total = sum(session.exec(select(Share.amount).where(col(Share.order_id) == order_id)).all())
         assert total == session.get_one(Order, order_id).owners_total

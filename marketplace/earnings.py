@@ -1,10 +1,13 @@
 """An owner's statement: what was earned, passed on and paid, line by line, as the book has it.
 
-Read from the book's own lines of this owner, so its balance is the book's. Only the owner sees it.
+Read from the book's own lines of this owner, so its balance is the book's; what was given, which
+the book has no line for, stands between them. Only the owner sees it.
 """
 
 import csv
+import heapq
 import io
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +16,7 @@ from sqlmodel import Session, col, select
 from marketplace import currencies, payees, payouts
 from marketplace.orders import OrderEvent
 from marketplace.services import Services
-from marketplace.tables import BookLine, BookTransaction, OutboxRow, Payout, PayoutBatch
+from marketplace.tables import BookLine, BookTransaction, OutboxRow, Payout, PayoutBatch, Share
 
 KINDS = {
     "settlement": "earned",
@@ -21,6 +24,7 @@ KINDS = {
     "payout_reversed": "payout returned",
     "passed_on": "passed to charity",
 }
+GIVEN = "given"
 COLUMNS = ("date", "kind", "order_or_payout", "amount", "balance", "currency", "ledger_entry")
 
 
@@ -31,9 +35,12 @@ def statement(
     end = services.clock() + 1 if until is None else until
     with services.db.read() as session:
         rows = _rows(session, party)
-        entries = _entries(session, [str(row[1].order_id) for row in rows if row[1].order_id])
+        given = _given(session, party)
+        orders = [str(row[1].order_id) for row in rows if row[1].order_id]
+        entries = _entries(session, orders + [share.order_id for share in given])
         sent = [_payout_view(session, one) for one in payouts.payouts_of(session, party)]
-    lines, balances = _lines(rows, entries)
+    moves = heapq.merge(_moves(rows), _gifts(given), key=lambda move: int(move["at"]))
+    lines, balances = _lines(moves, entries)
     shown = [line for line in lines if since <= line["at"] < end]
     return {
         "party": party,
@@ -71,25 +78,47 @@ def _entries(session: Session, orders: list[str]) -> dict[str, int | None]:
     return {str(order): index for order, index in session.exec(query).all()}
 
 
-def _lines(
-    rows: list[tuple[BookLine, BookTransaction]], entries: dict[str, int | None]
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    balances: dict[str, int] = {}
-    lines = []
+def _given(session: Session, party: str) -> list[Share]:
+    """Return the shares of orders for which this party asked nothing, oldest first."""
+    query = select(Share).where(col(Share.owner) == party, col(Share.given).is_(True))
+    return list(session.exec(query.order_by(col(Share.id))).all())
+
+
+def _moves(rows: list[tuple[BookLine, BookTransaction]]) -> Iterator[dict[str, Any]]:
     for line, transaction in rows:
         kind, _, about = transaction.id.partition(":")
-        balances[line.currency] = balances.get(line.currency, 0) - line.amount
-        lines.append(
-            {
-                "at": transaction.at,
-                "kind": KINDS.get(kind, kind),
-                "about": transaction.order_id or about.partition(":")[0],
-                "amount": -line.amount,
-                "balance": balances[line.currency],
-                "currency": line.currency,
-                "index": entries.get(str(transaction.order_id)),
-            }
-        )
+        yield {
+            "at": transaction.at,
+            "kind": KINDS.get(kind, kind),
+            "about": transaction.order_id or about.partition(":")[0],
+            "amount": -line.amount,
+            "currency": line.currency,
+        }
+
+
+def _gifts(given: list[Share]) -> Iterator[dict[str, Any]]:
+    for share in given:
+        yield {
+            "at": share.created_at,
+            "kind": GIVEN,
+            "about": share.order_id,
+            "amount": 0,
+            "currency": share.currency,
+        }
+
+
+def _lines(
+    moves: Iterable[dict[str, Any]], entries: dict[str, int | None]
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return the lines with what was owed after each, and what is owed now where any was."""
+    balances: dict[str, int] = {}
+    lines = []
+    for move in moves:
+        currency, index = move["currency"], entries.get(str(move["about"]))
+        balance = balances.get(currency, 0) + move["amount"]
+        if move["kind"] != GIVEN:
+            balances[currency] = balance
+        lines.append({**move, "balance": balance, "index": index})
     return lines, balances
 
 

@@ -6,13 +6,14 @@ since is still paid for what was used. Checked against the signed access entry, 
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from ledger import State
+from ledger import Grant, Pins, State
+from marketplace.donors import donated
 from marketplace.errors import MarketError, UnavailableError
 from marketplace.services import Services
 from marketplace.tables import Job, Order
@@ -31,6 +32,7 @@ class Used:
 
     index, stopped_at: ledger indexes; order: the one order it is for, or None for all.
     custodian_party, percent: who gets what part of it, as the ledger said when consent was given.
+    given: its terms ask nothing for the order's purpose, so it has no share.
     """
 
     owner: str
@@ -41,10 +43,14 @@ class Used:
     stopped_at: int | None
     custodian_party: str | None = None
     percent: int = 0
+    given: bool = False
 
 
-def used_grant(state: State, grant_id: str) -> Used | None:
-    """Return what the fold shows of a grant, or None for an unknown or erased one."""
+def used_grant(state: State, grant_id: str, gives: Callable[[Grant], bool]) -> Used | None:
+    """Return what the fold shows of a grant, or None for an unknown or erased one.
+
+    gives: whether a grant asks nothing for the order (`donors.donated`).
+    """
     grant = state.grants.get(grant_id)
     dataset = state.datasets.get(grant.dataset) if grant else None
     if grant is None or dataset is None:
@@ -52,7 +58,7 @@ def used_grant(state: State, grant_id: str) -> Used | None:
     party, percent = _custodian(state, dataset.custodian, grant_id, grant.index)
     return Used(
         grant.owner, dataset.participant, dataset.modality, grant.order, grant.index,
-        grant.stopped_at, party, percent,
+        grant.stopped_at, party, percent, gives(grant),
     )  # fmt: skip
 
 
@@ -70,17 +76,17 @@ def _custodian(
     return (known[-1].party, known[-1].percent) if known else (None, 0)
 
 
-def note(services: Services, outcome: Mapping[str, Any]) -> dict[str, Any] | None:
+def note(services: Services, job_id: str, outcome: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what to keep about an outcome's scope: grant id -> Used, as far as it is known now.
 
     Called before the transaction that stores the outcome, since it may follow the ledger.
     """
-    scope = outcome.get("scope", ())
-    if outcome.get("state") not in PAYING or not scope:
+    scope, order = outcome.get("scope", ()), _order_of(services, job_id)
+    if outcome.get("state") not in PAYING or not scope or order is None:
         return None
     try:
         state = services.view.snapshot().state
-        if any(grant not in state.grants for grant in scope):
+        if order not in state.orders or any(grant not in state.grants for grant in scope):
             state = services.view.refresh().state
     except UnavailableError:
         LOG.warning("an outcome's scope is looked up later: the ledger does not answer")
@@ -88,8 +94,17 @@ def note(services: Services, outcome: Mapping[str, Any]) -> dict[str, Any] | Non
         if known is None:
             return None
         state = known.state
-    found = {grant: used_grant(state, grant) for grant in scope}
+    if order not in state.orders:
+        return None
+    gives = donated(state, services.trust.pins, order)
+    found = {grant: used_grant(state, grant, gives) for grant in scope}
     return {grant: asdict(used) for grant, used in found.items() if used is not None}
+
+
+def _order_of(services: Services, job_id: str) -> str | None:
+    with services.db.read() as session:
+        job = session.get(Job, job_id)
+        return None if job is None else job.order_id
 
 
 def keep(job: Job, noted: Mapping[str, Any] | None) -> None:
@@ -106,14 +121,19 @@ def forget(session: Session, order_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Who is paid for an order: how many people took part, and each payee's whole-number weight."""
+    """Who is paid for an order: how many people took part, and each payee's whole-number weight.
+
+    asked: modalities for which somebody asks a price; givers: owners who ask nothing, weight 0.
+    """
 
     people: int
     weights: Mapping[str, int]
+    asked: frozenset[str]
+    givers: frozenset[str] = frozenset()
 
 
 def paid_for(
-    session: Session, state: State, order: Order, outcome: Mapping[str, Any],
+    session: Session, state: State, pins: Pins, order: Order, outcome: Mapping[str, Any],
     modality_weights: Mapping[str, int],
 ) -> Paid:  # fmt: skip
     """Return who is paid for an order's scope, checked against the ledger.
@@ -121,28 +141,35 @@ def paid_for(
     A person is one participant of one owner, however many of its datasets are used.
     Raises UnsettledError.
     """
-    used = _used(_noted(session, order.id), state, outcome.get("scope", ()))
+    gives = donated(state, pins, order.id)
+    used = _used(_noted(session, order.id), state, outcome.get("scope", ()), gives)
     people = people_in(used.values())
     access = state.accesses.get(str(outcome["access"]))
     if access is None or access.payload["order"] != order.id:
         raise UnsettledError("the outcome's access entry is not on the ledger, or another order's")
     _check_grants(state, order, access.payload, used)
     _check_counts(access.payload, people.total(), len(used))
-    return Paid(people.total(), weights_in(used.values(), modality_weights))
+    asking = [one for one in used.values() if not one.given]
+    return Paid(
+        people.total(), weights_in(used.values(), modality_weights),
+        asked=frozenset(one.modality for one in asking),
+        givers=frozenset(people) - {one.owner for one in asking},
+    )  # fmt: skip
 
 
 def weights_in(used: Iterable[Used], modality_weights: Mapping[str, int]) -> Counter[str]:
     """Return each payee's weight: a modality of a person counts its published weight, once.
 
     In hundredths, so that a custodian's percent of it is whole. The split is the same for every
-    person of a modality, whatever the data says.
+    person of a modality who asks a price, whatever the data says; who asks nothing weighs 0.
     """
-    units = {(one.owner, one.participant, one.modality): one for one in used}
+    asking_last = sorted(used, key=lambda one: not one.given)
+    units = {(one.owner, one.participant, one.modality): one for one in asking_last}
     weights: Counter[str] = Counter()
     for (owner, _participant, modality), one in units.items():
-        weight = modality_weights.get(modality, 1)
+        weight = 0 if one.given else modality_weights.get(modality, 1)
         weights[owner] += weight * (100 - one.percent)
-        if one.custodian_party is not None:
+        if one.custodian_party is not None and not one.given:
             weights[one.custodian_party] += weight * one.percent
     return weights
 
@@ -162,10 +189,12 @@ def _noted(session: Session, order_id: str) -> dict[str, Used]:
     return noted
 
 
-def _used(noted: Mapping[str, Used], state: State, scope: Any) -> dict[str, Used]:
+def _used(
+    noted: Mapping[str, Used], state: State, scope: Any, gives: Callable[[Grant], bool]
+) -> dict[str, Used]:
     used: dict[str, Used] = {}
     for grant in scope:
-        then, now = noted.get(grant), used_grant(state, grant)
+        then, now = noted.get(grant), used_grant(state, grant, gives)
         one = then or now
         if one is None:
             raise UnsettledError("the outcome names a grant the ledger does not hold")

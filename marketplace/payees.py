@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from marketplace.book import Account
+from marketplace.donors import only_gives
 from marketplace.errors import ConflictError, InputError, NotFoundError
 from marketplace.payment_values import AccountState
 from marketplace.services import Services
-from marketplace.tables import Charity, Payee
+from marketplace.tables import BookLine, Charity, Payee
 
 BANK, CHARITY = "bank", "charity"
 CHARITY_PREFIX = "charity:"
@@ -120,13 +122,23 @@ def look_again(services: Services) -> int:
 
 
 def view(services: Services, party: str) -> dict[str, Any]:
-    """Return how a party is paid, in words a page can show."""
+    """Return how a party is paid, in words a page can show.
+
+    donates: nothing was ever booked for it, and nothing it allows has a price.
+    """
+    snapshot = services.view.known()
     with services.db.read() as session:
         payee = session.get(Payee, party)
+        lines = select(BookLine.id).where(
+            col(BookLine.account) == Account.OWNERS_PAYABLE.value, col(BookLine.owner) == party
+        )
+        earned = session.exec(lines.limit(1)).first()
+    gives = snapshot is not None and only_gives(snapshot.state, party)
     return {
         "mode": payee.mode if payee else None,
         "charity": payee.charity if payee else None,
         "account": bool(payee and payee.account_id),
         "submitted": bool(payee and payee.submitted),
         "ready": bool(payee and payee.ready),
+        "donates": earned is None and gives,
     }

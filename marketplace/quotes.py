@@ -5,14 +5,15 @@ so a price says nothing a bucket does not. Opens no data. Published rule, minor 
 data = for each modality: people of the bucket x the modality's weight x the highest price a
 permitted owner asks for this purpose x rate; rate = 1 when trusted, else 10 x rho between 1/10
 and 1; platform = percent of data, rounded up; compute = a flat fee. What is left after the fees is
-split among the scope's people by the same weights. An order is priced in one currency, among the
-owners whose terms ask in it. If people withdrew so that a smaller bucket took part, the same rule
-prices that bucket and the difference goes back.
+split by the same weights among the scope's people who ask a price; who asks nothing gives. An
+order is priced in one currency, among the owners whose terms ask in it. If people withdrew so that
+a smaller bucket took part, the same rule prices that bucket, without what nobody left asks for,
+and the difference goes back.
 """
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -101,14 +102,18 @@ def price(
     return Price(tuple(items), data, platform, flat)
 
 
-def repriced(body: Mapping[str, Any], people: int) -> Price:
-    """Price a quote's body for the people who took part: never more than was quoted."""
+def repriced(body: Mapping[str, Any], people: int, asked: Container[str]) -> Price:
+    """Price a quote's body for the people who took part: never more than was quoted.
+
+    asked: modalities for which one of them asks a price; the others are not charged.
+    """
     items, data = [dict(item) for item in body["items"]], 0
     for item in items:
         if item["kind"] == "data":
             item["people_priced"] = min(bucket_top(people), item["people_priced"])
             each = item.get("weight", 1) * item["unit"] * Fraction(item["rate"])
-            item["amount"] = min(item["amount"], math.ceil(item["people_priced"] * each))
+            due = math.ceil(item["people_priced"] * each) if item["modality"] in asked else 0
+            item["amount"] = min(item["amount"], due)
             data += item["amount"]
     platform = 0
     for item in items:

@@ -1,8 +1,9 @@
 """Money after the answer: owners' shares and the settlement entry.
 
 The split follows the order's scope as compute reported it and the ledger recorded it, by published
-weights, never what the data says; a custodian gets the part its people consented to. The ledger
-gets totals and the root of salted leaves; only the owner learns its amount, with a proof.
+weights, never what the data says; a custodian gets the part its people consented to; who asks
+nothing has a share of 0, with its proof like anybody's. The ledger gets totals and the root of
+salted leaves; only the owner learns its amount, with a proof.
 """
 
 import hashlib
@@ -60,9 +61,9 @@ class Settlement:
     root: str
 
 
-def split_shares(order: Order, weights: Mapping[str, int], now: int) -> Settlement:
+def split_shares(order: Order, paid: owners.Paid, now: int) -> Settlement:
     """Split the owners' part by weight; leaves are sorted, so their order says nothing."""
-    amounts = book.split(order.owners_total, sorted(weights.items()))
+    amounts = book.split(order.owners_total, sorted(paid.weights.items()))
     salted = [(owner, amount, secrets.token_hex(32)) for owner, amount in amounts.items()]
     leaves = sorted(
         (share_leaf(salt, order.id, owner, amount, order.currency), owner, amount, salt)
@@ -71,7 +72,8 @@ def split_shares(order: Order, weights: Mapping[str, int], now: int) -> Settleme
     rows = tuple(
         {
             "order_id": order.id, "owner": owner, "position": place, "amount": amount,
-            "currency": order.currency, "salt": salt, "created_at": now,
+            "currency": order.currency, "salt": salt, "given": owner in paid.givers,
+            "created_at": now,
         }
         for place, (_leaf, owner, amount, salt) in enumerate(leaves)
     )  # fmt: skip
@@ -126,15 +128,16 @@ def _settle(
     pending = outbox.decision_pending(session, order_id)
     if order.state != OrderState.RELEASING or order.access is None or pending:
         return False
-    paid = owners.paid_for(session, state, order, outcome, services.config.fees.weights)
+    pins, weights = services.trust.pins, services.config.fees.weights
+    paid = owners.paid_for(session, state, pins, order, outcome, weights)
     return settle_order(services, session, order, paid)
 
 
 def settle_order(services: Services, session: Session, order: Order, paid: owners.Paid) -> bool:
     """Split what a released order holds among its payees, and sign the settlement; once."""
     now = services.clock()
-    left = _reprice(session, order, paid.people)
-    shares = split_shares(order, paid.weights, now)
+    left = _reprice(session, order, paid)
+    shares = split_shares(order, paid, now)
     session.execute(insert(Share), [dict(row) for row in shares.rows])
     book_store.record(session, _transaction(order, shares, now), order.id)
     owners.forget(session, order.id)
@@ -147,10 +150,13 @@ def settle_order(services: Services, session: Session, order: Order, paid: owner
     return decided
 
 
-def _reprice(session: Session, order: Order, people: int) -> int:
-    """Price the order for the people who took part; return what is left of what was paid."""
+def _reprice(session: Session, order: Order, paid: owners.Paid) -> int:
+    """Price the order for the people who took part; return what is left of what was paid.
+
+    What nobody who took part asks for is not charged.
+    """
     quote = session.get_one(Quote, order.quote_id)
-    cost = quotes.repriced(quote.body, people)
+    cost = quotes.repriced(quote.body, paid.people, paid.asked)
     order.owners_total, order.platform_fee = cost.owners_total, cost.platform_fee
     session.add(order)
     return order.amount - cost.total
@@ -217,6 +223,7 @@ def _with_proof(
         "order": share.order_id,
         "amount": share.amount,
         "currency": share.currency,
+        "given": share.given,
         "salt": share.salt,
         "index": share.position,
         "size": tree.size,

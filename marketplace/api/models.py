@@ -229,11 +229,15 @@ class ReviewsOut(BaseModel):
 
 
 class ShareOut(BaseModel):
-    """One share; leaf = HMAC-SHA256(salt, canonical {order, owner, amount, currency})."""
+    """One share; leaf = HMAC-SHA256(salt, canonical {order, owner, amount, currency}).
+
+    given: your terms asked nothing for this use.
+    """
 
     order: str
     amount: int
     currency: str
+    given: bool
     salt: str
     index: int
     size: int

@@ -28,13 +28,17 @@ class PassOnIn(In):
 
 
 class PayeeOut(BaseModel):
-    """mode: null (nothing chosen), bank, charity; ready: transfers reach the account."""
+    """mode: null (nothing chosen), bank, charity; ready: transfers reach the account.
+
+    donates: every consent asks nothing and nothing was ever earned, so nobody needs to be paid.
+    """
 
     mode: str | None
     charity: str | None
     account: bool
     submitted: bool
     ready: bool
+    donates: bool
 
 
 class CharityIn(ActIn):

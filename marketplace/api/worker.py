@@ -109,7 +109,7 @@ def outcome(job_id: str, json_data: models_worker.OutcomeIn) -> Any:
         value = parse_value(Outcome, json_data.outcome).to_dict()
     except TermsError as error:
         raise InputError(str(error)) from None
-    people = owners.note(now, value)
+    people = owners.note(now, job_id, value)
     with now.db.write() as session:
         job = jobs.finish(session, job_id, json_data.lease, value)
         if job is not None:

@@ -71,6 +71,8 @@ def show_payee(context: typer.Context) -> None:
 def _said(payee: Mapping[str, Any]) -> str:
     if payee["mode"] == "charity":
         return f"Passed on to {payee['charity']}."
+    if payee["donates"]:
+        return "You ask nothing for your data, so nothing is owed and no bank is needed."
     if payee["ready"]:
         return "Paid to your bank through Stripe."
     if payee["account"]:
@@ -112,7 +114,7 @@ def check_shares(session: Session, lines: Sequence[Mapping[str, Any]]) -> int:
     """
     proved = proved_shares(session, session.view.sync())
     for line in lines:
-        share = proved.get(str(line["about"])) if line["kind"] == "earned" else None
+        share = proved.get(str(line["about"])) if line["kind"] in ("earned", "given") else None
         if share is not None and share["amount"] != line["amount"]:
             raise LedgerChangedError(
                 f"the statement's share of order {line['about']} is not the one on the ledger; "

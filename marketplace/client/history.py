@@ -181,8 +181,9 @@ class _Reader:
     def _settled(self, index: int, time: int, payload: Mapping[str, Any]) -> Iterator[Event]:
         share = self.mine.shares.get(str(payload["order"]))
         if share is not None:
+            given = "You gave your data: your terms ask nothing for this use"
             yield Event(
-                PAYMENT, index, time, "Your share was settled",
+                PAYMENT, index, time, given if share["given"] else "Your share was settled",
                 share=int(share["amount"]), currency=str(share["currency"]),
                 proof=f"share {share['index']} of {payload['shares']} under the settlement's root",
                 **self._order(str(payload["order"])),

@@ -192,7 +192,10 @@ class BookLine(Table, table=True):
 
 
 class Share(Table, table=True):
-    """One owner's share of one settlement; leaf = HMAC(salt, canonical share), see settlement."""
+    """One owner's share of one settlement; leaf = HMAC(salt, canonical share), see settlement.
+
+    given: the owner's terms asked nothing for the order, so the amount is 0.
+    """
 
     __tablename__: ClassVar[str] = "shares"
     __table_args__ = (
@@ -206,4 +209,5 @@ class Share(Table, table=True):
     amount: int = big()
     currency: str
     salt: str
+    given: bool = False
     created_at: int = big()

@@ -56,13 +56,17 @@ class DatasetCard:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One use of the owner's data that was paid; at: Unix ms; job: None for an unknown order."""
+    """One use of the owner's data; at: Unix ms; job: None for an unknown order.
+
+    given: the owner asked nothing for it, so the amount is 0.
+    """
 
     order: str
     amount: int
     currency: str
     at: int
     job: JobRow | None
+    given: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,9 @@ def terms_words(grant: Grant) -> tuple[str, ...]:
 def _use(state: State, share: Share, now: int) -> Use:
     order = state.orders.get(share.order_id)
     job = None if order is None else job_row(state, order, now)
-    return Use(share.order_id, share.amount, share.currency, share.created_at, job)
+    return Use(
+        share.order_id, share.amount, share.currency, share.created_at, job, share.given
+    )  # fmt: skip
 
 
 CHART_WIDTH, CHART_MONTHS = 400, 12
