@@ -20,7 +20,7 @@ from compute.bundle import (
     parse_bundle,
     verify_bundle,
 )
-from compute.claims import claims_of
+from compute.claims import claims_of, fold_claims
 from compute.duo import DUO_TERMS, DuoTerm, duo_term, modernise
 from compute.duo_json import from_duo_json, to_duo_json
 from compute.errors import BundleError, ComputeError, CryptError, TermsError
@@ -140,6 +140,7 @@ __all__ = [
     "duo_term",
     "error_picture",
     "expected_error",
+    "fold_claims",
     "from_duo_json",
     "from_fhir",
     "index_of",

@@ -6,8 +6,7 @@ its researcher when the order was placed. So it comes out the same whenever it i
 
 from collections.abc import Callable
 
-from compute import ComputeError, parse_purpose, parse_terms, price_of
-from compute.claims import fold_claims
+from compute import ComputeError, fold_claims, parse_purpose, parse_terms, price_of
 from ledger import Grant, Pins, State
 
 
