@@ -47,6 +47,7 @@ def researcher(chromium, market):
     """Somebody with research keys, on a market where 24 people consented."""
     if len(market.owners) < 24:
         market.crowd(a_people(24, 0))
+    market.team()  # reviewers have joined before an answer wants them
     person = Person(chromium, market)
     person.page.goto(market.layout.url("marketplace"))
     person.click("Make research keys", "link")
