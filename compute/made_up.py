@@ -106,12 +106,13 @@ class _Drawn(Mapping[str, float]):
     """A number for every name asked for: a covariate is whatever the buyer calls it."""
 
     def __init__(self, rng: np.random.Generator, pull: float) -> None:
-        self._rng, self._pull, self._known = rng, pull, {}  # type: ignore[var-annotated]
+        self._rng, self._pull = rng, pull
+        self._known: dict[str, float] = {}
 
     def __getitem__(self, name: str) -> float:
         if name not in self._known:
             self._known[name] = float(self._rng.normal(0.6 * self._pull, 1.0))
-        return float(self._known[name])
+        return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)

@@ -51,12 +51,17 @@ def settle(
 
     Raises IngestError as `inspect`, and ``not_for_this`` for what does not belong to the modality.
     """
-    said = {"sample": given.sample, "callability": given.callability, "hints": given.hints}
-    summary = inspect(data, modality, name, limits=limits, **said)  # type: ignore[arg-type]
+    summary = inspect(
+        data, modality, name, sample=given.sample, callability=given.callability,
+        hints=given.hints, limits=limits,
+    )  # fmt: skip
     large = isinstance(summary, GenotypeSummary) and summary.records > LARGE
     if not large and given == Given(callability=given.callability):
         return data, summary
-    parsed = parse(data, modality, name, limits=limits, **said)  # type: ignore[arg-type]
+    parsed = parse(
+        data, modality, name, sample=given.sample, callability=given.callability,
+        hints=given.hints, limits=limits,
+    )  # fmt: skip
     if given.reference is not None:
         parsed = guard(name, lambda: _aligned(parsed, given.reference))
     body = _written(parsed, data)

@@ -7,6 +7,7 @@ rows are laid out as they come from the store; a `Layout` says where the table's
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self
@@ -124,7 +125,7 @@ class Part(Protocol):
         ...
 
 
-class BlockPartial:
+class BlockPartial(ABC):
     """A partial that takes blocks: `part`, add people to it, `close`; part after part.
 
     `add` and `merge` sum the table whole, which suits small cohorts.
@@ -137,16 +138,16 @@ class BlockPartial:
         self.people = 0
         self._whole: Any = None
 
-    def expect(self, people: Sequence[PersonData]) -> None:
+    def expect(self, people: Sequence[PersonData]) -> None:  # noqa: B027 - most need not know
         """Learn who will be added to every part, in order."""
 
+    @abstractmethod
     def part(self, layout: Layout) -> Any:
         """Return empty sums over a layout's rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, layout: Layout, part: Any) -> None:
         """Take the results of a part all people were added to."""
-        raise NotImplementedError
 
     def most_rows(self) -> int | None:
         """Return how many rows a part may have, None: any."""
