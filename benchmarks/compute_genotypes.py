@@ -36,8 +36,9 @@ from compute.queries import (
     reduce,
     start,
 )
-from compute.queries.polygenic_score import match, scored
-from compute.queries.scorefile import Score, Weight
+from compute.queries.polygenic_score import scored
+from compute.queries.score_match import match
+from compute.queries.scorefile import Score, Weight, Weights
 
 _REPEAT = 7
 
@@ -238,8 +239,8 @@ def score(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     file = place / "weights.txt"
     with file.open("w") as text:
         text.writelines(f"v{n}\t{keys[n][3]}\t{w!r}\n" for n, w in enumerate(weights))
-    rows = tuple(Weight(*keys[n][:2], keys[n][3], keys[n][2], w) for n, w in enumerate(weights))
-    panel = Score("PGS000000", "GRCh38", rows, len(rows), {})
+    rows = [Weight(*keys[n][:2], keys[n][3], keys[n][2], w) for n, w in enumerate(weights)]
+    panel = Score("PGS000000", "GRCh38", Weights.of(rows), len(rows), {})
     query = parse_query({"v": 1, "family": "polygenic_score", "build": "GRCh38",
                          "params": {"score": "a" * 64, "palindromic": "as_written"}})  # fmt: skip
     frame = replace(ours.frame, references={"a" * 64: panel})

@@ -24,7 +24,7 @@ from compute.queries.family import Answer
 from compute.queries.hierarchy import Hierarchy
 from compute.queries.loadings import Loadings
 from compute.queries.params import span_of
-from compute.queries.scorefile import Score, Weight
+from compute.queries.scorefile import Score, Weight, Weights
 
 PEOPLE: Final = 120
 PRIVATE_PEOPLE: Final = 2_000  # noise is made for cohorts
@@ -166,7 +166,7 @@ def _references(query: Query, table: VariantTable, rng: np.random.Generator) -> 
         if digest == getattr(query.params, "score", None):
             drawn = rng.normal(0, 0.2, len(table)).tolist()
             rows = zip(table.keys(), drawn, strict=True)
-            weights = tuple(Weight(c, p, a, r, w) for (c, p, r, a), w in rows)
+            weights = Weights.of([Weight(c, p, a, r, w) for (c, p, r, a), w in rows])
             found[digest] = Score("made up", table.build, weights, len(weights), {})
         elif digest == getattr(query.params, "loadings", None):
             shape = (len(table), 4)

@@ -9,8 +9,7 @@ there. Only summaries of scores leave.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
@@ -22,7 +21,7 @@ from compute.errors import QueryError
 from compute.kernels import PolygenicScores
 from compute.parsed import Modality
 from compute.queries.blocks import GenotypeBlock, Layout
-from compute.queries.data import Frame, VariantTable
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Defaults,
@@ -33,13 +32,13 @@ from compute.queries.family import (
 )
 from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
 from compute.queries.params import Strict
-from compute.queries.scorefile import Score, Weight
+from compute.queries.score_match import Matched, match
+from compute.queries.scorefile import Score
 from compute.queries.summaries import DISCLOSURE, answer_of
 from compute.queries.traits import Sha256
 
 FAMILY: Final = "polygenic_score"
 METRICS: Final = ("score", "called_fraction")
-_OTHER_STRAND: Final = str.maketrans("ACGT", "TGCA")
 
 Int8: TypeAlias = npt.NDArray[np.int8]
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -55,22 +54,6 @@ class PolygenicScoreParams(Strict):
     palindromic: Literal["drop", "as_written"] = "drop"
     missing: Literal["mean", "nothing"] = "mean"
     min_match_percent: Annotated[int, Field(ge=1, le=100)] = 75
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matched:
-    """Rows of the table a score uses: weight, whether REF is the effect allele, and the model."""
-
-    rows: npt.NDArray[np.intp]
-    weight: Float64
-    on_ref: npt.NDArray[np.bool_]
-    model: npt.NDArray[np.str_]
-    told: Mapping[str, int]
-
-    def taken(self, chosen: npt.NDArray[np.intp]) -> Matched:
-        """Return some of the rows."""
-        weight, on_ref, model = self.weight[chosen], self.on_ref[chosen], self.model[chosen]
-        return Matched(self.rows[chosen], weight, on_ref, model, self.told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +137,7 @@ class PolygenicScore(Defaults):
     modules: ClassVar[tuple[str, ...]] = (
         "compute.queries.polygenic_score",
         "compute.queries.scorefile",
+        "compute.queries.score_match",
         "compute.queries.blocks",
         "compute.queries.measured",
         "compute.queries.summaries",
@@ -223,77 +207,6 @@ def effect_copies(
     effect = np.where(matched.model == "dominant", effect >= 1, effect)
     effect = np.where(called & (matched.model == "recessive"), effect >= 2, effect)
     return np.where(called, effect, 0).astype(np.float64), called
-
-
-def match(score: Score, table: VariantTable, *, palindromic: str) -> Matched:
-    """Match a score's rows to a table's: position, then alleles as written, then other strand."""
-    places: dict[tuple[int, int], list[tuple[int, str, str]]] = {}
-    for row in _rows_at(score, table).tolist():
-        place = int(table.contig[row]), int(table.pos[row])
-        places.setdefault(place, []).append((row, table.ref[row], table.alt[row]))
-    found: dict[int, tuple[Weight, bool]] = {}
-    told: Counter[str] = Counter()
-    for weight in score.weights:
-        here = _one(weight, places.get((weight.contig, weight.pos), []), palindromic, told)
-        if here is None:
-            continue
-        if here[0] in found:
-            told["repeated"] += 1
-            continue
-        found[here[0]] = (weight, here[1])
-    rows = np.array(sorted(found), np.intp)
-    chosen = [found[row] for row in rows.tolist()]
-    return Matched(
-        rows,
-        np.array([weight.weight for weight, _ in chosen], np.float64),
-        np.array([on_ref for _, on_ref in chosen], np.bool_),
-        np.array([weight.model for weight, _ in chosen], dtype="<U9"),
-        dict(told),
-    )
-
-
-def _rows_at(score: Score, table: VariantTable) -> Int64:
-    """Return the table's rows at positions the score names."""
-    wanted = [(weight.contig << 32) | weight.pos for weight in score.weights]
-    own = (table.contig.astype(np.int64) << 32) | table.pos.astype(np.int64)
-    return np.flatnonzero(np.isin(own, np.array(wanted, np.int64)))
-
-
-def _one(
-    weight: Weight, here: list[tuple[int, str, str]], palindromic: str, told: Counter[str]
-) -> tuple[int, bool] | None:
-    """Return (table row, REF is the effect allele), or count why there is none."""
-    if not here:
-        told["not_in_cohort"] += 1
-        return None
-    ambiguous = _pair(weight) in ({"A", "T"}, {"C", "G"})
-    if ambiguous and palindromic == "drop":
-        told["palindromic"] += 1
-        return None
-    fits = _fits(weight.effect, weight.other, here)
-    if not fits and not ambiguous:
-        flipped = (weight.effect.translate(_OTHER_STRAND), weight.other.translate(_OTHER_STRAND))
-        fits = _fits(*flipped, here)
-        told["other_strand"] += bool(fits)
-    if len(fits) != 1:
-        told["several_alleles" if fits else "other_alleles"] += 1
-        return None
-    return fits[0]
-
-
-def _pair(weight: Weight) -> set[str]:
-    """Return the two alleles; with one unknown a strand cannot be ambiguous, only unmatched."""
-    return {weight.effect, weight.other} if weight.other else set()
-
-
-def _fits(effect: str, other: str, here: list[tuple[int, str, str]]) -> list[tuple[int, bool]]:
-    if not other and len(here) > 1:
-        here = [one for one in here if effect == one[2]]
-    return [
-        (row, effect == ref)
-        for row, ref, alt in here
-        if effect in (ref, alt) and (not other or {effect, other} == {ref, alt})
-    ]
 
 
 def _require_match(matched: Matched, score: Score, params: PolygenicScoreParams) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from compute.builds import CONTIG_CODE, Build, canonical_contig
 from compute.errors import QueryError
@@ -20,6 +23,7 @@ Model = Literal["additive", "dominant", "recessive"]
 _BUILDS: Final[Mapping[str, Build]] = {
     "grch37": "GRCh37", "hg19": "GRCh37", "grch38": "GRCh38", "hg38": "GRCh38",
 }  # fmt: skip
+LONGEST_POSITION: Final = 9  # digits; the longest chromosome has 249 million bases
 _BASES: Final = frozenset("ACGT")
 _TRUE: Final = frozenset({"true", "1"})
 
@@ -36,13 +40,48 @@ class Weight:
     model: Model = "additive"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """The rows of a file as columns, in the file's order."""
+
+    contig: npt.NDArray[np.int8]
+    pos: npt.NDArray[np.int32]
+    effect: tuple[str, ...]
+    other: tuple[str, ...]
+    weight: npt.NDArray[np.float64]
+    model: npt.NDArray[np.str_]
+
+    @classmethod
+    def of(cls, rows: Sequence[Weight]) -> Self:
+        """Build the columns."""
+        return cls(
+            np.array([row.contig for row in rows], np.int8),
+            np.array([row.pos for row in rows], np.int32),
+            tuple(row.effect for row in rows),
+            tuple(row.other for row in rows),
+            np.array([row.weight for row in rows], np.float64),
+            np.array([row.model for row in rows], dtype="<U9"),
+        )
+
+    def __len__(self) -> int:
+        return len(self.pos)
+
+    def row(self, number: int) -> Weight:
+        """Return one row."""
+        model: Model = self.model[number].item()
+        return Weight(
+            int(self.contig[number]), int(self.pos[number]), self.effect[number],
+            self.other[number], float(self.weight[number]), model,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Score:
     """A scoring file. rows: how many it lists; skipped: those not scored, by reason."""
 
     pgs_id: str
     build: Build
-    weights: tuple[Weight, ...]
+    weights: Weights
     rows: int
     skipped: Mapping[str, int]
 
@@ -70,7 +109,7 @@ def parse_scorefile(data: bytes) -> Score:
         raise _bad("no row of it can be scored")
     return Score(
         meta.get("pgs_id") or meta.get("pgs_name") or "unnamed",
-        build, tuple(weights), len(body) - 1, dict(skipped),
+        build, Weights.of(weights), len(body) - 1, dict(skipped),
     )  # fmt: skip
 
 
@@ -107,7 +146,7 @@ def _scored(cells: Mapping[str, str], harmonised: bool) -> Weight:
     names = ("hm_chr", "hm_pos") if harmonised else ("chr_name", "chr_position")
     chrom, pos = (cells.get(name, "") for name in names)
     code = CONTIG_CODE.get(canonical_contig(chrom) or "", -1)
-    if code < 0 or not (pos.isascii() and pos.isdigit()):
+    if code < 0 or not (pos.isascii() and pos.isdigit() and len(pos) <= LONGEST_POSITION):
         raise _Unscored("no_position")
     if _says(cells, "is_haplotype") or _says(cells, "is_diplotype"):
         raise _Unscored("haplotype")
