@@ -7,7 +7,7 @@ once are matched as whole columns; whatever else there is, row by row, by the sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,11 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.queries.data import VariantTable
-from compute.queries.scorefile import Score, Weight
+from compute.queries.scorefile import NO_BASE, Score, Weight, base_codes
 
 _OTHER_STRAND: Final = str.maketrans("ACGT", "TGCA")
-_CODES: Final[Mapping[str, int]] = {"A": 0, "C": 1, "G": 2, "T": 3}  # 3 - code: other strand
-_NO_BASE: Final = 4
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -89,13 +87,13 @@ class _Places:
         wanted = _place(self.weights.contig, self.weights.pos)
         self.first = np.searchsorted(ordered, wanted, "left")
         self.count = np.searchsorted(ordered, wanted, "right") - self.first
-        self.effect, self.other = base_codes(self.weights.effect), base_codes(self.weights.other)
-        self.simple = (self.count == 1) & (self.effect < _NO_BASE) & (self.other < _NO_BASE)
-        self.ref, self.alt = (np.full(len(self.count), _NO_BASE, np.uint8) for _ in range(2))
+        self.effect, self.other = self.weights.effect_code, self.weights.other_code
+        self.simple = (self.count == 1) & (self.effect < NO_BASE) & (self.other < NO_BASE)
+        self.ref, self.alt = (np.full(len(self.count), NO_BASE, np.uint8) for _ in range(2))
         rows = self.order[self.first[self.simple]].tolist()
         self.ref[self.simple] = base_codes(table.ref[row] for row in rows)
         self.alt[self.simple] = base_codes(table.alt[row] for row in rows)
-        self.simple &= (self.ref < _NO_BASE) & (self.alt < _NO_BASE)
+        self.simple &= (self.ref < NO_BASE) & (self.alt < NO_BASE)
 
     def sites(self, number: int) -> list[Site]:
         """Return the table's sites at the position of one row of the file."""
@@ -106,11 +104,6 @@ class _Places:
 
 def _place(contig: npt.NDArray[np.int8], pos: npt.NDArray[np.int32]) -> Int64:
     return (contig.astype(np.int64) << 32) | pos.astype(np.int64)
-
-
-def base_codes(alleles: Iterable[str]) -> npt.NDArray[np.uint8]:
-    """Return A, C, G, T as 0, 1, 2, 3 and any other text as 4."""
-    return np.array([_CODES.get(allele, _NO_BASE) for allele in alleles], np.uint8)
 
 
 def _by_columns(places: _Places, palindromic: str, told: Counter[str]) -> _Found:
@@ -136,7 +129,8 @@ def _pairs(
     ref: npt.NDArray[np.uint8],
     alt: npt.NDArray[np.uint8],
 ) -> Bools:
-    return ((effect == ref) & (other == alt)) | ((effect == alt) & (other == ref))
+    fits: Bools = ((effect == ref) & (other == alt)) | ((effect == alt) & (other == ref))
+    return fits
 
 
 def _by_rows(places: _Places, palindromic: str, told: Counter[str]) -> _Found:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
@@ -25,6 +25,8 @@ _BUILDS: Final[Mapping[str, Build]] = {
 }  # fmt: skip
 LONGEST_POSITION: Final = 9  # digits; the longest chromosome has 249 million bases
 _BASES: Final = frozenset("ACGT")
+_CODES: Final[Mapping[str, int]] = {"A": 0, "C": 1, "G": 2, "T": 3}  # 3 - code: other strand
+NO_BASE: Final = 4
 _TRUE: Final = frozenset({"true", "1"})
 
 
@@ -42,7 +44,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """The rows of a file as columns, in the file's order."""
+    """The rows of a file as columns, in the file's order; codes: see `base_codes`."""
 
     contig: npt.NDArray[np.int8]
     pos: npt.NDArray[np.int32]
@@ -50,17 +52,22 @@ class Weights:
     other: tuple[str, ...]
     weight: npt.NDArray[np.float64]
     model: npt.NDArray[np.str_]
+    effect_code: npt.NDArray[np.uint8]
+    other_code: npt.NDArray[np.uint8]
 
     @classmethod
     def of(cls, rows: Sequence[Weight]) -> Self:
         """Build the columns."""
+        effect, other = (tuple(getattr(row, name) for row in rows) for name in ("effect", "other"))
         return cls(
             np.array([row.contig for row in rows], np.int8),
             np.array([row.pos for row in rows], np.int32),
-            tuple(row.effect for row in rows),
-            tuple(row.other for row in rows),
+            effect,
+            other,
             np.array([row.weight for row in rows], np.float64),
             np.array([row.model for row in rows], dtype="<U9"),
+            base_codes(effect),
+            base_codes(other),
         )
 
     def __len__(self) -> int:
@@ -84,6 +91,11 @@ class Score:
     weights: Weights
     rows: int
     skipped: Mapping[str, int]
+
+
+def base_codes(alleles: Iterable[str]) -> npt.NDArray[np.uint8]:
+    """Return A, C, G, T as 0, 1, 2, 3 and any other text as NO_BASE."""
+    return np.array([_CODES.get(allele, NO_BASE) for allele in alleles], np.uint8)
 
 
 def parse_scorefile(data: bytes) -> Score:
