@@ -1,4 +1,4 @@
-"""Orders and money: python -m benchmarks.orders [--quick] [--steps N] [--json FILE].
+"""Orders and money: python -m benchmarks.orders [--quick] [--only PART] [--steps N] [--json FILE].
 
 Webhooks per second through the whole server (waitress, signature, one durable row each), what they
 are about looked up at the development Stripe server and booked meanwhile, beside bare Flask + the
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.orders", description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="fewer owners, shorter load")
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="these parts alone")
     parser.add_argument("--steps", type=int, help="run the money state machine for so many steps")
     parser.add_argument("--seed", type=int, default=1, help="of the walk")
     parser.add_argument("--processes", type=int, default=1, help="of the walk")
@@ -61,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.steps:
         figures = walk(options.seed, options.steps, options.processes)
     else:
-        figures = webhook_load(5 if options.quick else 30)
-        people = 5_000 if options.quick else 100_000
-        figures += settle(people) + orders_payouts.pay(people)
+        figures = [one for part in options.only or PARTS for one in PARTS[part](options.quick)]
     report(figures, options.json, started)
     return 0
 
@@ -71,13 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # -- webhooks --------------------------------------------------------------------------------------
 
 
-def webhook_load(seconds: int) -> list[Figure]:
+def webhook_load(quick: bool) -> list[Figure]:
     """Send one event for each of many paid orders at a fixed rate; measure the answers' times.
 
     Server (its background working on the events meanwhile), development Stripe server and load are
     processes of their own, on these cores.
     """
-    count = seconds * RATE
+    count = (5 if quick else 30) * RATE
     with tempfile.TemporaryDirectory() as folder:
         bare = _bare_limit(Path(folder), count)
         served, lag = _served_webhooks(Path(folder), count)
@@ -340,6 +339,17 @@ def walk(seed: int, steps: int, processes: int) -> list[Figure]:
     ends = ", ".join(f"{n} {state}" for state, n in sorted(done.ends.items()))
     note = f"{done.seconds:.0f} s, {processes} processes from seed {seed}; {ends}"
     return [Figure("random steps held", done.steps, "steps", steps, note=note)]
+
+
+def _people(quick: bool) -> int:
+    return 5_000 if quick else 100_000
+
+
+PARTS: dict[str, Callable[[bool], list[Figure]]] = {
+    "webhooks": webhook_load,
+    "settle": lambda quick: settle(_people(quick)),
+    "payouts": lambda quick: orders_payouts.pay(_people(quick)),
+}
 
 
 if __name__ == "__main__":

@@ -156,8 +156,9 @@ class DevPayments(Payments):
     def event(self, kind, object_id, event_id=None):
         """Return the newest event of a kind about an object, signed; another id if one is given."""
         with self.server.store.unit(self.clock()) as unit:
+            # +kind: newest first by row, not every event there is by the index of kinds.
             row = unit.db.execute(
-                "SELECT body FROM object WHERE kind = 'event' AND json_extract(body, '$.type') = ?"
+                "SELECT body FROM object WHERE +kind = 'event' AND json_extract(body, '$.type') = ?"
                 " AND json_extract(body, '$.data.object.id') = ? ORDER BY seq DESC LIMIT 1",
                 (kind, object_id),
             ).fetchone()
