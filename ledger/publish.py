@@ -30,7 +30,7 @@ from ledger.note import (
 )
 from ledger.policy import NO_QUORUM, Policy, time_of_quorum, verify_checkpoint
 from ledger.store import Head, Store
-from ledger.tiles import Tile, hash_reader
+from ledger.tiles import Tile, TileNodes, hash_reader
 from ledger.witness_core import SIZE_CONTENT_TYPE, format_add_checkpoint
 
 WITNESS_SECONDS = 2.0
@@ -39,16 +39,20 @@ MAX_ANSWER_BYTES = 1 << 20
 logger = logging.getLogger("ledger.publish")
 
 
-def reader_for(store: Store, size: int) -> HashReader:
-    """Return a hash reader over the store's tiles for a tree of `size` leaves."""
+def read_tile(store: Store, tile: Tile) -> bytes:
+    """Return a tile at its width. Raises StoreError where the store lacks it."""
+    data = store.tile(tile.level, tile.index)
+    if data is None or len(data) < tile.width * 32:
+        raise StoreError(f"{tile.path} is missing or short in the store; restore a backup")
+    return data[: tile.width * 32]
 
-    def read_tile(tile: Tile) -> bytes:
-        data = store.tile(tile.level, tile.index)
-        if data is None or len(data) < tile.width * 32:
-            raise StoreError(f"{tile.path} is missing or short in the store; restore a backup")
-        return data[: tile.width * 32]
 
-    return hash_reader(read_tile, size)
+def reader_for(store: Store, size: int, nodes: TileNodes | None = None) -> HashReader:
+    """Return a hash reader over the store's tiles for a tree of `size` leaves.
+
+    nodes: keeps `tile_nodes` between readers.
+    """
+    return hash_reader(lambda tile: read_tile(store, tile), size, nodes)
 
 
 class WitnessClient:

@@ -188,11 +188,31 @@ def hash_tile_of_bundle(data: bytes, width: int) -> bytes:
     return encode_hash_tile([leaf_hash(entry) for entry in decode_bundle(data, width)])
 
 
-def hash_reader(read_tile: Callable[[Tile], bytes], size: int) -> HashReader:
+TileNodes = Callable[[Tile], list[list[bytes]]]
+"""Returns `tile_nodes` of a tile."""
+
+
+def tile_nodes(data: bytes, width: int) -> list[list[bytes]]:
+    """Return the complete subtrees in a tile by height: its hashes, the pairs of them, and so on.
+
+    Raises FormatError.
+    """
+    rows = [decode_hash_tile(data, width)]
+    while len(row := rows[-1]) > 1:
+        rows.append([node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)])
+    return rows
+
+
+def hash_reader(
+    read_tile: Callable[[Tile], bytes],
+    size: int,
+    nodes: TileNodes | None = None,
+) -> HashReader:
     """Make a HashReader over the tiles of a log of `size` entries.
 
-    `read_tile` gets each tile at its width for `size`; every tile is read at most once. The
-    reader does not check the hashes: proofs and roots made from them must be verified.
+    `read_tile` gets each tile at its width for `size`; every tile is read at most once. `nodes`
+    may keep `tile_nodes` of tiles above level 0, which many proofs share. The reader does not
+    check the hashes: proofs and roots made from them must be verified.
     """
     known: dict[tuple[int, int], list[bytes]] = {}
 
@@ -202,11 +222,19 @@ def hash_reader(read_tile: Callable[[Tile], bytes], size: int) -> HashReader:
             known[level, index] = decode_hash_tile(read_tile(tile), tile.width)
         return known[level, index]
 
+    def within(level: int, first: int, height: int) -> list[bytes]:
+        """Return the nodes under the one asked for, or itself alone where nodes are kept."""
+        at = first % TILE_WIDTH
+        if nodes is None or not level:
+            row = load(level, first // TILE_WIDTH)[at:][: 1 << height]
+            return row if len(row) == 1 << height else []
+        kept = nodes(tile_for_size(level, first // TILE_WIDTH, size))
+        return kept[height][at >> height :][:1] if height < len(kept) else []
+
     def read(level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
-        first = index << height
-        row = load(tile_level, first // TILE_WIDTH)[first % TILE_WIDTH :][: 1 << height]
-        if len(row) != 1 << height:
+        row = within(tile_level, index << height, height)
+        if not row:
             raise NotFoundError(f"no complete subtree at level {level}, index {index}")
         return _complete_root(row)
 

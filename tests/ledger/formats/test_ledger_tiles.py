@@ -1,6 +1,7 @@
 """Tile names, widths and bytes, on published logs and by algebra."""
 
 import contextlib
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ from ledger.tiles import (
     parse_tile_path,
     partial_width,
     tile_for_size,
+    tile_nodes,
 )
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "ledger"
@@ -156,10 +158,11 @@ def test_a_log_does_not_shrink():
         list(changed_tiles(2, 1))
 
 
+@pytest.mark.parametrize("nodes", [None, lambda tile: nodes_of(tile)])
 @given(st.integers(1, 140_000), st.data())
-def test_tile_reader_equals_the_tree(size, data):
+def test_tile_reader_equals_the_tree(nodes, size, data):
     rows = ROWS
-    reader = hash_reader(lambda tile: tile_bytes(rows, tile), size)
+    reader = hash_reader(lambda tile: tile_bytes(rows, tile), size, nodes)
     plain = PLAIN
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
     assert inclusion_proof_from_reader(reader, index, size) == inclusion_proof_from_reader(
@@ -179,12 +182,18 @@ def tile_bytes(rows, tile):
     return encode_hash_tile(rows[tile.level][tile.index * 256 :][: tile.width])
 
 
-def test_reader_has_no_incomplete_subtree():
-    reader = hash_reader(lambda tile: tile_bytes(ROWS, tile), 300)
-    with pytest.raises(NotFoundError):
-        reader(6, 4)
-    with pytest.raises(NotFoundError):
-        reader(0, 300)
+@lru_cache(1000)
+def nodes_of(tile):
+    return tile_nodes(tile_bytes(ROWS, tile), tile.width)
+
+
+@pytest.mark.parametrize("nodes", [None, nodes_of])
+def test_reader_has_no_incomplete_subtree(nodes):
+    reader = hash_reader(lambda tile: tile_bytes(ROWS, tile), 1000, nodes)
+    for level, index in ((0, 1000), (6, 15), (8, 3), (9, 1), (10, 0)):
+        with pytest.raises(NotFoundError):
+            reader(level, index)
+    assert reader(9, 0) == PLAIN(9, 0)
     with pytest.raises(FormatError):
         hash_reader(lambda tile: b"torn", 300)(0, 0)
 
