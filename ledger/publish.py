@@ -30,7 +30,7 @@ from ledger.note import (
 )
 from ledger.policy import NO_QUORUM, Policy, time_of_quorum, verify_checkpoint
 from ledger.store import Head, Store
-from ledger.tiles import Tile, TileNodes, hash_reader
+from ledger.tiles import Tile, hash_reader
 from ledger.witness_core import SIZE_CONTENT_TYPE, format_add_checkpoint
 
 WITNESS_SECONDS = 2.0
@@ -47,12 +47,9 @@ def read_tile(store: Store, tile: Tile) -> bytes:
     return data[: tile.width * 32]
 
 
-def reader_for(store: Store, size: int, nodes: TileNodes | None = None) -> HashReader:
-    """Return a hash reader over the store's tiles for a tree of `size` leaves.
-
-    nodes: keeps `tile_nodes` between readers.
-    """
-    return hash_reader(lambda tile: read_tile(store, tile), size, nodes)
+def reader_for(store: Store, size: int) -> HashReader:
+    """Return a hash reader over the store's tiles for a tree of `size` leaves."""
+    return hash_reader(lambda tile: read_tile(store, tile), size)
 
 
 class WitnessClient:

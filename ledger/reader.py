@@ -18,14 +18,15 @@ from ledger.merkle import (
     inclusion_proof_from_reader,
 )
 from ledger.proof import LogProof, format_proof
-from ledger.publish import read_tile, reader_for
+from ledger.publish import read_tile
 from ledger.store import Store
-from ledger.tiles import TILE_WIDTH, Bundle, Tile, encode_bundle, tile_nodes
+from ledger.tiles import TILE_WIDTH, Bundle, Tile, encode_bundle, node_reader, tile_nodes
 
 MAX_INDEXES = 1000
-# Hashed once for many proofs, as a tile of one width never changes; some 40 KB each. All tiles
-# above the leaves' own of 16 million entries.
-KEPT_TILES = 256
+# Tiles are hashed once for many proofs, as one of a width never changes; some 40 KB each. Of the
+# lowest, the newest serve the receipts of whoever appends now; above, all of 16 million entries.
+KEPT_LOWEST = 16
+KEPT_UPPER = 256
 SEALED_GRANT = "sealed_grant"
 
 
@@ -35,7 +36,8 @@ class Reader:
     def __init__(self, store: Store, published: Callable[[], Published | None]) -> None:
         self._store = store
         self._published = published
-        self._nodes = lru_cache(KEPT_TILES)(self._nodes_of)
+        self._lowest = lru_cache(KEPT_LOWEST)(self._nodes_of)
+        self._upper = lru_cache(KEPT_UPPER)(self._nodes_of)
 
     def published(self) -> Published:
         """Return the newest published checkpoint. Raises StaleError before the first."""
@@ -74,7 +76,10 @@ class Reader:
         return consistency_proof_from_reader(self._hashes(self._size(new)), old, new)
 
     def _hashes(self, size: int) -> HashReader:
-        return reader_for(self._store, size, self._nodes)
+        return node_reader(self._nodes, size)
+
+    def _nodes(self, tile: Tile) -> list[list[bytes]]:
+        return self._upper(tile) if tile.level else self._lowest(tile)
 
     def _nodes_of(self, tile: Tile) -> list[list[bytes]]:
         return tile_nodes(read_tile(self._store, tile), tile.width)

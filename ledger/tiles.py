@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ledger.errors import FormatError, NotFoundError
 from ledger.merkle import HASH_SIZE, MAX_SIZE, HashReader, leaf_hash, node_hash, tree_root
@@ -189,7 +190,7 @@ def hash_tile_of_bundle(data: bytes, width: int) -> bytes:
 
 
 TileNodes = Callable[[Tile], list[list[bytes]]]
-"""Returns `tile_nodes` of a tile."""
+"""Return `tile_nodes` of a tile; a tile of one width never changes."""
 
 
 def tile_nodes(data: bytes, width: int) -> list[list[bytes]]:
@@ -203,46 +204,25 @@ def tile_nodes(data: bytes, width: int) -> list[list[bytes]]:
     return rows
 
 
-def hash_reader(
-    read_tile: Callable[[Tile], bytes],
-    size: int,
-    nodes: TileNodes | None = None,
-) -> HashReader:
+def hash_reader(read_tile: Callable[[Tile], bytes], size: int) -> HashReader:
     """Make a HashReader over the tiles of a log of `size` entries.
 
-    `read_tile` gets each tile at its width for `size`; every tile is read at most once. `nodes`
-    may keep `tile_nodes` of tiles above level 0, which many proofs share. The reader does not
-    check the hashes: proofs and roots made from them must be verified.
+    `read_tile` gets each tile at its width for `size`; every tile is read and hashed at most once.
+    The reader does not check the hashes: proofs and roots made from them must be verified.
     """
-    known: dict[tuple[int, int], list[bytes]] = {}
+    return node_reader(cache(lambda tile: tile_nodes(read_tile(tile), tile.width)), size)
 
-    def load(level: int, index: int) -> list[bytes]:
-        if (level, index) not in known:
-            tile = tile_for_size(level, index, size)
-            known[level, index] = decode_hash_tile(read_tile(tile), tile.width)
-        return known[level, index]
 
-    def within(level: int, first: int, height: int) -> list[bytes]:
-        """Return the nodes under the one asked for, or itself alone where nodes are kept."""
-        at = first % TILE_WIDTH
-        if nodes is None or not level:
-            row = load(level, first // TILE_WIDTH)[at:][: 1 << height]
-            return row if len(row) == 1 << height else []
-        kept = nodes(tile_for_size(level, first // TILE_WIDTH, size))
-        return kept[height][at >> height :][:1] if height < len(kept) else []
+def node_reader(nodes: TileNodes, size: int) -> HashReader:
+    """Make a HashReader as `hash_reader` does, of nodes that many readers may share."""
 
     def read(level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
-        row = within(tile_level, index << height, height)
-        if not row:
+        first = index << height
+        rows = nodes(tile_for_size(tile_level, first // TILE_WIDTH, size))
+        at = (first % TILE_WIDTH) >> height
+        if height >= len(rows) or at >= len(rows[height]):
             raise NotFoundError(f"no complete subtree at level {level}, index {index}")
-        return _complete_root(row)
+        return rows[height][at]
 
     return read
-
-
-def _complete_root(row: list[bytes]) -> bytes:
-    """Hash a power of two of nodes into one."""
-    while len(row) > 1:
-        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row), 2)]
-    return row[0]

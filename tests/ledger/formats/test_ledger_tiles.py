@@ -32,6 +32,7 @@ from ledger.tiles import (
     encode_hash_tile,
     hash_reader,
     hash_tile_of_bundle,
+    node_reader,
     parent_hash,
     parse_tile_path,
     partial_width,
@@ -158,11 +159,10 @@ def test_a_log_does_not_shrink():
         list(changed_tiles(2, 1))
 
 
-@pytest.mark.parametrize("nodes", [None, lambda tile: nodes_of(tile)])
+@pytest.mark.parametrize("kept", [False, True])
 @given(st.integers(1, 140_000), st.data())
-def test_tile_reader_equals_the_tree(nodes, size, data):
-    rows = ROWS
-    reader = hash_reader(lambda tile: tile_bytes(rows, tile), size, nodes)
+def test_tile_reader_equals_the_tree(kept, size, data):
+    reader = READERS[kept](size)
     plain = PLAIN
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
     assert inclusion_proof_from_reader(reader, index, size) == inclusion_proof_from_reader(
@@ -187,9 +187,15 @@ def nodes_of(tile):
     return tile_nodes(tile_bytes(ROWS, tile), tile.width)
 
 
-@pytest.mark.parametrize("nodes", [None, nodes_of])
-def test_reader_has_no_incomplete_subtree(nodes):
-    reader = hash_reader(lambda tile: tile_bytes(ROWS, tile), 1000, nodes)
+READERS = {
+    False: lambda size: hash_reader(lambda tile: tile_bytes(ROWS, tile), size),
+    True: lambda size: node_reader(nodes_of, size),
+}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_reader_has_no_incomplete_subtree(kept):
+    reader = READERS[kept](1000)
     for level, index in ((0, 1000), (6, 15), (8, 3), (9, 1), (10, 0)):
         with pytest.raises(NotFoundError):
             reader(level, index)
