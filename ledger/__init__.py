@@ -36,6 +36,9 @@ from ledger.client import (
     LedgerClient,
     UnavailableError,
 )
+from ledger.collector import (
+    settle as settle_collector,
+)
 from ledger.commands import (
     open_anchors,
     run_anchor,
@@ -284,6 +287,7 @@ __all__ = [
     "run_anchor",
     "run_mirror",
     "run_witness",
+    "settle_collector",
     "sign_ed25519",
     "sign_entry",
     "submission_for",

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from compute import ComputeError, use_ontology_file
-from ledger import b64
+from ledger import b64, settle_collector
 from marketplace.config import (
     SIGNING_KEY_FILE,
     MarketConfig,
@@ -101,7 +101,7 @@ def serve(config: MarketConfig) -> int:
     from marketplace.background import Background
     from marketplace.releases import state_release
 
-    sys.setswitchinterval(SWITCH_SECONDS)
+    let_requests_through()
     # Bound before anything else is opened: a second server must not even touch the database.
     listening = bind(config.host, config.port)
     services = compose(config)
@@ -119,6 +119,13 @@ def serve(config: MarketConfig) -> int:
         services.db.close()
     LOG.info("stopped")
     return 0
+
+
+def let_requests_through() -> None:
+    """Keep the background's work and the garbage collector from holding requests up."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    # The fold holds millions of objects and no cycles: to look through them is in vain.
+    settle_collector()
 
 
 def bind(host: str, port: int) -> socket.socket:
