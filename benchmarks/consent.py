@@ -48,6 +48,7 @@ from ledger import (
     parse_entry_bytes,
 )
 from ledger import entry_bytes as bytes_of
+from marketplace.frozen import Frozen
 
 MILLION, QUICK, BREACH = 1_000_000, 50_000, 100_000
 KINDS = 200  # bodies of terms a million people chose; from when differs for everybody
@@ -221,6 +222,31 @@ def resolve(count: int) -> list[Figure]:
     ]  # fmt: skip
 
 
+def readers(count: int) -> list[Figure]:
+    """Copy the fold for the marketplace's readers: whole, and again after each of some stops."""
+    state, copies = granted(count), Frozen()
+    index_of(state)
+    whole = took(lambda: copies.copy_of(state))
+    again = []
+    for number in range(0, count, max(1, count // 10)):
+        grant = state.grants[ident("g", number)]
+        state.journal.change(grant, "stopped_at", state.size)
+        state.journal.change(state.datasets[grant.dataset], "standing", None)
+        state.touched.append(grant.dataset)
+        state.journal.change(state, "size", state.size + 1)
+        again.append(took(lambda: copies.copy_of(state)))
+    last = copies.copy_of(state)
+    stopped = sum(grant.stopped_at is not None for grant in last.grants.values())
+    if stopped != len(again):
+        raise RuntimeError("the copy is not what the fold says")
+    scale = MILLION / count
+    return [
+        Figure("whole copy of the fold, 1,000,000 consents", whole * scale, "s", at_least=False),
+        Figure("next copy, after one more entry", sorted(again)[len(again) // 2] * scale * 1000,
+               "ms", at_least=False, note=f"of {count:,}, its consents' index with it"),
+    ]  # fmt: skip
+
+
 def breach(count: int) -> list[Figure]:
     """Say whose data one key could open, over so many datasets."""
     state = granted(count)
@@ -241,6 +267,7 @@ def peak_bytes() -> float:
 PARTS: Mapping[str, tuple[Callable[[int], list[Figure]], int, int]] = {
     "fold": (fold, MILLION, QUICK),
     "resolve": (resolve, MILLION, QUICK),
+    "readers": (readers, MILLION, QUICK),
     "breach": (breach, BREACH, BREACH // 10),
     "withdraw": (withdrawals, 30, 5),
     "each_out": (each_left_out, 200, 30),

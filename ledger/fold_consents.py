@@ -124,7 +124,7 @@ def apply_granted(state: Tables, act: Act) -> None:
     if table is None:
         table = {}
         do.change(dataset, "per_order", table)
-    do.put(table, grant.order, grant)
+    do.put(table, grant.order, grant, of=dataset)
 
 
 def check_rekeyed(state: Tables, act: Act) -> None:
@@ -197,7 +197,7 @@ def _end(state: Tables, grant: Grant, index: int) -> None:
     if dataset.standing is grant:
         state.journal.change(dataset, "standing", None)
     elif dataset.per_order and dataset.per_order.get(grant.order or "") is grant:
-        state.journal.drop(dataset.per_order, grant.order or "")
+        state.journal.drop(dataset.per_order, grant.order or "", of=dataset)
 
 
 def _named_grant(state: Tables, act: Act, index: int) -> Grant:

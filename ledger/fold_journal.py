@@ -13,11 +13,15 @@ V = TypeVar("V")
 
 
 class Journal:
-    """Changes of the state's tables, and how to take them back."""
+    """Changes of the state's tables, and how to take them back.
 
-    __slots__ = ("_open", "_undo")
+    of: the record that holds a table or list, where it is not the state itself.
+    """
+
+    __slots__ = ("_changed", "_open", "_undo")
 
     def __init__(self) -> None:
+        self._changed: list[object] | None = None
         self._undo: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._open = 0
 
@@ -44,7 +48,20 @@ class Journal:
             raise LedgerError("this savepoint of the fold is not open")
         self._open -= 1
 
-    def put(self, table: dict[K, V], key: K, value: V) -> None:
+    def changes(self) -> list[object]:
+        """Return what was put, dropped or changed since the last call, also what was undone since.
+
+        The first call starts noting: until somebody asks, nothing is kept.
+        """
+        found, self._changed = self._changed or [], []
+        return found
+
+    def _note(self, record: object) -> None:
+        if self._changed is not None:
+            self._changed.append(record)
+
+    def put(self, table: dict[K, V], key: K, value: V, of: object = None) -> None:
+        self._note(value if of is None else of)
         if self._open:
             if key in table:
                 self._undo.append((table.__setitem__, (key, table[key])))
@@ -52,18 +69,22 @@ class Journal:
                 self._undo.append((table.pop, (key,)))
         table[key] = value
 
-    def drop(self, table: dict[K, V], key: K) -> None:
+    def drop(self, table: dict[K, V], key: K, of: object = None) -> None:
         if key in table:
             value = table.pop(key)
+            self._note(value if of is None else of)
             if self._open:
                 self._undo.append((table.__setitem__, (key, value)))
 
     def change(self, item: object, name: str, value: object) -> None:
+        self._note(item)
         if self._open:
             self._undo.append((setattr, (item, name, getattr(item, name))))
         setattr(item, name, value)
 
-    def push(self, items: list[V], value: V) -> None:
+    def push(self, items: list[V], value: V, of: object = None) -> None:
+        if of is not None:
+            self._note(of)
         if self._open:
             self._undo.append((items.pop, ()))
         items.append(value)

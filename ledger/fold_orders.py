@@ -94,7 +94,8 @@ def apply_payment(state: Tables, act: Act) -> None:
         act.index,
     )
     state.journal.add(state.references, (act.rule.type, payment.reference_commitment))
-    state.journal.push(_order(state, act).payments, payment)
+    order = _order(state, act)
+    state.journal.push(order.payments, payment, of=order)
 
 
 def check_access(state: Tables, act: Act) -> None:
@@ -126,7 +127,7 @@ def apply_access(state: Tables, act: Act) -> None:
     state.journal.put(state.accesses, access.id, access)
     if act.payload["order"] is not None:
         order = _order(state, act)
-        state.journal.push(order.accesses, access.id)
+        state.journal.push(order.accesses, access.id, of=order)
         state.journal.change(order, "status", "running")
 
 
@@ -135,7 +136,8 @@ def check_access_refused(state: Tables, act: Act) -> None:
 
 
 def apply_access_refused(state: Tables, act: Act) -> None:
-    state.journal.push(_order(state, act).refusals, Done(act.index, act.payload))
+    order = _order(state, act)
+    state.journal.push(order.refusals, Done(act.index, act.payload), of=order)
 
 
 def check_result(state: Tables, act: Act) -> None:
@@ -161,7 +163,7 @@ def check_withheld(state: Tables, act: Act) -> None:
 
 def apply_withheld(state: Tables, act: Act) -> None:
     order = _order(state, act)
-    state.journal.push(order.withheld, Done(act.index, act.payload))
+    state.journal.push(order.withheld, Done(act.index, act.payload), of=order)
     state.journal.change(order, "result", None)
     state.journal.change(order, "status", "withheld")
 
@@ -183,9 +185,9 @@ def check_review(state: Tables, act: Act) -> None:
 
 
 def apply_review(state: Tables, act: Act) -> None:
-    p = act.payload
+    p, order = act.payload, _order(state, act)
     review = Review(p["reviewer"], p["draft_commitment"], p["decision"], act.index)
-    state.journal.push(_order(state, act).reviews, review)
+    state.journal.push(order.reviews, review, of=order)
 
 
 def check_settlement(state: Tables, act: Act) -> None:

@@ -58,7 +58,7 @@ def apply_registered(state: Tables, act: Act) -> None:
 
 def _add_key(state: Tables, party: Party, key: Key) -> None:
     name = fingerprint(key.public_key)
-    state.journal.put(party.keys, name, key)
+    state.journal.put(party.keys, name, key, of=party)
     state.journal.put(state.key_owner, name, party.id)
 
 
@@ -85,7 +85,7 @@ def check_key_removed(state: Tables, act: Act) -> None:
 
 def apply_key_removed(state: Tables, act: Act) -> None:
     party = _party_of(state, act)
-    state.journal.drop(party.keys, act.payload["fingerprint"])
+    state.journal.drop(party.keys, act.payload["fingerprint"], of=party)
     _note_lasting(state, party, act)
 
 
@@ -117,7 +117,7 @@ def check_attested(state: Tables, act: Act) -> None:
 def apply_attested(state: Tables, act: Act) -> None:
     party, payload = _party_of(state, act), act.payload
     item = Attestation(act.index, payload["claims"], payload["expires_at"], act.actor)
-    state.journal.push(party.attestations, item)
+    state.journal.push(party.attestations, item, of=party)
     state.journal.push(party.entries, act.index)
 
 

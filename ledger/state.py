@@ -167,6 +167,13 @@ class State(Tables):
             return list(leaf.stops)
         return [one for at in leaf.stops for one in consents.lineage(self, at)]
 
+    def changes(self) -> list[object]:
+        """Return records that may have changed since the last call, some more than once.
+
+        The first call returns none and starts noting: for a reader who keeps copies of records.
+        """
+        return self.journal.changes()
+
     def savepoint(self) -> int:
         """Start recording changes; end with `release` or `rollback`. Savepoints may nest."""
         return self.journal.savepoint()

@@ -5,7 +5,6 @@ wait for the network. The marketplace judges offers and prices by it; whether da
 judged again by the compute worker, on its own follower.
 """
 
-import copy
 import logging
 import threading
 import time
@@ -13,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from compute import index_of
 from ledger import LedgerError, State
 from marketplace.errors import NotFoundError, NotYetError, UnavailableError
+from marketplace.frozen import Frozen
 
 LOG = logging.getLogger(__name__)
 WAIT_SECONDS = 8.0
@@ -46,6 +45,7 @@ class LedgerView:
     def __init__(self, follower: FollowerPort, clock: Callable[[], int]) -> None:
         self._follower, self._clock = follower, clock
         self._lock = threading.Lock()
+        self._frozen = Frozen()
         self._snapshot: Snapshot | None = None
 
     def refresh(self) -> Snapshot:
@@ -65,7 +65,7 @@ class LedgerView:
         size, last = self._follower.state.size, self._snapshot
         if last is not None and last.size == size:
             return Snapshot(last.state, size, asked)
-        return Snapshot(frozen_copy(self._follower.state), size, asked)
+        return Snapshot(self._frozen.copy_of(self._follower.state), size, asked)
 
     def known(self) -> Snapshot | None:
         """Return the last snapshot, or None before the first."""
@@ -99,55 +99,6 @@ class LedgerView:
             if not ready(snapshot):
                 time.sleep(POLL_SECONDS)
         return snapshot
-
-
-def frozen_copy(state: State) -> State:
-    """Return a copy for readers that later folding cannot reach; its records stay small copies."""
-    index_of(state)  # brought up to date where the follower is, so that snapshots inherit it
-    made = copy.copy(state)
-    made.derived = dict(state.derived)
-    made.grants = {key: _shallow(grant) for key, grant in state.grants.items()}
-    made.datasets = {
-        key: _frozen_dataset(item, made.grants) for key, item in state.datasets.items()
-    }
-    made.parties = {
-        key: _frozen(item, "keys", "attestations") for key, item in state.parties.items()
-    }
-    made.offers = {key: _shallow(offer) for key, offer in state.offers.items()}
-    parts = ("payments", "accesses", "reviews", "refusals", "withheld")
-    made.orders = {key: _frozen(order, *parts) for key, order in state.orders.items()}
-    made.accesses, made.compute_keys = dict(state.accesses), dict(state.compute_keys)
-    made.payouts, made.bank_marks = dict(state.payouts), set(state.bank_marks)
-    made.custodian_splits = dict(state.custodian_splits)
-    made.objections, made.missing = set(state.objections), set(state.missing)
-    made.violations = list(state.violations)
-    return made
-
-
-def _shallow(record: Any) -> Any:
-    """Copy a record of the fold (a dataclass with slots): copy.copy takes four times as long."""
-    kind = type(record)
-    made = object.__new__(kind)
-    for name in kind.__slots__:
-        setattr(made, name, getattr(record, name))
-    return made
-
-
-def _frozen(record: Any, *parts: str) -> Any:
-    """Copy a record and the containers it holds."""
-    made = _shallow(record)
-    for part in parts:
-        setattr(made, part, copy.copy(getattr(record, part)))
-    return made
-
-
-def _frozen_dataset(dataset: Any, grants: Mapping[str, Any]) -> Any:
-    made = _shallow(dataset)
-    if made.standing is not None:
-        made.standing = grants.get(made.standing.id, made.standing)
-    if made.per_order:
-        made.per_order = {order: grants.get(g.id, g) for order, g in made.per_order.items()}
-    return made
 
 
 def placed_order(snapshot: Snapshot, index: int) -> Mapping[str, Any]:
