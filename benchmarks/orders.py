@@ -31,16 +31,17 @@ from sqlmodel import col, select
 
 from benchmarks import orders_payouts, orders_walk
 from benchmarks.harness import Figure, machine, percentile, report, say
-from marketplace import book_store, earnings, owners, quotes, settlement, webhooks
+from marketplace import book_store, earnings, owners, settlement, webhooks
 from marketplace.app import create_app
 from marketplace.background import TICK_SECONDS
-from marketplace.book import Account, payment_received
+from marketplace.book import Account
 from marketplace.payments import Payments
 from marketplace.server import THREADS, let_requests_through
 from marketplace.services import Services
 from marketplace.store import Database
 from marketplace.tables import Order, Payment, Quote, Share, WebhookEvent
 from tests.marketplace.market_world import World
+from tests.marketplace.settled_world import GENOTYPES, answered_order
 from tests.marketplace.stripe_world import BASE, KEY, SECRET
 
 RATE = 200  # webhooks a second asked for
@@ -154,11 +155,10 @@ def _paid_event(world: World, number: int) -> bytes:
     return raw
 
 
-def _order(name: str, now: int, place: int, *, amount: int, state: str, **more: Any) -> Order:
+def _order(name: str, now: int, place: int, *, amount: int, state: str) -> Order:
     return Order(
         id=name, researcher="r", quote_id=name, state=state, payload={}, placed_index=place,
-        amount=amount, platform_fee=more.get("platform", 0), compute_fee=more.get("compute", 0),
-        owners_total=more.get("owners", amount), currency="gbp", access=more.get("access"),
+        amount=amount, platform_fee=0, compute_fee=0, owners_total=amount, currency="gbp",
         created_at=now, changed_at=now, deadline=now,
     )  # fmt: skip
 
@@ -244,7 +244,7 @@ def settle(people: int) -> list[Figure]:
     """Settle one order over many owners, then read statements and a proof among them."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
-        order = _paid_order(world, people)
+        order = answered_order(world, people)
         weights = {secrets.token_hex(16): 100 for _ in range(people)}
         say(f"settling {people} owners")
         seconds = _timed(lambda: _settle(world, order, weights))
@@ -276,41 +276,11 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _paid_order(world: World, people: int) -> str:
-    """Write an order that is paid and answered, for `people` people, straight into the database."""
-    cost = quotes.price({"genotypes": 200}, people, _trusted(), world.services.config.fees)
-    body = {"items": [dict(item) for item in cost.items], "compute_fee": cost.compute_fee}
-    now, name = world.clock(), secrets.token_hex(16)
-    with world.services.db.write() as session:
-        session.add(
-            Quote(id=name, party="r", body=body, sha256="", created_at=now, valid_until=now)
-        )
-        session.flush()
-        session.add(
-            _order(
-                name, now, 1, amount=cost.total, state="releasing", access=secrets.token_hex(16),
-                platform=cost.platform_fee, compute=cost.compute_fee, owners=cost.owners_total,
-            )
-        )  # fmt: skip
-        session.flush()
-        paid = payment_received(name, cost.total, "gbp", time=book_store.moment(now), payment=name)
-        book_store.record(session, paid, name)
-    return name
-
-
-def _trusted() -> Any:
-    from compute import parse_release
-
-    return parse_release({"mode": "trusted", "rho": "0"})
-
-
 def _settle(world: World, order_id: str, weights: dict[str, int]) -> None:
-    """Do what the background does once the answer is out: split, book, sign, in one transaction."""
+    """Do what the background does once it knows who is paid: split, book, sign."""
     services = world.services
-    with services.db.write() as session:
-        order = session.get_one(Order, order_id)
-        paid = owners.Paid(len(weights), weights, asked=frozenset({"genotypes"}))
-        settlement.settle_order(services, session, order, paid)
+    paid = owners.Paid(len(weights), weights, asked=GENOTYPES)
+    assert settlement.settle(services, order_id, paid)
     with services.db.read() as session:
         total = sum(session.exec(select(Share.amount).where(col(Share.order_id) == order_id)).all())
         assert total == session.get_one(Order, order_id).owners_total

@@ -196,10 +196,12 @@ def _wanted_now(services: Services, region: str, newest: int) -> bool:
 
 
 def _ingest_wanted(session: Session, region: str, newest: int) -> bool:
-    query = select(Job).where(col(Job.kind) == jobs.INGEST, col(Job.region) == region)
+    query = select(Job.state, Job.covers).where(
+        col(Job.kind) == jobs.INGEST, col(Job.region) == region
+    )
     known = session.exec(query.order_by(col(Job.created_at).desc()).limit(20)).all()
-    open_one = any(job.state in jobs.OPEN for job in known)
-    return not open_one and newest > max((job.covers for job in known), default=-1)
+    open_one = any(state in jobs.OPEN for state, _covers in known)
+    return not open_one and newest > max((covers for _state, covers in known), default=-1)
 
 
 def newest_time(snapshot: Snapshot) -> int:

@@ -6,13 +6,15 @@ since is still paid for what was used. Checked against the signed access entry, 
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
+from sqlalchemy import null, update
 from sqlmodel import Session, col, select
 
-from ledger import Grant, Pins, State
+from ledger import Pins, State
 from marketplace.donors import donated
 from marketplace.errors import MarketError, UnavailableError
 from marketplace.services import Services
@@ -46,34 +48,41 @@ class Used:
     given: bool = False
 
 
-def used_grant(state: State, grant_id: str, gives: Callable[[Grant], bool]) -> Used | None:
-    """Return what the fold shows of a grant, or None for an unknown or erased one.
+class Scope:
+    """What the fold shows of the grants of one order; what takes a pass over it is read once."""
 
-    gives: whether a grant asks nothing for the order (`donors.donated`).
-    """
-    grant = state.grants.get(grant_id)
-    dataset = state.datasets.get(grant.dataset) if grant else None
-    if grant is None or dataset is None:
-        return None
-    party, percent = _custodian(state, dataset.custodian, grant_id, grant.index)
-    return Used(
-        grant.owner, dataset.participant, dataset.modality, grant.order, grant.index,
-        grant.stopped_at, party, percent, gives(grant),
-    )  # fmt: skip
+    def __init__(self, state: State, pins: Pins, order_id: str) -> None:
+        self.state, self._gives = state, donated(state, pins, order_id)
 
+    def used(self, grant_id: str) -> Used | None:
+        """Return what the fold shows of a grant, or None for an unknown or erased one."""
+        grant = self.state.grants.get(grant_id)
+        dataset = self.state.datasets.get(grant.dataset) if grant else None
+        if grant is None or dataset is None:
+            return None
+        party, percent = self._custodian(dataset.custodian, grant_id, grant.index)
+        return Used(
+            grant.owner, dataset.participant, dataset.modality, grant.order, grant.index,
+            grant.stopped_at, party, percent, self._gives(grant),
+        )  # fmt: skip
 
-def _custodian(
-    state: State, custodian: str | None, grant_id: str, index: int
-) -> tuple[str | None, int]:
-    """Return the custodian's party and percent in force when the consent was first given."""
-    splits = state.custodian_splits.get(custodian or "", ())
-    if not splits:
-        return None, 0
-    given = min(
-        (at for at, one in list(state.grant_at.items()) if one.id == grant_id), default=index
-    )
-    known = [split for split in splits if split.index < given]
-    return (known[-1].party, known[-1].percent) if known else (None, 0)
+    def _custodian(self, code: str | None, grant_id: str, index: int) -> tuple[str | None, int]:
+        """Return the custodian's party and percent in force when the consent was first given."""
+        splits = self.state.custodian_splits.get(code or "", ())
+        given = self.first_given(grant_id, index) if splits else index
+        known = [split for split in splits if split.index < given]
+        return (known[-1].party, known[-1].percent) if known else (None, 0)
+
+    def first_given(self, grant_id: str, index: int) -> int:
+        """Return the leaf a grant was first given at, before any rekeying; index: where it is."""
+        return min(index, self._first.get(grant_id, index))
+
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for at, one in list(self.state.grant_at.items()):
+            found[one.id] = min(at, found.get(one.id, at))
+        return found
 
 
 def note(services: Services, job_id: str, outcome: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -96,8 +105,8 @@ def note(services: Services, job_id: str, outcome: Mapping[str, Any]) -> dict[st
         state = known.state
     if order not in state.orders:
         return None
-    gives = donated(state, services.trust.pins, order)
-    found = {grant: used_grant(state, grant, gives) for grant in scope}
+    known_now = Scope(state, services.trust.pins, order)
+    found = {grant: known_now.used(grant) for grant in scope}
     return {grant: asdict(used) for grant, used in found.items() if used is not None}
 
 
@@ -114,9 +123,8 @@ def keep(job: Job, noted: Mapping[str, Any] | None) -> None:
 
 def forget(session: Session, order_id: str) -> None:
     """Drop what was noted about an order's people: it is settled, or nobody will be paid."""
-    for job in session.exec(select(Job).where(col(Job.order_id) == order_id)).all():
-        job.paid = None
-        session.add(job)
+    gone = update(Job).where(col(Job.order_id) == order_id).values(paid=null())
+    session.execute(gone.execution_options(synchronize_session=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +149,13 @@ def paid_for(
     A person is one participant of one owner, however many of its datasets are used.
     Raises UnsettledError.
     """
-    gives = donated(state, pins, order.id)
-    used = _used(_noted(session, order.id), state, outcome.get("scope", ()), gives)
+    scope = Scope(state, pins, order.id)
+    used = _used(_noted(session, order.id), scope, outcome.get("scope", ()))
     people = people_in(used.values())
     access = state.accesses.get(str(outcome["access"]))
     if access is None or access.payload["order"] != order.id:
         raise UnsettledError("the outcome's access entry is not on the ledger, or another order's")
-    _check_grants(state, order, access.payload, used)
+    _check_grants(scope, order, access.payload, used)
     _check_counts(access.payload, people.total(), len(used))
     asking = [one for one in used.values() if not one.given]
     return Paid(
@@ -181,20 +189,18 @@ def people_in(used: Iterable[Used]) -> Counter[str]:
 
 def _noted(session: Session, order_id: str) -> dict[str, Used]:
     """Return what was noted for an order, the first note of a grant counting."""
-    query = select(Job).where(col(Job.order_id) == order_id).order_by(col(Job.created_at))
+    query = select(Job.paid).where(col(Job.order_id) == order_id).order_by(col(Job.created_at))
     noted: dict[str, Used] = {}
-    for job in session.exec(query).all():
-        for grant, value in (job.paid or {}).items():
+    for paid in session.exec(query).all():
+        for grant, value in (paid or {}).items():
             noted.setdefault(grant, Used(**value))
     return noted
 
 
-def _used(
-    noted: Mapping[str, Used], state: State, scope: Any, gives: Callable[[Grant], bool]
-) -> dict[str, Used]:
+def _used(noted: Mapping[str, Used], scope: Scope, grants: Iterable[str]) -> dict[str, Used]:
     used: dict[str, Used] = {}
-    for grant in scope:
-        then, now = noted.get(grant), used_grant(state, grant, gives)
+    for grant in grants:
+        then, now = noted.get(grant), scope.used(grant)
         one = then or now
         if one is None:
             raise UnsettledError("the outcome names a grant the ledger does not hold")
@@ -205,22 +211,18 @@ def _used(
 
 
 def _check_grants(
-    state: State, order: Order, access: Mapping[str, Any], used: Mapping[str, Used]
+    scope: Scope, order: Order, access: Mapping[str, Any], used: Mapping[str, Used]
 ) -> None:
     """Refuse whoever the access cannot have judged permitted. Raises UnsettledError."""
     size, modalities = access["judged_size"], order.payload["scope"]["modalities"]
     for grant, one in used.items():
-        late = one.index >= size and not _rekeyed(state, grant, size)
+        # Under the key it was moved from it may have stood before.
+        late = one.index >= size and scope.first_given(grant, one.index) >= size
         ended = one.stopped_at is not None and one.stopped_at < size
         if late or ended or one.modality not in modalities or one.order not in (None, order.id):
             raise UnsettledError(
                 "the outcome pays a grant that was not in force for this order when it was judged"
             )
-
-
-def _rekeyed(state: State, grant_id: str, size: int) -> bool:
-    """Tell whether a grant stood before `size` too, under the key it was moved from since."""
-    return any(at < size and one.id == grant_id for at, one in list(state.grant_at.items()))
 
 
 def _check_counts(access: Mapping[str, Any], people: int, grants: int) -> None:

@@ -39,11 +39,16 @@ LOG = logging.getLogger(__name__)
 RELEASABLE = (OrderState.RUNNING, OrderState.RELEASING)
 RESULT_OBJECTS = ("result", "bundle", "auditor_bundle")
 
-# Asked every round: built once.
-_DONE = (
-    select(Job)
+# Asked every round: built once. Only what is needed of a job: what it notes of people is large.
+_OUTCOME: Any = col(Job.outcome)
+_RELEASED: Any = (
+    select(Job.order_id, Job.outcome)
     .join(Order)
-    .where(col(Order.state).in_([state.value for state in RELEASABLE]), col(Job.state) == jobs.DONE)
+    .where(
+        col(Order.state).in_([state.value for state in RELEASABLE]),
+        col(Job.state) == jobs.DONE,
+        _OUTCOME["state"].as_string() == "released",
+    )
 )
 
 
@@ -55,15 +60,19 @@ def share_leaf(salt: str, order: str, owner: str, amount: int, currency: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What each owner gets, as rows of `Share` in leaf order, and the root over their leaves."""
+    """What an order costs for who took part, and what each owner gets of it.
 
+    rows: of `Share`, in leaf order; root: over their leaves, hexadecimal.
+    """
+
+    price: quotes.Price
     rows: tuple[Mapping[str, Any], ...]
     root: str
 
 
-def split_shares(order: Order, paid: owners.Paid, now: int) -> Settlement:
+def split_shares(order: Order, price: quotes.Price, paid: owners.Paid, now: int) -> Settlement:
     """Split the owners' part by weight; leaves are sorted, so their order says nothing."""
-    amounts = book.split(order.owners_total, sorted(paid.weights.items()))
+    amounts = book.split(price.owners_total, sorted(paid.weights.items()))
     salted = [(owner, amount, secrets.token_hex(32)) for owner, amount in amounts.items()]
     leaves = sorted(
         (share_leaf(salt, order.id, owner, amount, order.currency), owner, amount, salt)
@@ -78,7 +87,7 @@ def split_shares(order: Order, paid: owners.Paid, now: int) -> Settlement:
         for place, (_leaf, owner, amount, salt) in enumerate(leaves)
     )  # fmt: skip
     root = tree_root(leaf_hash(leaf) for leaf, *_rest in leaves)
-    return Settlement(rows, root.hex())
+    return Settlement(price, rows, root.hex())
 
 
 def settle_due(services: Services, snapshot: Snapshot) -> int:
@@ -90,8 +99,7 @@ def settle_due(services: Services, snapshot: Snapshot) -> int:
         try:
             with services.db.write() as session:
                 _release(services, session, order_id, outcome)
-            with services.db.write() as session:
-                settled += _settle(services, session, snapshot.state, order_id, outcome)
+            settled += _settle(services, snapshot.state, order_id, outcome)
         except MarketError as error:
             LOG.warning("order %s is not settled: %s", order_id, error)
     return settled
@@ -100,12 +108,7 @@ def settle_due(services: Services, snapshot: Snapshot) -> int:
 def _released(services: Services) -> list[tuple[str, Mapping[str, Any]]]:
     """Return orders whose job says released and which are not settled yet."""
     with services.db.read() as session:
-        found = session.exec(_DONE).all()
-    return [
-        (str(job.order_id), job.outcome)
-        for job in found
-        if job.outcome is not None and job.outcome.get("state") == "released"
-    ]
+        return [(str(order), outcome) for order, outcome in session.exec(_RELEASED).all()]
 
 
 def _release(
@@ -121,23 +124,41 @@ def _release(
     uploads.show_objects(session, order_id, RESULT_OBJECTS)
 
 
-def _settle(
-    services: Services, session: Session, state: State, order_id: str, outcome: Mapping[str, Any]
-) -> bool:
-    order = order_service.locked_order(session, order_id)
-    pending = outbox.decision_pending(session, order_id)
-    if order.state != OrderState.RELEASING or order.access is None or pending:
-        return False
-    pins, weights = services.trust.pins, services.config.fees.weights
-    paid = owners.paid_for(session, state, pins, order, outcome, weights)
-    return settle_order(services, session, order, paid)
+def _settle(services: Services, state: State, order_id: str, outcome: Mapping[str, Any]) -> bool:
+    with services.db.read() as session:
+        order = session.get(Order, order_id)
+        if order is None or not _may_settle(session, order):
+            return False
+        pins, weights = services.trust.pins, services.config.fees.weights
+        paid = owners.paid_for(session, state, pins, order, outcome, weights)
+    return settle(services, order_id, paid)
 
 
-def settle_order(services: Services, session: Session, order: Order, paid: owners.Paid) -> bool:
-    """Split what a released order holds among its payees, and sign the settlement; once."""
+def _may_settle(session: Session, order: Order) -> bool:
+    waits = order.state == OrderState.RELEASING and order.access is not None
+    return waits and not outbox.decision_pending(session, order.id)
+
+
+def settle(services: Services, order_id: str, paid: owners.Paid) -> bool:
+    """Split what a released order holds among its payees, and sign the settlement; once.
+
+    Everybody's share is worked out before the write lock is taken; what is written is one
+    transaction, so that a crash leaves all of a settlement or nothing.
+    """
     now = services.clock()
-    left = _reprice(session, order, paid)
-    shares = split_shares(order, paid, now)
+    with services.db.read() as session:
+        order = session.get_one(Order, order_id)
+        body = session.get_one(Quote, order.quote_id).body
+        shares = split_shares(order, quotes.repriced(body, paid.people, paid.asked), paid, now)
+    with services.db.write() as session:
+        order = order_service.locked_order(session, order_id)
+        return _may_settle(session, order) and _book(services, session, order, shares, now)
+
+
+def _book(services: Services, session: Session, order: Order, shares: Settlement, now: int) -> bool:
+    price = shares.price
+    order.owners_total, order.platform_fee = price.owners_total, price.platform_fee
+    session.add(order)
     session.execute(insert(Share), [dict(row) for row in shares.rows])
     book_store.record(session, _transaction(order, shares, now), order.id)
     owners.forget(session, order.id)
@@ -145,21 +166,9 @@ def settle_order(services: Services, session: Session, order: Order, paid: owner
     decided = order_service.decide(
         session, services.signer, order, OrderEvent.SETTLE, now=now, fields=fields
     )
-    if left:
+    if left := order.amount - price.total:
         _give_back(services, session, order, left)
     return decided
-
-
-def _reprice(session: Session, order: Order, paid: owners.Paid) -> int:
-    """Price the order for the people who took part; return what is left of what was paid.
-
-    What nobody who took part asks for is not charged.
-    """
-    quote = session.get_one(Quote, order.quote_id)
-    cost = quotes.repriced(quote.body, paid.people, paid.asked)
-    order.owners_total, order.platform_fee = cost.owners_total, cost.platform_fee
-    session.add(order)
-    return order.amount - cost.total
 
 
 def _give_back(services: Services, session: Session, order: Order, net: int) -> None:

@@ -26,12 +26,15 @@ from marketplace.errors import InputError
 
 worker = APIBlueprint("worker", __name__, url_prefix="/worker/v1", tag="workers")
 NAMES = ("result", "bundle", "auditor_bundle", "draft")
+OUTCOME_BYTES = 32 << 20  # names every grant of a cohort: 35 bytes each
 
 
 @worker.before_request
 def check_token() -> None:
-    """Refuse whoever is not a worker."""
+    """Refuse whoever is not a worker; from one that is take the outcome of a large cohort."""
     require_worker()
+    if request.endpoint == f"{worker.name}.{outcome.__name__}":
+        request.max_content_length = OUTCOME_BYTES
 
 
 @worker.post("/jobs/<job_id>/lease")

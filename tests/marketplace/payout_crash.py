@@ -3,8 +3,6 @@
 python -m tests.marketplace.payout_crash DIR STRIPE_URL MOMENT COUNT; MOMENT "never" lives on.
 """
 
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from marketplace import payouts
 from marketplace.payments import Payments
 from tests.marketplace.devstripe_harness import KEY, SECRET
+from tests.marketplace.dying import arm
 from tests.marketplace.market_world import World
 from tests.marketplace.stripe_world import BASE
 
@@ -26,24 +25,6 @@ MOMENTS = {
 }
 
 
-def arm(moment, count):
-    """Let the process kill itself at the count-th call."""
-    place, name, when = MOMENTS[moment]
-    real, calls = getattr(place, name), [0]
-
-    def deadly(*args, **kwargs):
-        calls[0] += 1
-        mine = calls[0] == count
-        if mine and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*args, **kwargs)
-        if mine:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(place, name, deadly)
-
-
 def adapter(url):
     return Payments(
         KEY, base_url=url, webhook_secret=SECRET, success_url=BASE, cancel_url=BASE,
@@ -56,7 +37,7 @@ def main(directory, url, moment, count):
     world = World(Path(directory))
     services = replace(world.services, payments=adapter(url))
     if moment != "never":
-        arm(moment, int(count))
+        arm(*MOMENTS[moment], int(count))
     for _ in range(3):
         payouts.run(services)
 

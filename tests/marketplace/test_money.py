@@ -170,10 +170,12 @@ def test_one_person_with_two_datasets_gets_one_share(market):
     owner = world.owner(upload=False)
     world.dataset_of_the_same_person(owner)
     state = world.ledger.state
-    used = [owners_of.used_grant(state, one, lambda _grant: False) for one in state.grants]
+    order = world.place(world.researcher())
+    scope = owners_of.Scope(state, world.trust.pins, order)
+    used = [scope.used(one) for one in state.grants]
     assert len(used) == 2
     assert owners_of.people_in(used) == Counter({owner.id: 1})
-    assert owners_of.used_grant(state, "0" * 32, lambda _grant: False) is None
+    assert scope.used("0" * 32) is None
 
 
 def test_every_kind_of_event_ten_times_at_once_in_any_order_acts_once(market):

@@ -9,9 +9,10 @@ from sqlmodel import select
 
 from ledger import inclusion_proof, leaf_hash, tree_root
 from marketplace.app import create_app
+from marketplace.owners import Scope
 from marketplace.share_tree import ShareTrees, tree_of
 from marketplace.tables import Job, Share
-from tests.marketplace.market_world import new_id
+from tests.marketplace.market_world import Party, new_id
 
 
 def bought(world, owners):
@@ -186,3 +187,42 @@ def test_the_owners_page_says_in_plain_words_that_a_file_was_refused(world):
     page = world.http.get("/me").get_data(as_text=True)
     assert "Compute could not use the file" in page
     assert "file.bad_header" in page
+
+
+# -- a hundred thousand people ------------------------------------------------------------------
+
+
+def test_an_outcome_may_name_a_hundred_thousand_grants_and_nothing_else_may_be_that_long(world):
+    owner = world.owner()
+    _researcher, order = bought(world, [owner])
+    job, access = world.job(), world.record_access(order, [owner])
+    beat = f"/worker/v1/jobs/{job[0]}/heartbeat"
+    long = {"lease": job[1], "more": "x" * (2 << 20)}
+    assert world.http.post(beat, json=long, headers=world.worker_auth).status_code == 413
+    scope = [new_id() for _ in range(100_000)]
+    done = {"state": "released", "access": access, "scope": scope, "result_sha256": "3" * 64}
+    assert world.outcome(job, **done).status_code == 200
+
+
+class Counted(dict):
+    """A table that counts how often it was gone through."""
+
+    passes = 0
+
+    def items(self):
+        self.passes += 1
+        return super().items()
+
+
+def test_the_people_of_a_custodian_cost_one_pass_over_the_fold(world):
+    custodian = world.register(Party(), "owner")
+    split = {"custodian": "biobank", "party": custodian.id, "percent": 30}
+    world.operate(0, "custodian.split", split)
+    people = [world.owner(upload=False, custodian="biobank") for _ in range(4)]
+    _researcher, order = bought(world, people)
+    state = world.services.view.refresh().state
+    state.grant_at = Counted(state.grant_at)
+    scope = Scope(state, world.trust.pins, order)
+    used = [scope.used(one.grant) for one in people]
+    assert [(one.custodian_party, one.percent) for one in used] == [(custodian.id, 30)] * 4
+    assert state.grant_at.passes == 1

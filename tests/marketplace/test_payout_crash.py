@@ -1,14 +1,13 @@
 """kill -9 of the process that pays owners, at each moment: every owner is paid once."""
 
 import signal
-import subprocess
-import sys
 
 from sqlmodel import select
 
 from marketplace import book, book_store, settlement
 from marketplace.tables import OutboxRow, Payee, Payout, PayoutBatch
 from tests.marketplace.devstripe_harness import running
+from tests.marketplace.dying import child
 from tests.marketplace.market_world import World, new_id
 from tests.marketplace.payout_crash import MOMENTS, adapter
 
@@ -33,11 +32,6 @@ def earn(world, payments, parties):
     return made.session_id, amounts
 
 
-def child(path, url, moment, count):
-    command = [sys.executable, "-m", "tests.marketplace.payout_crash", path, url, moment, count]
-    return subprocess.run([str(one) for one in command], capture_output=True, timeout=120)
-
-
 def rows(world, table):
     with world.services.db.read() as session:
         return session.exec(select(table)).all()
@@ -53,9 +47,9 @@ def test_owners_are_paid_once_however_often_the_market_dies(tmp_path):
             dev.dev(f"accounts/{payee.account_id}/onboard")
         for moment in MOMENTS:
             for count in (1,) if moment in BATCH_MOMENTS else (1, 2):
-                died = child(tmp_path, dev.url, moment, count)
+                died = child("payout_crash", tmp_path, dev.url, moment, count)
                 assert died.returncode == -signal.SIGKILL, (moment, died.stderr[-500:])
-        lived = child(tmp_path, dev.url, "never", 0)
+        lived = child("payout_crash", tmp_path, dev.url, "never", 0)
         assert lived.returncode == 0, lived.stderr[-500:]
         (batch,) = rows(world, PayoutBatch)
         sent = payments.list_transfers(batch.id)
