@@ -110,6 +110,24 @@ class Lists:
             ]
         )
 
+    def find_refund(self, payment_intent: str, key: str) -> RefundState | None:
+        """Return the refund of a payment that was made with an idempotency key, or None."""
+        return next((one for one in self.list_refunds(payment_intent) if one.key == key), None)
+
+    def find_transfer(self, account: str, group: str, key: str) -> TransferState | None:
+        """Return a group's transfer to an account made with an idempotency key, or None."""
+        query: Any = {"destination": account, "transfer_group": group, "limit": 100}
+        return call(
+            lambda: next(
+                (
+                    state
+                    for found in self._v1.transfers.list(query).auto_paging_iter()
+                    if (state := transfer_state_from(found)).key == key
+                ),
+                None,
+            )
+        )
+
     def list_payments(self, since: datetime) -> list[Payment]:
         """Return every succeeded charge since a time, newest first, for reconciliation."""
         created = {"gte": int(since.timestamp())}

@@ -5,6 +5,9 @@ from typing import Any
 
 import stripe
 
+# Stripe forgets an idempotency key after a day; what a call made says its key for ever.
+MADE_WITH = "made_with"
+
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
@@ -41,13 +44,17 @@ class CheckoutState:
 
 @dataclass(frozen=True, slots=True)
 class RefundState:
-    """A refund now. status: pending, requires_action, succeeded, failed, canceled."""
+    """A refund now. status: pending, requires_action, succeeded, failed, canceled.
+
+    key: the idempotency key it was made with, None for one made by hand.
+    """
 
     refund_id: str
     status: str
     amount: int
     currency: str
     payment_intent: str | None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class TransferState:
-    """A transfer now."""
+    """A transfer now. key: the idempotency key it was made with, None for one made by hand."""
 
     transfer_id: str
     account: str
@@ -70,6 +77,7 @@ class TransferState:
     reversed: int
     currency: str
     group: str | None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +197,14 @@ def dispute_state_from(dispute: stripe.Dispute) -> DisputeState:
 
 def refund_state_from(refund: stripe.Refund) -> RefundState:
     intent = id_of(refund.payment_intent)
-    return RefundState(refund.id, str(refund.status), refund.amount, refund.currency, intent)
+    return RefundState(
+        refund.id, str(refund.status), refund.amount, refund.currency, intent, _key_of(refund)
+    )
+
+
+def _key_of(made: stripe.Refund | stripe.Transfer) -> str | None:
+    found = (made.to_dict().get("metadata") or {}).get(MADE_WITH)
+    return None if found is None else str(found)
 
 
 def account_state_from(account: stripe.Account) -> AccountState:
@@ -210,6 +225,7 @@ def transfer_state_from(transfer: stripe.Transfer) -> TransferState:
         transfer.amount_reversed,
         transfer.currency,
         transfer.transfer_group,
+        _key_of(transfer),
     )
 
 

@@ -5,8 +5,9 @@ idempotency key; the API version is pinned; state is always fetched again, never
 order of events, so a webhook gives only ids; a live key is refused unless asked for. Unless payment
 methods are named, Stripe offers every method switched on for the account (cards, stablecoins).
 After PaymentUnavailableError repeat the call with the same key; when that keeps failing, fetch the
-state before using a new key, for Stripe also replays a failure it has stored. Holds no
-state, logs nothing and never puts a key or a Stripe request in an error message.
+state before using a new key, for Stripe also replays a failure it has stored. A key a day old it
+may have forgotten: look for what the call made (`find_refund`, `find_transfer`) before repeating.
+Holds no state, logs nothing and never puts a key or a Stripe request in an error message.
 Spec: https://docs.stripe.com/api, through the official `stripe` SDK.
 """
 
@@ -25,6 +26,7 @@ from marketplace.errors import (
 )
 from marketplace.payment_lists import Lists, call
 from marketplace.payment_values import (
+    MADE_WITH,
     AccountState,
     Checkout,
     CheckoutState,
@@ -62,6 +64,7 @@ API_VERSION = "2026-10-28.endive"
 WEBHOOK_TOLERANCE_SECONDS = 300
 TIMEOUT_SECONDS = 20.0
 NETWORK_RETRIES = 2
+KEYS_HOLD_MS = 20 * 3_600_000  # of the 24 hours Stripe promises
 
 CRYPTO = "crypto"  # stablecoins; Stripe takes them for prices in US dollars
 CHARGE = "payment_intent.latest_charge.balance_transaction"
@@ -192,7 +195,11 @@ class Payments(Lists):
         """Refund part or all of a payment. Raises PaymentRefusedError beyond what is left."""
         found = call(
             lambda: self._v1.refunds.create(
-                {"payment_intent": payment_intent, "amount": amount},
+                {
+                    "payment_intent": payment_intent,
+                    "amount": amount,
+                    "metadata": {MADE_WITH: idempotency_key},
+                },
                 {"idempotency_key": idempotency_key},
             )
         )
@@ -253,6 +260,7 @@ class Payments(Lists):
                     "amount": amount,
                     "currency": currency.lower(),
                     "transfer_group": group,
+                    "metadata": {MADE_WITH: idempotency_key},
                 },
                 {"idempotency_key": idempotency_key},
             )

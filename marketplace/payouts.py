@@ -2,9 +2,10 @@
 
 In period n everybody is paid what was booked before n began, if it reaches the threshold and the
 payee can be paid. The batch is written down whole before the first transfer, each transfer has a
-key of its own, and is booked when Stripe has it: a crash anywhere repeats nothing. When the batch
-is through, payout.made puts its totals and a Merkle root over salted leaves on the ledger; only
-the payee sees its own, with a proof.
+key of its own, and is booked when Stripe has it: a crash anywhere repeats nothing; after a day,
+when Stripe may have forgotten the key, the transfer is looked for first. When the batch is through,
+payout.made puts its totals and a Merkle root over salted leaves on the ledger; only the payee sees
+its own, with a proof.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from marketplace.entries import new_id
 from marketplace.errors import ConflictError, MarketError, NotFoundError, PaymentRefusedError
 from marketplace.payees import CHARITY, CHARITY_PREFIX, charity_party
 from marketplace.payment_values import TransferState
+from marketplace.payments import KEYS_HOLD_MS
 from marketplace.services import Services
 from marketplace.tables import Payee, Payout, PayoutBatch
 
@@ -169,11 +171,13 @@ def _send(services: Services, payouts: Sequence[Payout], pool: ThreadPoolExecuto
 
 def _transfer(services: Services, payout: Payout) -> str | None:
     """Make a payout's transfer, or find the one its key made; return its id, None if not made."""
-    key = f"payout:{payout.id}"
+    account, group, key = payout.account_id, payout.batch_id, f"payout:{payout.id}"
     try:
-        made = services.payments.transfer(
-            payout.account_id, payout.amount, payout.currency, payout.batch_id, key
-        )
+        made = None
+        if services.clock() - payout.created_at >= KEYS_HOLD_MS:
+            made = services.payments.find_transfer(account, group, key)
+        if made is None:
+            made = services.payments.transfer(account, payout.amount, payout.currency, group, key)
     except PaymentRefusedError as error:
         # What it is owed stays booked and is in the next period's batch again.
         _fail(services, payout, str(error))

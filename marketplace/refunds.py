@@ -1,9 +1,9 @@
 """Money back without asking: for what ended without an answer, was not asked for, or was too much.
 
 A refund is written down and booked as owed first, then asked for with a key of its own, then
-booked as sent: a crash between any two repeats nothing. Bank transfers go back by bank, once two
-operators state it (`invoices`). While the buyer's bank holds a payment in a dispute nothing is
-refunded; if it keeps the money, that was the refund.
+booked as sent: a crash between any two repeats nothing, however long ago it was. Bank transfers
+go back by bank, once two operators state it (`invoices`). While the buyer's bank holds a payment in
+a dispute nothing is refunded; if it keeps the money, that was the refund.
 """
 
 import logging
@@ -16,6 +16,7 @@ from marketplace.entries import new_id, reference_commitment
 from marketplace.errors import MarketError, PaymentRefusedError
 from marketplace.orders import REFUNDABLE, OrderEvent, OrderState
 from marketplace.payment_values import RefundState
+from marketplace.payments import KEYS_HOLD_MS
 from marketplace.services import Services
 from marketplace.tables import Dispute, Order, Payment, Refund
 
@@ -194,8 +195,11 @@ def _send(services: Services, refund: Refund) -> bool:
         payment = session.get_one(Payment, refund.payment_id)
     if payment.intent_id is None:
         raise PaymentRefusedError("the payment has no reference at the provider")
-    key = f"refund:{refund.id}:{refund.attempts}"
-    answer = services.payments.refund(payment.intent_id, refund.amount, key)
+    key, answer = f"refund:{refund.id}:{refund.attempts}", None
+    if services.clock() - refund.created_at >= KEYS_HOLD_MS:
+        answer = services.payments.find_refund(payment.intent_id, key)
+    if answer is None:
+        answer = services.payments.refund(payment.intent_id, refund.amount, key)
     if answer.status not in ("succeeded", "pending"):
         raise PaymentRefusedError(f"the refund is {answer.status} at the provider")
     with services.db.write() as session:

@@ -2,7 +2,7 @@
 
 Idempotency as Stripe's: the first answer to a key is stored with a digest of the request; the
 same request gets it again with `Idempotent-Replayed: true`, another request gets
-`idempotency_error`. Keys are kept as long as the file, not for a day.
+`idempotency_error`. A day after it was first used a key is forgotten, and the request done anew.
 Spec: https://docs.stripe.com/api/idempotent_requests.
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from marketplace.devstripe.app import DevStripe
 
 METHODS = ["GET", "POST", "DELETE"]
+KEY_SECONDS = 86_400
 _VERSION = re.compile(r"\A\d{4}-\d{2}-\d{2}(\.[a-z_]+)?\Z")
 
 
@@ -132,8 +133,9 @@ def _once(
 
 def _stored(unit: Unit, key: str, digest: str) -> Response | None:
     row = unit.db.execute(
-        "SELECT request, status, body, request_id FROM idempotency WHERE account = ? AND key = ?",
-        (unit.account, key),
+        "SELECT request, status, body, request_id FROM idempotency_key"
+        " WHERE account = ? AND key = ? AND created > ?",
+        (unit.account, key, unit.now - KEY_SECONDS),
     ).fetchone()
     if row is None:
         return None
@@ -147,7 +149,7 @@ def _stored(unit: Unit, key: str, digest: str) -> Response | None:
 
 def _keep(unit: Unit, key: str, digest: str, response: Response) -> None:
     unit.db.execute(
-        "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO idempotency_key VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             unit.account,
             key,
@@ -155,6 +157,7 @@ def _keep(unit: Unit, key: str, digest: str, response: Response) -> None:
             response.status_code,
             response.get_data(as_text=True),
             unit.request["id"],
+            unit.now,
         ),
     )
 

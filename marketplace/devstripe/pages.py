@@ -55,7 +55,8 @@ def blueprint(server: "DevStripe") -> Blueprint:
             with server.store.unit(server.clock()) as unit:
                 return _leave(checkout.get(unit, session_id), paid=False)
         number, email = request.form.get("card", ""), request.form.get("email") or None
-        with server.store.unit(server.clock()) as unit:
+        base = {"base": request.url_root.rstrip("/")}
+        with server.store.unit(server.clock(), request=base) as unit:
             fault = checkout.pay(unit, session_id, number, email)
             session = checkout.get(unit, session_id)
         if fault is not None:

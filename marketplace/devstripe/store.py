@@ -27,9 +27,10 @@ CREATE INDEX IF NOT EXISTS object_intent ON object (json_extract(body, '$.paymen
 CREATE TABLE IF NOT EXISTS balance (
   account TEXT NOT NULL, currency TEXT NOT NULL, amount INTEGER NOT NULL,
   PRIMARY KEY (account, currency));
-CREATE TABLE IF NOT EXISTS idempotency (
+CREATE TABLE IF NOT EXISTS idempotency_key (
   account TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL,
-  body TEXT NOT NULL, request_id TEXT NOT NULL, PRIMARY KEY (account, key));
+  body TEXT NOT NULL, request_id TEXT NOT NULL, created INTEGER NOT NULL,
+  PRIMARY KEY (account, key));
 CREATE TABLE IF NOT EXISTS delivery (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL,
   due REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'pending',

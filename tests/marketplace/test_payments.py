@@ -90,6 +90,8 @@ def test_refunds_are_idempotent_and_never_more_than_was_paid(payments, paid):
         payments.refund(intent, 1, "refund:order-5:4")
     assert [one.amount for one in payments.list_refunds(intent)] == [600, 400]
     assert payments.fetch_refund(part.refund_id) == part
+    assert payments.find_refund(intent, "refund:order-5:1") == part
+    assert payments.find_refund(intent, "refund:order-5:4") is None
 
 
 def test_an_owner_is_onboarded_paid_and_the_transfer_taken_back(dev, payments, paid):
@@ -107,6 +109,8 @@ def test_an_owner_is_onboarded_paid_and_the_transfer_taken_back(dev, payments, p
     assert (now.can_receive, now.payouts_enabled, now.details_submitted) == (True, True, True)
     sent = payments.transfer(account.account_id, 3000, "GBP", "period-1", "transfer:1")
     assert payments.transfer(account.account_id, 3000, "GBP", "period-1", "transfer:1") == sent
+    assert payments.find_transfer(account.account_id, "period-1", "transfer:1") == sent
+    assert payments.find_transfer(account.account_id, "period-1", "transfer:2") is None
     back = payments.reverse_transfer(sent.transfer_id, 1000, "reverse:1")
     assert (back.amount, back.reversed, back.group) == (3000, 1000, "period-1")
     assert payments.list_transfers("period-1") == [back]

@@ -206,6 +206,22 @@ def test_a_cut_cable_repeats_no_transfer(world, cut):
     agree(world)
 
 
+def test_a_transfer_whose_answer_was_lost_days_ago_is_found_and_not_made_again(world):
+    owners = [world.owner(upload=False) for _ in range(2)]
+    for owner in owners:
+        bank(world, owner)
+    settled(world, owners)
+    world.clock.forward(WEEK)
+    world.payments.fail_after = 1
+    assert payouts.run(world.services) == 1  # the other was made, and we never heard
+    world.clock.forward(2 * 86_400_000)  # the market was down; Stripe forgot the key meanwhile
+    world.turn(4)
+    assert len(world.payments.all("transfer")) == 2
+    assert {one.state for one in rows(world, Payout)} == {"sent"}
+    assert [owed(world, owner.id) for owner in owners] == [0, 0]
+    agree(world)
+
+
 def test_a_refused_transfer_is_owed_in_the_next_period_again(world):
     owner, other = world.owner(upload=False), world.owner(upload=False)
     account = bank(world, owner)

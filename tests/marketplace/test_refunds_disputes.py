@@ -223,6 +223,27 @@ def test_a_refund_by_hand_after_the_answer_is_our_loss(world, paid):
     agree(world)
 
 
+def test_a_refund_whose_answer_was_lost_days_ago_is_found_and_not_made_again(world):
+    """Of a part of the price: Stripe would give such a part back a second time."""
+    owners = [world.owner(upload=False) for _ in range(24)]
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    for owner in owners[4:]:
+        world.withdraw(owner)
+    world.turn()
+    world.answer(order, owners[:4])
+    world.payments.fail_after = 1
+    world.turn(1)
+    assert [one.state for one in rows(world, Refund)] == ["planned"]
+    assert len(world.payments.refunds) == 1  # made, and we never heard
+    world.clock.forward(2 * 86_400_000)  # the market was down; Stripe forgot the key meanwhile
+    world.turn()
+    assert len(world.payments.refunds) == 1
+    assert [one.state for one in rows(world, Refund)] == ["sent"]
+    agree(world)
+
+
 def test_a_refund_that_comes_back_is_owed_and_sent_again(world, paid):
     researcher, order, _session, _owner = paid
     world.outcome(world.job(), state="failed", code="internal")

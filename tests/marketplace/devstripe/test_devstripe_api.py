@@ -5,6 +5,7 @@ import threading
 import pytest
 import stripe
 
+from marketplace.devstripe import DevStripe, create_app
 from tests.marketplace.devstripe_harness import HTTP, KEY, sdk
 
 INTENT = {"amount": 1000, "currency": "usd"}
@@ -23,6 +24,25 @@ def test_the_same_key_and_request_is_answered_once_and_replayed(dev):
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.headers["Original-Request"] == first.headers["Request-Id"]
+
+
+def test_a_key_is_forgotten_after_a_day(tmp_path):
+    clock = [1_800_000_000.0]
+    server = DevStripe(tmp_path, clock=lambda: clock[0], key="sk_test_day")
+    client = create_app(server).test_client()
+
+    def made(key):
+        headers = {"Authorization": "Bearer sk_test_day", "Idempotency-Key": key}
+        return client.post("/v1/customers", data={"name": "A"}, headers=headers).json["id"]
+
+    first = made("k")
+    clock[0] += 86_000
+    assert made("k") == first
+    clock[0] += 86_000
+    again = made("k")
+    assert again != first
+    assert made("k") == again
+    server.store.close()
 
 
 def test_the_same_key_with_another_request_is_an_idempotency_error(dev):

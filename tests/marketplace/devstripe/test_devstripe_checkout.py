@@ -157,3 +157,13 @@ def test_pages_and_health_say_test_money(dev):
     assert "TEST MONEY" in HTTP.get(dev.url + "/").text
     assert HTTP.get(dev.url + "/healthz").json() == {"ok": True, "livemode": False}
     assert HTTP.get(dev.url + "/pay/cs_test_none").status_code == 404
+
+
+def test_the_receipt_of_a_payment_on_the_page_can_be_opened(dev, session):
+    made = session()
+    HTTP.post(made.url, data={"card": "4242424242424242", "action": "pay"})
+    expand = {"expand": ["payment_intent.latest_charge"]}
+    paid = dev.v1.checkout.sessions.retrieve(made.id, expand)
+    page = HTTP.get(paid.payment_intent.latest_charge.receipt_url)
+    assert page.status_code == 200
+    assert "received (TEST MONEY)" in page.text
