@@ -105,9 +105,14 @@ class PayoutConfig:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceConfig:
-    """What stands on an invoice: who is to be paid, where, and within how many days."""
+    """What stands on an invoice: who is to be paid, where, and within how many days.
+
+    address, tax_id: of the payee, as a buyer's accounts department asks for them.
+    """
 
     payee: str = "Omic Market (TEST MONEY)"
+    address: str | None = None
+    tax_id: str | None = None
     bank: str = "No bank account is configured: nothing can be transferred."
     terms_days: int = 30
 

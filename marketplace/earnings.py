@@ -7,13 +7,14 @@ the book has no line for, stands between them. Only the owner sees it.
 import csv
 import heapq
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from marketplace import currencies, payees, payouts
+from marketplace.book import Account
 from marketplace.orders import OrderEvent
 from marketplace.services import Services
 from marketplace.tables import BookLine, BookTransaction, OutboxRow, Payout, PayoutBatch, Share
@@ -36,10 +37,13 @@ def statement(
     with services.db.read() as session:
         rows = _rows(session, party)
         given = _given(session, party)
+        charities = _charities(session, [move.id for _line, move in rows])
         orders = [str(row[1].order_id) for row in rows if row[1].order_id]
         entries = _entries(session, orders + [share.order_id for share in given])
-        sent = [_payout_view(session, one) for one in payouts.payouts_of(session, party)]
-    moves = heapq.merge(_moves(rows), _gifts(given), key=lambda move: int(move["at"]))
+        paid = payouts.payouts_of(session, party)
+        sent = [_payout_view(session, one) for one in paid]
+    entries |= {str(row.transfer_id): one["index"] for row, one in zip(paid, sent, strict=True)}
+    moves = heapq.merge(_moves(rows, charities), _gifts(given), key=lambda move: int(move["at"]))
     lines, balances = _lines(moves, entries)
     shown = [line for line in lines if since <= line["at"] < end]
     return {
@@ -71,7 +75,7 @@ def _rows(session: Session, party: str) -> list[tuple[BookLine, BookTransaction]
 
 
 def _entries(session: Session, orders: list[str]) -> dict[str, int | None]:
-    """Return where each order's settlement stands on the ledger."""
+    """Return where each order's settlement stands on the ledger, by order."""
     query = select(OutboxRow.order_id, OutboxRow.posted_index).where(
         col(OutboxRow.order_id).in_(orders), col(OutboxRow.event) == OrderEvent.SETTLE.value
     )
@@ -84,13 +88,28 @@ def _given(session: Session, party: str) -> list[Share]:
     return list(session.exec(query.order_by(col(Share.id))).all())
 
 
-def _moves(rows: list[tuple[BookLine, BookTransaction]]) -> Iterator[dict[str, Any]]:
+def _charities(session: Session, moves: list[str]) -> dict[str, str]:
+    """Return to which charity (its code) each transaction that passed a share on went."""
+    query = select(BookLine.transaction_id, BookLine.owner).where(
+        col(BookLine.transaction_id).in_([one for one in moves if one.startswith("passed_on:")]),
+        col(BookLine.account) == Account.CHARITY.value,
+    )
+    found = session.exec(query).all()
+    return {move: owner.removeprefix(payees.CHARITY_PREFIX) for move, owner in found}
+
+
+def _moves(
+    rows: list[tuple[BookLine, BookTransaction]], charities: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the moves of the book's lines; about: an order, a transfer, or a charity's code."""
     for line, transaction in rows:
         kind, _, about = transaction.id.partition(":")
         yield {
             "at": transaction.at,
             "kind": KINDS.get(kind, kind),
-            "about": transaction.order_id or about.partition(":")[0],
+            "about": transaction.order_id
+            or charities.get(transaction.id)
+            or about.partition(":")[0],
             "amount": -line.amount,
             "currency": line.currency,
         }

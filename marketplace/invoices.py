@@ -71,7 +71,8 @@ def document(services: Services, order_id: str, researcher: str) -> dict[str, An
         if payment is None:
             raise NotFoundError("this order has no invoice; POST /orders/<id>/invoice makes one")
         quote = session.get_one(Quote, order.quote_id)
-    terms = services.config.invoices
+    terms, state = services.config.invoices, services.view.snapshot().state
+    buyer = state.claims(researcher, payment.created_at).get("organisation")
     return {
         "invoice": payment.checkout_id,
         "order": order_id,
@@ -82,8 +83,12 @@ def document(services: Services, order_id: str, researcher: str) -> dict[str, An
         "currency": payment.currency,
         "issued_at": payment.created_at,
         "due_at": payment.created_at + terms.terms_days * DAY_MS,
+        "billed_to": buyer,
         "payee": terms.payee,
+        "address": terms.address,
+        "tax_id": terms.tax_id,
         "bank": terms.bank,
+        "page": payment.checkout_url,
         "test_money": not services.payments.is_live,
     }
 

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from marketplace import book, book_store, order_service, outbox, refunds
 from marketplace.entries import new_id, reference_commitment
 from marketplace.errors import ConflictError
-from marketplace.orders import OrderEvent, OrderState
+from marketplace.orders import OVER, OrderEvent, OrderState
 from marketplace.payment_values import Payment as Charge
 from marketplace.payments import Checkout, CheckoutState
 from marketplace.services import Services
@@ -228,17 +228,27 @@ def fields_of(payment: Payment) -> dict[str, object]:
 
 
 def look_again(services: Services) -> int:
-    """Ask the provider about checkouts whose webhook may be lost; return how many were asked."""
+    """Ask the provider about checkouts whose webhook may be lost; return how many were asked.
+
+    The page of an order that is over is closed, so that nobody pays it in vain.
+    """
     now = services.clock()
     with services.db.read() as session:
-        query = select(Payment.checkout_id).where(
-            col(Payment.state) == OPEN,
-            col(Payment.provider) != refunds.BANK,
-            col(Payment.changed_at) <= now - LOOK_AGAIN_MS,
+        query = (
+            select(Payment.checkout_id, Order.state)
+            .join(Order)
+            .where(
+                col(Payment.state) == OPEN,
+                col(Payment.provider) != refunds.BANK,
+                col(Payment.changed_at) <= now - LOOK_AGAIN_MS,
+            )
         )
-        waiting = session.exec(query.limit(20)).all()
-    for checkout_id in waiting:
-        state = services.payments.fetch_checkout(checkout_id)
+        waiting = session.exec(query.order_by(col(Payment.changed_at)).limit(20)).all()
+    for checkout_id, order_state in waiting:
+        if order_state in OVER:
+            state = services.payments.expire_checkout(checkout_id, f"expire:{checkout_id}")
+        else:
+            state = services.payments.fetch_checkout(checkout_id)
         with services.db.write() as session:
             apply_checkout(services, session, state)
             _touch(session, checkout_id, now)

@@ -30,19 +30,17 @@ def payee_of(session: Session, party: str) -> Payee | None:
     return session.get(Payee, party)
 
 
-def onboard(services: Services, party: str, country: str, back: str) -> str:
+def onboard(services: Services, party: str, country: str | None, back: str) -> str:
     """Return the address of Stripe's onboarding page for a party, opening its account first.
 
-    back: where Stripe sends the browser afterwards. Raises the Payment errors, InputError.
+    country: needed once, to open the account. back: where Stripe sends the browser afterwards.
+    Raises the Payment errors, InputError.
     """
-    if len(country) != 2 or not country.isalpha():
-        raise InputError("country must be two letters, such as GB (ISO 3166)")
     with services.db.read() as session:
         known = session.get(Payee, party)
     account = known.account_id if known else None
     if account is None:
-        made = services.payments.create_account(party, country.upper(), f"account:{party}")
-        account = made.account_id
+        account = _open_account(services, party, country or "")
     with services.db.write() as session:
         payee = session.get(Payee, party) or Payee(party=party, changed_at=0)
         payee.mode, payee.account_id, payee.charity = BANK, account, None
@@ -50,6 +48,15 @@ def onboard(services: Services, party: str, country: str, back: str) -> str:
         session.add(payee)
     key = f"link:{party}:{services.clock()}"
     return services.payments.onboarding_link(account, back, back, key)
+
+
+def _open_account(services: Services, party: str, country: str) -> str:
+    if len(country) != 2 or not country.isalpha():
+        raise InputError(
+            "say in which country you live, by two letters such as GB (ISO 3166): "
+            "the account is opened there, and Stripe cannot move it later"
+        )
+    return services.payments.create_account(party, country.upper(), f"account:{party}").account_id
 
 
 def pass_on(services: Services, party: str, code: str) -> Payee:
@@ -133,10 +140,12 @@ def view(services: Services, party: str) -> dict[str, Any]:
             col(BookLine.account) == Account.OWNERS_PAYABLE.value, col(BookLine.owner) == party
         )
         earned = session.exec(lines.limit(1)).first()
+        charity = session.get(Charity, payee.charity) if payee and payee.charity else None
     gives = snapshot is not None and only_gives(snapshot.state, party)
     return {
         "mode": payee.mode if payee else None,
         "charity": payee.charity if payee else None,
+        "charity_name": charity.name if charity else None,
         "account": bool(payee and payee.account_id),
         "submitted": bool(payee and payee.submitted),
         "ready": bool(payee and payee.ready),

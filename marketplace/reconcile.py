@@ -87,7 +87,7 @@ def run(services: Services, since: int | None = None) -> Reconciliation:
     refunds.retry_failed(services)
     _provider(services, found, datetime.fromtimestamp(max(0, start) / 1000, UTC))
     state = services.view.snapshot().state
-    _ledger(services, found, state, now)
+    _ledger(services, found, state, start, now)
     _book(services, found, now)
     found.totals = totals.compare(services, services.view.refresh())
     _check_totals(found, _last_totals(services))
@@ -263,33 +263,31 @@ def _platform_payouts(services: Services, found: Findings, since: datetime) -> N
 # -- the ledger ----------------------------------------------------------------------------------
 
 
-def _ledger(services: Services, found: Findings, state: State, now: int) -> None:
+def _ledger(services: Services, found: Findings, state: State, start: int, now: int) -> None:
+    """Look for the entry of each payment since `start`; older ones are in the totals."""
     with services.db.read() as session:
-        rows = session.exec(
-            select(Payment).where(col(Payment.state).in_(["received", "refunded"]))
-        ).all()
-        pending = _pending(session)
+        query = select(Payment).where(
+            col(Payment.state).in_(["received", "refunded"]),
+            col(Payment.changed_at) >= start,
+            col(Payment.changed_at) <= now - GRACE_MS,
+        )
+        rows = session.exec(query).all()
     for payment in rows:
-        if now - payment.changed_at >= GRACE_MS:
-            _entry_of(services, found, state, payment, pending)
+        _entry_of(services, found, state, payment)
 
 
-def _pending(session: Session) -> dict[str, str]:
-    query = select(OutboxRow.dedupe, OutboxRow.state, OutboxRow.posted_index)
-    return {dedupe: status for dedupe, status, _index in session.exec(query).all()}
-
-
-def _entry_of(
-    services: Services, found: Findings, state: State, payment: Payment, outbox: dict[str, str]
-) -> None:
+def _entry_of(services: Services, found: Findings, state: State, payment: Payment) -> None:
     """Check that the ledger has what the book says of one payment; announce what never was."""
     known = state.orders.get(payment.order_id)
     facts = {(one.kind, one.reference_commitment) for one in known.payments} if known else set()
     fields = money.fields_of(payment)
     if ("received", str(fields["reference_commitment"])) in facts:
         return
-    dedupe = f"{payment.order_id}:{OrderEvent.PAY}"
-    status = outbox.get(dedupe)
+    query = select(OutboxRow.state).where(
+        col(OutboxRow.dedupe) == f"{payment.order_id}:{OrderEvent.PAY}"
+    )
+    with services.db.read() as session:
+        status = session.exec(query).first()
     if status == "refused":
         found.leave("payment refused by the ledger", payment.id, "see the outbox's error")
     elif status is None and payment.state == "received":

@@ -181,7 +181,26 @@ class ProgressOut(BaseModel):
     total: int
 
 
+class MoneyMoveOut(BaseModel):
+    """One movement of an order's money: paid, invoice (waits for a transfer), refund or dispute.
+
+    amount: minor units, the tax in it. state: of what it is, e.g. planned or sent for a refund.
+    """
+
+    kind: str
+    state: str
+    at: int
+    amount: int
+    currency: str
+    tax: int
+    by: str | None
+    reason: str | None
+    receipt_url: str | None
+
+
 class OrderOut(BaseModel):
+    """money: told of one order at a time, empty in lists."""
+
     order: str
     state: str
     reason: str | None
@@ -200,6 +219,7 @@ class OrderOut(BaseModel):
     changed_at: int
     objects: list[str]
     history: list[dict[str, Any]]
+    money: list[MoneyMoveOut] = []
 
 
 class OrdersOut(BaseModel):

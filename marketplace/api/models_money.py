@@ -6,6 +6,8 @@ from pydantic import BaseModel, Field
 
 from marketplace.api.models import Count, In
 
+Country = Annotated[str, Field(pattern=r"^[A-Za-z]{2}$")]
+
 
 class ActIn(In):
     """entry: where the operator's own operator.acted entry for this stands on the ledger."""
@@ -14,13 +16,15 @@ class ActIn(In):
 
 
 class OnboardIn(In):
-    """country: ISO 3166, where the person lives; Stripe asks for everything else."""
+    """country: ISO 3166, where the person lives, needed once; Stripe asks for everything else."""
 
-    country: Annotated[str, Field(pattern=r"^[A-Za-z]{2}$")]
+    country: Country | None = None
 
 
-class OnboardCharityIn(ActIn, OnboardIn):
+class OnboardCharityIn(ActIn):
     """country: ISO 3166, where the charity banks; entry as in ActIn."""
+
+    country: Country
 
 
 class PassOnIn(In):
@@ -35,6 +39,7 @@ class PayeeOut(BaseModel):
 
     mode: str | None
     charity: str | None
+    charity_name: str | None
     account: bool
     submitted: bool
     ready: bool
@@ -85,8 +90,12 @@ class InvoiceOut(BaseModel):
     currency: str
     issued_at: int
     due_at: int
+    billed_to: str | None
     payee: str
+    address: str | None
+    tax_id: str | None
     bank: str
+    page: str
     test_money: bool
 
 

@@ -13,6 +13,7 @@ from marketplace import (
     accounts,
     catalogue,
     money,
+    order_money,
     order_service,
     quotes,
     references,
@@ -233,7 +234,8 @@ def orders() -> Any:
 @api.doc(security="session")
 def order(order_id: str) -> Any:
     """Look at one of your orders."""
-    return reports.one_order(services(), order_id, principal("researcher").party)
+    now, found = services(), reports.one_order(services(), order_id, principal("researcher").party)
+    return {**found, "money": order_money.moves(now, order_id)}
 
 
 @api.post("/orders/<order_id>/checkout")

@@ -39,7 +39,7 @@ class Market:
 
     def get(self, path: str, **params: Any) -> Any:
         """GET a JSON document of the API."""
-        return self._json("GET", path, params={k: v for k, v in params.items() if v is not None})
+        return self._json("GET", path, params=_given(params))
 
     def listed(self, path: str, name: str) -> list[dict[str, Any]]:
         """Return a whole list of the API, page by page."""
@@ -73,9 +73,9 @@ class Market:
         }
         return self._json("PUT", f"/passport/{share}", content=data, headers=headers)
 
-    def download(self, path: str) -> bytes:
+    def download(self, path: str, **params: Any) -> bytes:
         """GET the bytes of an object."""
-        return self._send("GET", path).content
+        return self._send("GET", path, params=_given(params)).content
 
     def public(self, path: str) -> Any:
         """GET a document beside the API, such as the catalogue's own pages."""
@@ -129,6 +129,10 @@ class Attester:
             ) from None
         value: dict[str, Any] = _checked(response, self.url).json()
         return value
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
 
 
 def _checked(response: httpx.Response, url: str) -> httpx.Response:

@@ -19,6 +19,7 @@ def add_money_pages(made: Blueprint) -> None:
     made.add_url_rule("/me/statement.csv", "statement_csv", statement_csv)
     made.add_url_rule("/me/payee", "payee", choose, methods=["POST"])
     made.add_url_rule("/orders/<order>/invoice", "invoice", invoice)
+    made.add_url_rule("/orders/<order>/invoice", "ask_invoice", ask_invoice, methods=["POST"])
     made.add_url_rule("/operator", "operator", operator)
 
 
@@ -43,8 +44,11 @@ def statement_csv() -> Response:
 
 @sessions.require("owner")
 def choose() -> AnyResponse:
-    """Choose how I am paid: a charity, or my bank through Stripe's own page."""
+    """Choose how I am paid: a charity, my bank through Stripe's own page, or neither yet."""
     services, party = pages().services, sessions.me().party
+    if request.form.get("keep"):
+        payees.keep(services, party)
+        return redirect(url_for("web.statement"), 303)
     if code := request.form.get("charity"):
         payees.pass_on(services, party, code)
         return redirect(url_for("web.statement"), 303)
@@ -58,6 +62,14 @@ def invoice(order: str) -> str:
     """Show an order's invoice, as a page that prints on paper."""
     view = invoices.document(pages().services, order, sessions.me().party)
     return render_template("web/invoice.html", view=view)
+
+
+@sessions.require("researcher")
+def ask_invoice(order: str) -> AnyResponse:
+    """Make an order's invoice, to be paid by bank transfer. Raises ConflictError, InputError."""
+    reference = request.form.get("purchase_order", "")
+    invoices.issue(pages().services, order, sessions.me().party, reference)
+    return redirect(url_for("web.invoice", order=order), 303)
 
 
 @sessions.require("operator", "auditor")

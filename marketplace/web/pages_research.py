@@ -26,7 +26,16 @@ from sqlmodel import col, select
 
 from compute import ComputeError, error_picture, made_up_answer
 from compute.queries import parse_query
-from marketplace import catalogue, money, order_service, quotes, references, reports, uploads
+from marketplace import (
+    catalogue,
+    money,
+    order_money,
+    order_service,
+    quotes,
+    references,
+    reports,
+    uploads,
+)
 from marketplace.api.common import send_object
 from marketplace.errors import InputError, NotFoundError
 from marketplace.services import Services
@@ -90,7 +99,8 @@ def order(order: str) -> str:
     services = pages().services
     found = reports.one_order(services, order, sessions.me().party)
     view = order_page(found, quote_items(services, found["quote"]), payments_of(services, order))
-    return render_template("web/order.html", view=view, query=pretty(found["query"]))
+    moves = order_money.moves(services, order)
+    return render_template("web/order.html", view=view, query=pretty(found["query"]), moves=moves)
 
 
 @sessions.require("researcher")

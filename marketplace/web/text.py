@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from marketplace import currencies
+from marketplace.money_words import moved
 
 _STEPS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
@@ -100,5 +101,6 @@ FILTERS: dict[str, Any] = {
     "short": short,
     "mono": mono,
     "plain": plain,
+    "moved": moved,
     "cell": cell,
 }

@@ -4,8 +4,10 @@ import hashlib
 import hmac
 
 import pytest
+from sqlmodel import select
 
 from ledger import canonical, leaf_hash, verify_inclusion
+from marketplace.tables import Payment
 from tests.marketplace.market_world import ASK, SCOPE, Party, digest
 
 
@@ -263,3 +265,18 @@ def test_a_stranger_cannot_sign_in(world):
     answer = world.http.post("/api/v1/session", json=body)
     assert answer.status_code == 401
     assert answer.content_type == "application/problem+json"
+
+
+def test_the_payment_page_of_an_order_that_is_over_is_closed(world):
+    world.owner()
+    researcher = world.researcher()
+    order = world.place(researcher)
+    session = world.checkout(researcher, order)
+    world.http.post(f"/api/v1/orders/{order}/cancel", headers=researcher.auth)
+    world.turn()
+    assert world.state(researcher, order) == "cancelled"
+    world.clock.forward(60_000)
+    world.turn()
+    assert world.payments.fetch_checkout(session).status == "expired"
+    with world.services.db.read() as db:
+        assert [one.state for one in db.exec(select(Payment)).all()] == ["closed"]

@@ -92,7 +92,7 @@ def test_a_statement_prints_without_its_forms_and_downloads_as_csv(money, chromi
     context = chromium.new_context(storage_state=states["owner"])
     page = context.new_page()
     page.goto(f"{base}/me/statement")
-    assert page.get_by_role("button", name="Be paid to my bank").is_visible()
+    assert page.get_by_role("button", name="Change my bank at Stripe").is_visible()
     shown = page.locator("section[aria-labelledby=lines] tbody tr").count()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
@@ -101,18 +101,21 @@ def test_a_statement_prints_without_its_forms_and_downloads_as_csv(money, chromi
     assert rows[-1]["kind"] == "paid out"
     assert float(rows[-1]["balance"]) == 0
     page.emulate_media(media="print")
-    assert not page.get_by_role("button", name="Be paid to my bank").is_visible()
+    assert not page.get_by_role("button", name="Change my bank at Stripe").is_visible()
     assert page.get_by_role("table").first.is_visible()
     assert examine(page) == []
     context.close()
 
 
-def test_a_charity_is_chosen_on_the_statement(money, chromium):
+def test_a_charity_is_chosen_on_the_statement_and_left_again(money, chromium):
     base, states, _invoice = money
     context = chromium.new_context(storage_state=states["newcomer"])
     page = context.new_page()
     page.goto(f"{base}/me/statement")
     page.get_by_role("button", name="Give what I earn").click()
-    page.get_by_text("What you earn goes to").wait_for()
+    page.get_by_text("What you earn goes to Heart Fund").wait_for()
     assert examine(page) == []
+    page.get_by_role("button", name="Stop giving").click()
+    page.get_by_text("You chose nothing yet").wait_for()
+    assert page.get_by_label("Country you live in").input_value() == ""
     context.close()

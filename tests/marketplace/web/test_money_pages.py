@@ -3,8 +3,10 @@
 import pytest
 
 from marketplace import payees, reconcile
+from marketplace.config import InvoiceConfig
 from marketplace.tables import WebhookEvent
 from tests.marketplace.market_world import World
+from tests.marketplace.web.web_world import post
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def test_an_owners_statement_shows_its_own_lines_and_ways_to_be_paid(world):
     assert browser(world, researcher).get("/me/statement").status_code == 403
 
 
-def test_an_invoice_can_be_printed(world):
+def test_an_invoice_can_be_printed(tmp_path):
+    bill = InvoiceConfig(payee="Omic Market Ltd", address="1 Gene Street", tax_id="GB 123")
+    world = World(tmp_path, invoices=bill)
     world.owner(upload=False)
     researcher = world.researcher()
     order = world.place(researcher)
@@ -49,8 +53,9 @@ def test_an_invoice_can_be_printed(world):
     world.http.post(path, json={"purchase_order": "PO-<7>"}, headers=researcher.auth)
     page = browser(world, researcher).get(f"/orders/{order}/invoice")
     assert page.status_code == 200
-    assert "PO-&lt;7&gt;" in page.text
-    assert "INV-" in page.text
+    for text in ("PO-&lt;7&gt;", "INV-", "a university", "1 Gene Street", "GB 123", "Waiting for"):
+        assert text in page.text
+    world.close()
 
 
 def test_the_operator_sees_what_was_compared_and_done(world):
@@ -96,3 +101,53 @@ def test_an_owner_sees_what_waits_and_earnings_by_month_and_takes_everything_alo
     assert everything.json["party"] == who["owner"].id
     assert everything.json["tables"]
     assert world.app.test_client().get("/me/everything.json").status_code in (302, 303, 401)
+
+
+def test_a_buyer_asks_for_an_invoice_on_the_orders_page_and_prints_it(world):
+    world.owner(upload=False)
+    researcher = world.researcher()
+    order = world.place(researcher)
+    client = browser(world, researcher)
+    assert "Get an invoice" in client.get(f"/orders/{order}").text
+    made = post(
+        client, f"/orders/{order}/invoice", {"purchase_order": "PO-5"}, page=f"/orders/{order}"
+    )
+    assert made.status_code == 303
+    assert "PO-5" in client.get(made.headers["Location"]).text
+    page = client.get(f"/orders/{order}").text
+    assert "to be transferred against an invoice" in page
+    assert f"/orders/{order}/invoice" in page
+    assert "Get an invoice" not in page
+
+
+def test_a_buyer_sees_what_was_paid_with_its_receipt_and_what_went_back(world):
+    owners = [world.owner(upload=False) for _ in range(24)]
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)
+    for owner in owners[4:]:
+        world.withdraw(owner)
+    world.turn()
+    world.answer(order, owners[:4])
+    world.turn(5)
+    page = browser(world, researcher).get(f"/orders/{order}").text
+    for words in ("paid by card", "/receipts/", "given back, because fewer people took part"):
+        assert words in page
+    told = world.http.get(f"/api/v1/orders/{order}", headers=researcher.auth).json
+    assert [one["kind"] for one in told["money"]] == ["paid", "refund"]
+    assert told["money"][0]["amount"] == told["amount"]
+    listed = world.http.get("/api/v1/orders", headers=researcher.auth).json["orders"]
+    assert listed[0]["money"] == []
+
+
+def test_a_buyer_sees_that_its_bank_holds_the_money(world):
+    world.owner(upload=False)
+    researcher = world.researcher()
+    order = world.place(researcher)
+    session = world.checkout(researcher, order)
+    world.webhook(world.payments.pay(session))
+    world.turn()
+    dispute = world.payments.dispute(session)
+    world.told(world.payments.event("charge.dispute.created", dispute))
+    page = browser(world, researcher).get(f"/orders/{order}").text
+    assert "Your bank holds" in page
