@@ -16,13 +16,17 @@ from marketplace.client import (
     cli_account,
     cli_audit,
     cli_budget,
+    cli_consent,
     cli_custodian,
+    cli_files,
     cli_identity,
+    cli_keygen,
     cli_ledger,
     cli_money,
     cli_operator,
     cli_owner,
     cli_researcher,
+    cli_review,
     cli_rights,
     cli_run,
     cli_sharing,
@@ -39,12 +43,16 @@ app = typer.Typer(
     add_completion=True,
 )
 cli_run.add_to(app)
+cli_keygen.add_to(app)
+cli_files.add_to(app)
+cli_consent.add_to(app)
 cli_owner.add_to(app)
 cli_account.add_to(app)
 cli_sharing.add_to(app)
 cli_rights.add_to(app)
 cli_budget.add_to(app)
 cli_researcher.add_to(app)
+cli_review.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)
 cli_operator.add_to(app)

@@ -8,7 +8,7 @@ import typer
 from ledger import LedgerError
 from marketplace.client import account
 from marketplace.client.activity import written_about
-from marketplace.client.cli_owner import DEFAULT_TRUST, trust_bytes
+from marketplace.client.cli_keygen import DEFAULT_TRUST, trust_bytes
 from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
 from marketplace.client.terminal import context_of, show, warn, when

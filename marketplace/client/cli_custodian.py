@@ -1,13 +1,13 @@
 """The custodian's commands: split a study's file, register each participant under a mandate."""
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
-from compute.ingest import Build, Callability, IngestError
+from compute.ingest import IngestError
 from marketplace.client import custodian
-from marketplace.client.cli_files import ReferenceOption
+from marketplace.client.cli_given import ReferenceOption, build_of, callability_of
 from marketplace.client.errors import ClientError
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, pairs, say, show, table
@@ -36,11 +36,7 @@ def split(
     build: Annotated[str | None, typer.Option(help="GRCh37 or GRCh38, for PLINK files.")] = None,
 ) -> None:
     """Split a file by participant on this machine, each part encrypted. Nothing leaves it."""
-    if callability not in (None, *get_args(Callability)):
-        raise ClientError(f"--callability is one of {', '.join(get_args(Callability))}")
-    if build not in (None, *get_args(Build)):
-        raise ClientError(f"--build is one of {', '.join(get_args(Build))}")
-    chosen, stated = cast("Callability | None", callability), cast("Build | None", build)
+    chosen, stated = callability_of(callability), build_of(build)
     options = context_of(context)
     key = options.open_home().keys.encryption().public
     try:

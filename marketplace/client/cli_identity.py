@@ -11,7 +11,7 @@ import typer
 
 from ledger import TrustPolicy, canonical
 from marketplace.client import vault
-from marketplace.client.cli_owner import DEFAULT_TRUST, trust_bytes
+from marketplace.client.cli_keygen import DEFAULT_TRUST, trust_bytes
 from marketplace.client.errors import ClientError
 from marketplace.client.session import LedgerView
 from marketplace.client.terminal import context_of, show

@@ -8,7 +8,8 @@ import typer
 
 from ledger import State
 from marketplace.client.activity import leaf_error, proved_shares
-from marketplace.client.errors import LedgerChangedError
+from marketplace.client.cli_terms import date_ms
+from marketplace.client.errors import ClientError, LedgerChangedError
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, say, show, table, when
 
@@ -28,10 +29,19 @@ def _session(context: typer.Context) -> Session:
 @payout_app.command("bank")
 def bank(
     context: typer.Context,
-    country: Annotated[str, typer.Option(help="Where you live, ISO 3166, e.g. GB.")] = "GB",
+    country: Annotated[
+        str | None,
+        typer.Option(help="Where you live, ISO 3166, e.g. GB; asked once, Stripe cannot move it."),
+    ] = None,
 ) -> None:
     """Get the page where Stripe asks for your bank; the market never sees it."""
-    answer = _session(context).market.post("/me/payee/onboard", {"country": country})
+    market = _session(context).market
+    if country is None and not market.get("/me/payee")["account"]:
+        raise ClientError(
+            "say where you live, by two letters: omic payout bank --country GB; "
+            "the account is opened there, and Stripe cannot move it later"
+        )
+    answer = market.post("/me/payee/onboard", {"country": country})
     lines = [f"Open once, soon: {answer['url']}", "Until it is done, what you earn waits for you."]
     show(context_of(context), answer, lines)
 
@@ -50,15 +60,17 @@ def charity(
     market, options = _session(context).market, context_of(context)
     if stop:
         answer = market.delete("/me/payee/charity")
-        show(options, answer, ["Nothing more is passed on. What you earn waits for you."])
+        show(options, answer, ["Nothing more is passed on.", _said(answer)])
         return
     if code is None:
         listed = market.get("/charities")["charities"]
         lines = [f"  {one['code']:<16} {one['name']}" for one in listed]
-        show(options, listed, lines or ["The operator lists no charity yet."])
+        how = "Choose one with: omic payout charity CODE"
+        show(options, listed, [*lines, how] if lines else ["The operator lists no charity yet."])
         return
     answer = market.post("/me/payee/charity", {"charity": code})
-    show(options, answer, [f"From the next payout on, what you earn goes to {code}."])
+    back = "Take it back with: omic payout charity --stop"
+    show(options, answer, [_said(answer), back])
 
 
 @payout_app.command("show")
@@ -70,41 +82,61 @@ def show_payee(context: typer.Context) -> None:
 
 def _said(payee: Mapping[str, Any]) -> str:
     if payee["mode"] == "charity":
-        return f"Passed on to {payee['charity']}."
+        return f"From the next payout on, what you earn goes to {payee['charity_name']}."
     if payee["donates"]:
         return "You ask nothing for your data, so nothing is owed and no bank is needed."
     if payee["ready"]:
         return "Paid to your bank through Stripe."
     if payee["account"]:
         return "Stripe still needs something from you: omic payout bank"
-    return "Nothing chosen: what you earn waits. omic payout bank, or omic payout charity"
+    return (
+        "Nothing chosen: what you earn waits for you and is never lost. "
+        "Choose: omic payout bank --country GB, or omic payout charity"
+    )
 
 
 def statement(
     context: typer.Context,
     csv: Annotated[Path | None, typer.Option(help="Write it as CSV to this file.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this day on (UTC), YYYY-MM-DD.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until this day, which is left out.")] = None,
 ) -> None:
     """Show what you earned and were paid; shares and payouts are checked against the ledger."""
     session, options = _session(context), context_of(context)
+    days = {"since": date_ms(since), "until": date_ms(until)}
     if csv is not None:
-        csv.write_bytes(session.market.download("/me/statement.csv"))
-        say(f"Written to {csv}.")
+        _write(csv, session.market.download("/me/statement.csv", **days))
+        show(options, {"csv": str(csv)}, [f"Written to {csv}."])
         return
-    value = session.market.get("/me/statement")
+    value = session.market.get("/me/statement", **days)
     shares, checked = check_shares(session, value["lines"]), check_payouts(session)
     if options.json_output:
         proved = {"shares_checked": shares, "payouts_checked": checked}
         show(options, {**value, **proved}, [])
         return
     rows = [
-        (when(line["at"]), line["kind"], line["about"], money(line["amount"], line["currency"]),
-         money(line["balance"], line["currency"]), "" if line["index"] is None else line["index"])
+        (when(line["at"])[:10], line["kind"], line["about"][:10],
+         money(line["amount"], line["currency"]), money(line["balance"], line["currency"]),
+         "" if line["index"] is None else line["index"])
         for line in value["lines"]
     ]  # fmt: skip
-    columns = ("when", "what", "order or payout", "amount", "owed to you", "ledger entry")
+    columns = ("day", "what", "for", "amount", "owed to you", "entry")
     console.print(table("Your statement", columns, rows))
+    for currency, owed in value["balances"].items():
+        if owed:
+            least = money(value["minimum"][currency], currency)
+            said = f"{money(owed, currency)} is owed to you."
+            say(f"{said} What is owed is paid once a period, from {least} on.")
     say(_said(value["payee"]))
     say(f"Checked: {shares} shares and {checked} payouts stand on the ledger as shown.")
+    say("To print it, sign a browser in with `omic open`, then: My data, My statement.")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ClientError(f"cannot write {path}: {error.strerror}") from None
 
 
 def check_shares(session: Session, lines: Sequence[Mapping[str, Any]]) -> int:

@@ -44,6 +44,9 @@ def bank(
     if context_of(context).json_output:
         show(context_of(context), waiting, [])
         return
+    if not rows:
+        say("No bank transfer waits for operators.")
+        return
     columns = ("invoice", "transfer", "purchase order", "amount", "confirmed by")
     console.print(table("Bank transfers to confirm", columns, rows))
 
@@ -88,7 +91,7 @@ def charity(
     context: typer.Context,
     code: Annotated[str, typer.Argument(help="A short code, e.g. heart_fund.")],
     name: Annotated[str, typer.Argument(help="The charity's name.")],
-    country: Annotated[str, typer.Option(help="ISO 3166 code.")] = "GB",
+    country: Annotated[str, typer.Option(help="Where it banks, ISO 3166, e.g. GB.")],
     key: KeyOption = DEFAULT_KEY,
     trust: TrustOption = DEFAULT_TRUST,
 ) -> None:
@@ -120,10 +123,14 @@ def payouts(
         show(context_of(context), answer, [])
         return
     rows = [
-        (when(one["created_at"]), one["period"], one["currency"].upper(), one["state"], state,
+        (when(one["created_at"])[:16], one["period"], one["currency"].upper(), one["state"], state,
          totals["payouts"], money(totals["amount"], one["currency"]))
         for one in answer["batches"] for state, totals in one["by_state"].items()
     ]  # fmt: skip
+    if not rows:
+        nobody = "nobody who can be paid is owed as much as the threshold"
+        say(f"Nothing to pay: {nobody}." if now else "No payout was planned yet.")
+        return
     columns = ("planned", "period", "currency", "batch", "payouts", "how many", "amount")
     console.print(table("Payout batches", columns, rows))
 
@@ -131,7 +138,9 @@ def payouts(
 @operator_app.command("reverse")
 def reverse(
     context: typer.Context,
-    payout: Annotated[str, typer.Argument(help="The payout's id.")],
+    payout: Annotated[
+        str, typer.Argument(help="Its id; at Stripe in the transfer's metadata, behind payout:.")
+    ],
     amount: Annotated[int | None, typer.Option(help="Minor units; all of it by default.")] = None,
     key: KeyOption = DEFAULT_KEY,
     trust: TrustOption = DEFAULT_TRUST,

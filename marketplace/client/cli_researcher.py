@@ -1,7 +1,6 @@
-"""The researcher's and reviewer's commands: join, dry-run, order, review."""
+"""The researcher's commands: join, queries, dry-run, order."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +11,12 @@ from compute.queries import catalogue, source_digest
 from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
-from marketplace.client.researcher import Request, Researcher, standing
-from marketplace.client.reviewer import Reviewer
+from marketplace.client.order_words import dry_run_lines, elsewhere, order_lines, price_lines
+from marketplace.client.researcher import Request, Researcher
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
 
 order_app = typer.Typer(help="Ask for a price, order, pay, and open the answer.")
-review_app = typer.Typer(help="Check draft answers before they leave (output reviewers).")
 
 RequestFile = Annotated[
     Path, typer.Argument(help="A request as JSON: purpose, query, scope, release.")
@@ -33,7 +31,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("resolve")(resolve)
     app.command("dry-run")(dry_run)
     app.add_typer(order_app, name="order")
-    app.add_typer(review_app, name="review")
 
 
 def _researcher(context: typer.Context) -> Researcher:
@@ -201,15 +198,7 @@ def resolve(
 def dry_run(context: typer.Context, request: RequestFile) -> None:
     """Say, free of charge and from public quantities only, what an order would give."""
     answer = _researcher(context).dry_run(_request(request))
-    show(context_of(context), answer, [*pairs(answer), *_elsewhere(answer)])
-
-
-def _elsewhere(answer: Mapping[str, Any]) -> list[str]:
-    """Say who holds data on another build only."""
-    return [
-        f"About {people} people hold data in {build} only: not included."
-        for build, people in answer["other_builds"].items()
-    ]
+    show(context_of(context), answer, dry_run_lines(answer))
 
 
 @order_app.command("place")
@@ -222,7 +211,8 @@ def place(context: typer.Context, request: RequestFile) -> None:
     value = {"order": order, "total": quote["total"], "currency": quote["currency"], **checkout}
     lines = [
         f"Order [bold]{order}[/] for {money(quote['total'], quote['currency'])}",
-        *_elsewhere(quote),
+        *elsewhere(quote),
+        *price_lines(quote["items"], quote["total"], quote["currency"]),
         f"Pay at {checkout['url']}",
         f"Then: omic order wait {order}",
     ]
@@ -242,15 +232,16 @@ def invoice(
         f"due {when(made['due_at'])}; your purchase order {made['purchase_order']}",
         f"Pay {made['payee']}: {made['bank']}",
         f"Give {made['invoice']} as the reference. Two operators confirm the transfer.",
+        f"To print it, sign a browser in with `omic open`, then: {made['page']}",
     ]
     show(context_of(context), made, lines)
 
 
 @order_app.command("show")
 def show_order(context: typer.Context, order: str) -> None:
-    """Show an order's state."""
+    """Show an order: where it stands, what was paid, what went back."""
     status = _researcher(context).status(order)
-    show(context_of(context), status, pairs({**status, "progress": standing(status)}))
+    show(context_of(context), status, order_lines(status))
 
 
 @order_app.command("watch")
@@ -282,41 +273,3 @@ def result(
     written["bundle"].write_bytes(answer.bundle)
     value = {name: str(path) for name, path in written.items()}
     show(context_of(context), value, [f"{n}: {p}" for n, p in value.items()])
-
-
-@review_app.command("list")
-def list_reviews(context: typer.Context) -> None:
-    """List draft answers waiting for a decision."""
-    waiting = _reviewer(context).waiting()
-    show(context_of(context), waiting, [f"{w['order']}  {w['draft_commitment']}" for w in waiting])
-
-
-@review_app.command("show")
-def show_draft(context: typer.Context, order: str) -> None:
-    """Open a draft answer."""
-    typer.echo(json.dumps(_reviewer(context).draft(order), indent=2))
-
-
-@review_app.command("approve")
-def approve(context: typer.Context, order: str) -> None:
-    """Approve a draft: two approvals let it go."""
-    _decide(context, order, "approve")
-
-
-@review_app.command("reject")
-def reject(context: typer.Context, order: str) -> None:
-    """Reject a draft: the order is refunded."""
-    _decide(context, order, "reject")
-
-
-def _decide(context: typer.Context, order: str, decision: str) -> None:
-    reviewer = _reviewer(context)
-    matching = [w for w in reviewer.waiting() if w["order"] == order]
-    if not matching:
-        raise ClientError(f"order {order} has no draft waiting for you; see `omic review list`")
-    index = reviewer.decide(order, str(matching[0]["draft_commitment"]), decision)
-    show(context_of(context), {"index": index}, [f"Signed: ledger entry {index}."])
-
-
-def _reviewer(context: typer.Context) -> Reviewer:
-    return Reviewer(Session.open(context_of(context).open_home()))

@@ -19,7 +19,8 @@ from compute.ingest import Given, Modality
 from ledger import Follower, LedgerClient
 from marketplace.client import mandates, optout, rights
 from marketplace.client.certificate import check_certificate, make_certificate, read_certificate
-from marketplace.client.cli_owner import HANDED, OWNER_CLAIMS, checked, consent_app
+from marketplace.client.cli_consent import HANDED, consent_app
+from marketplace.client.cli_files import OWNER_CLAIMS, checked
 from marketplace.client.cli_terms import date_ms, read_terms
 from marketplace.client.errors import ClientError
 from marketplace.client.hand import hand_of
