@@ -161,19 +161,44 @@ def score(
     return (victims - 2 * p * called) @ alt + ((2 - victims) - 2 * (1 - p) * called) @ ref
 
 
-def judged(
-    inside: Floats, outside: Floats, answers: Sequence[tuple[Told, Floats]], **fields: Any
-) -> Measured:
-    """Return the row of scores and of (answer, true frequencies): AUC, TPR, answered, RMSE."""
-    area = auc(inside, outside)
-    return Measured(
-        answered=float(np.mean([told.answered for told, _ in answers])),
-        rmse=rms([told.af - truth for told, truth in answers]),
-        auc=area,
-        tpr_at_5=tpr(inside, outside, 0.05),
-        tpr_at_1=tpr(inside, outside, 0.01),
-        **{"auc_se": auc_error(area, len(inside), len(outside)), **fields},
-    )
+@dataclass(slots=True)
+class Game:
+    """Who is in the cohort, played again and again: scores, and answers beside the truth."""
+
+    inside: list[Floats] = field(default_factory=list)
+    outside: list[Floats] = field(default_factory=list)
+    answers: list[tuple[Told, Floats]] = field(default_factory=list)
+    _areas: list[float] = field(default_factory=list)
+
+    def against_one(self, member: bool, score: float, told: Told, truth: Floats) -> None:
+        """Note the score of one victim, in the cohort or not, against an answer of its own."""
+        (self.inside if member else self.outside).append(np.array([score]))
+        self.answers.append((told, truth))
+
+    def against_all(self, inside: Floats, outside: Floats, told: Told, truth: Floats) -> None:
+        """Note the scores of everybody against one answer; the AUC's error is their spread."""
+        self.inside.append(inside)
+        self.outside.append(outside)
+        self.answers.append((told, truth))
+        self._areas.append(auc(inside, outside))
+
+    def judged(self, **fields: Any) -> Measured:
+        """Return the row: AUC with its error, TPR, how much was answered, RMSE of a frequency."""
+        inside, outside = np.concatenate(self.inside), np.concatenate(self.outside)
+        area = auc(inside, outside)
+        error = auc_error(area, len(inside), len(outside))
+        if self._areas:
+            error = float(np.std(self._areas, ddof=1) / np.sqrt(len(self._areas)))
+        return Measured(
+            answered=float(np.mean([told.answered for told, _ in self.answers])),
+            rmse=rms([told.af - truth for told, truth in self.answers]),
+            auc=area,
+            tpr_at_5=tpr(inside, outside, 0.05),
+            tpr_at_1=tpr(inside, outside, 0.01),
+            auc_se=error,
+            trials=len(inside) + len(outside),
+            **fields,
+        )
 
 
 def rms(errors: Sequence[Any]) -> float:

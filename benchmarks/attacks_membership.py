@@ -16,12 +16,11 @@ import numpy.typing as npt
 from benchmarks.attacks import (
     LIFETIME,
     Floats,
+    Game,
     Gate,
     Ints,
     Measured,
     Told,
-    auc,
-    judged,
     pooled,
     score,
     surplus,
@@ -77,28 +76,21 @@ def random_panel(
     """
     rng = np.random.default_rng(seed)
     gate = Gate(people, variants, private=private, sampler=sampler)
-    inside, outside, answers, areas = [], [], [], []
+    game = Game()
     for _ in range(releases):
         p = common(rng, variants)
         members, alt, an = _cohort(rng, people, p, missing)
         told = pooled([gate.ask(alt, an, rho / orders) for _ in range(orders)])
         weights = surplus(told, p, people, 1 - missing)
         strangers = rng.binomial(2, p, (SCORED, variants))
-        inside.append(score(members, p, 1 - missing, weights))
-        outside.append(score(strangers, p, 1 - missing, weights))
-        areas.append(auc(inside[-1], outside[-1]))
-        answers.append((told, alt / an))
-    return judged(
-        np.concatenate(inside),
-        np.concatenate(outside),
-        answers,
+        inside, outside = (score(one, p, 1 - missing, weights) for one in (members, strangers))
+        game.against_all(inside, outside, told, alt / an)
+    return game.judged(
         attack="membership, random panel",
         people=people,
         variants=variants,
         defence=private,
-        trials=2 * len(members) * releases,
         rho_spent=str(rho) if private else "none",
-        auc_se=float(np.std(areas, ddof=1) / np.sqrt(releases)),
         more=_more(orders, missing),
     )
 
@@ -130,9 +122,7 @@ def chosen_panel(
 ) -> Measured:
     """Buy a panel made for one victim, in the cohort or not, `trials` times each."""
     rng = np.random.default_rng(seed)
-    gate = Gate(people, variants, private=private, sampler=sampler)
-    scores: dict[bool, list[float]] = {True: [], False: []}
-    answers: list[tuple[Told, Floats]] = []
+    gate, game = Gate(people, variants, private=private, sampler=sampler), Game()
     for trial in range(2 * trials):
         member = trial % 2 == 0
         p, victim = panel.draw(rng, variants)
@@ -140,17 +130,13 @@ def chosen_panel(
         alt = (rng.binomial(an - 2 * member, p) + victim * member).astype(np.int64)
         told = pooled([gate.ask(alt, an, rho / orders) for _ in range(orders)])
         weights = surplus(told, p, people, 1 - missing)
-        scores[member].append(float(score(victim, p, 1 - missing, weights)))
-        answers.append((told, alt / an))
-    return judged(
-        np.array(scores[True]),
-        np.array(scores[False]),
-        answers,
+        found = float(score(victim, p, 1 - missing, weights))
+        game.against_one(member, found, told, alt / an)
+    return game.judged(
         attack=f"membership, {panel.name}",
         people=people,
         variants=variants,
         defence=private,
-        trials=2 * trials,
         rho_spent=str(rho) if private else "none",
         more=_more(orders, missing),
     )
@@ -165,9 +151,7 @@ def trusted_panel(
     passes it over.
     """
     rng = np.random.default_rng(seed)
-    an = np.full(variants, 2 * people, np.int64)
-    scores: dict[bool, list[float]] = {True: [], False: []}
-    answers: list[tuple[Told, Floats]] = []
+    an, game = np.full(variants, 2 * people, np.int64), Game()
     for trial in range(2 * trials):
         member = trial % 2 == 0
         if panel is None:
@@ -179,17 +163,12 @@ def trusted_panel(
         shown = ~(((alt >= 1) & (alt <= SMALL)) | ((an - alt >= 1) & (an - alt <= SMALL)))
         told = Told(alt * 1.0, an * 1.0, np.where(shown, alt / an, np.nan), 0.0)
         parts = (victim - 2 * p) * (alt - an * p) / (an * p * (1 - p))
-        scores[member].append(float(parts[shown].sum()))
-        answers.append((told, alt / an))
-    return judged(
-        np.array(scores[True]),
-        np.array(scores[False]),
-        answers,
+        game.against_one(member, float(parts[shown].sum()), told, alt / an)
+    return game.judged(
         attack=f"trusted mode, {'random panel' if panel is None else panel.name}",
         people=people,
         variants=variants,
         defence=True,
-        trials=2 * trials,
         rho_spent="none",
     )
 

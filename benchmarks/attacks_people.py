@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.attacks import LIFETIME, Floats, Gate, Ints, Measured, Told, auc, judged
+from benchmarks.attacks import LIFETIME, Floats, Game, Gate, Ints, Measured, Told
 from benchmarks.people import Copies
 from compute.noise import add_noise
 from compute.private import Sampler
@@ -56,7 +56,7 @@ def random_variants(
     rng = np.random.default_rng(seed)
     gate = Gate(people, variants, private=private, sampler=sampler)
     an = np.full(variants, 2 * people, np.int64)
-    inside, outside, answers, areas = [], [], [], []
+    game = Game()
     for _ in range(releases):
         who = split(rng, len(copies), people, STRANGERS)
         panel = np.sort(rng.choice(copies.shape[1], variants, replace=False))
@@ -65,21 +65,13 @@ def random_variants(
         members = rng.choice(who.cohort, min(people, STRANGERS), replace=False)
         scored = np.concatenate([members, who.strangers])
         found = _scores(copies, scored, who.reference, panel, told, people)
-        inside.append(found[: len(members)])
-        outside.append(found[len(members) :])
-        areas.append(auc(inside[-1], outside[-1]))
-        answers.append((told, alt / an))
-    return judged(
-        np.concatenate(inside),
-        np.concatenate(outside),
-        answers,
+        game.against_all(found[: len(members)], found[len(members) :], told, alt / an)
+    return game.judged(
         attack="membership, random panel, haplotypes",
         people=people,
         variants=variants,
         defence=private,
-        trials=2 * len(members) * releases,
         rho_spent=str(rho) if private else "none",
-        auc_se=float(np.std(areas, ddof=1) / np.sqrt(releases)),
     )
 
 
@@ -132,9 +124,7 @@ def rarest_variants(
     gate = Gate(people, variants, private=private, sampler=sampler)
     totals = np.asarray(copies.sum(axis=0, dtype=np.int64)).ravel()
     everybody = copies.shape[0]
-    an = np.full(variants, 2 * people, np.int64)
-    scores: dict[bool, list[float]] = {True: [], False: []}
-    answers: list[tuple[Told, Floats]] = []
+    an, game = np.full(variants, 2 * people, np.int64), Game()
     for trial in range(2 * trials):
         member = trial % 2 == 0
         drawn = rng.choice(everybody, people + 1, replace=False)
@@ -144,17 +134,13 @@ def rarest_variants(
         alt = local[cohort].sum(axis=0, dtype=np.int64)
         told = gate.ask(alt, an, rho)
         own, others = local[victim].astype(float), (totals[chosen] - local[victim]).astype(float)
-        scores[member].append(_against_others(local, own, others, told, people))
-        answers.append((told, alt / an))
-    return judged(
-        np.array(scores[True]),
-        np.array(scores[False]),
-        answers,
+        found = _against_others(local, own, others, told, people)
+        game.against_one(member, found, told, alt / an)
+    return game.judged(
         attack="membership, victim's rarest variants, haplotypes",
         people=people,
         variants=variants,
         defence=private,
-        trials=2 * trials,
         rho_spent=str(rho) if private else "none",
     )
 

