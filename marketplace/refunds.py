@@ -195,7 +195,8 @@ def _send(services: Services, refund: Refund) -> bool:
         payment = session.get_one(Payment, refund.payment_id)
     if payment.intent_id is None:
         raise PaymentRefusedError("the payment has no reference at the provider")
-    key, answer = f"refund:{refund.id}:{refund.attempts}", None
+    key = f"refund:{refund.id}:{refund.attempts}"
+    answer = None
     if services.clock() - refund.created_at >= KEYS_HOLD_MS:
         answer = services.payments.find_refund(payment.intent_id, key)
     if answer is None:

@@ -47,18 +47,25 @@ class LedgerView:
         self._lock = threading.Lock()
         self._frozen = Frozen()
         self._snapshot: Snapshot | None = None
+        self._began = 0  # when the look that the snapshot is of began, by the monotonic clock
 
     def refresh(self) -> Snapshot:
-        """Follow the ledger to its newest checkpoint. Raises UnavailableError."""
-        asked = self._clock()
+        """Follow the ledger to its newest checkpoint. Raises UnavailableError.
+
+        Many who ask at once share one look, as long as it began after they asked.
+        """
+        asked, waited = self._clock(), time.monotonic_ns()
         with self._lock:
+            if self._snapshot is not None and self._began > waited:
+                return self._snapshot
+            began = time.monotonic_ns()
             try:
                 self._follower.sync()
             except LedgerError as error:
                 raise UnavailableError(
                     f"the ledger cannot be followed now ({error}); try again shortly"
                 ) from error
-            self._snapshot = self._next(asked)
+            self._snapshot, self._began = self._next(asked), began
             return self._snapshot
 
     def _next(self, asked: int) -> Snapshot:

@@ -21,6 +21,7 @@ from marketplace.client.statements import append, drafted, new_id, now_ms, state
 
 UNDERTAKING = "no-reidentification/1"
 FOLLOW_SECONDS = 30.0
+POLL_SECONDS = (0.1, 0.5)  # at first, and later
 FINAL_STATES = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
 
 
@@ -175,13 +176,14 @@ class Researcher:
 
         progress: called with the state, and how far its worker is: "running: summing 2 of 8".
         """
-        deadline = time.monotonic() + timeout
+        deadline, pause = time.monotonic() + timeout, POLL_SECONDS[0]
         while time.monotonic() < deadline:
             status = self.status(order)
             progress(standing(status))
             if status["state"] in until:
                 return status
-            time.sleep(0.1)
+            time.sleep(pause)
+            pause = min(POLL_SECONDS[1], 1.5 * pause)
         raise ClientError(
             f"order {order} is still {status['state']} after {timeout:.0f} s; "
             "it goes on by itself, ask again with `omic order show`"
