@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import func, insert
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from marketplace.book import Account, BookError, Posting, Slot, Transaction, check_owed, lowered
-from marketplace.tables import BookLine, BookTransaction
+from marketplace.tables import METADATA, BookLine, BookTransaction
 
+# The statements of many rows go past the ORM, which takes as long as the database itself.
+_HEADS = METADATA.tables["book_transactions"].insert()
+_LINES = METADATA.tables["book_lines"].insert()
 _TOTALS = select(BookLine.currency, BookLine.account, func.sum(col(BookLine.amount))).group_by(
     col(BookLine.currency), col(BookLine.account)
 )
@@ -51,9 +54,10 @@ def record_all(session: Session, entries: Sequence[tuple[Transaction, str | None
         known.add(transaction.id)
         fresh.append((transaction, order_id))
     if fresh:
-        session.execute(insert(BookTransaction), [_head(*one) for one in fresh])
+        written = session.connection()
+        written.execute(_HEADS, [_head(*one) for one in fresh])
         rows = [_row(one.id, line) for one, _order in fresh for line in one.lines]
-        session.execute(insert(BookLine), rows)
+        written.execute(_LINES, rows)
     return len(fresh)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from ledger import State, canonical, leaf_hash, tree_root
@@ -32,12 +31,15 @@ from marketplace import (
 from marketplace.errors import MarketError
 from marketplace.orders import OrderEvent, OrderState
 from marketplace.services import Services
-from marketplace.tables import Job, Order, OutboxRow, Payment, Quote, Share
+from marketplace.tables import METADATA, Job, Order, OutboxRow, Payment, Quote, Share
 from marketplace.view import Snapshot
 
 LOG = logging.getLogger(__name__)
 RELEASABLE = (OrderState.RUNNING, OrderState.RELEASING)
 RESULT_OBJECTS = ("result", "bundle", "auditor_bundle")
+
+# The statements of many rows go past the ORM, which takes as long as the database itself.
+_INSERT = METADATA.tables["shares"].insert()
 
 # Asked every round: built once. Only what is needed of a job: what it notes of people is large.
 _OUTCOME: Any = col(Job.outcome)
@@ -150,17 +152,21 @@ def settle(services: Services, order_id: str, paid: owners.Paid) -> bool:
         order = session.get_one(Order, order_id)
         body = session.get_one(Quote, order.quote_id).body
         shares = split_shares(order, quotes.repriced(body, paid.people, paid.asked), paid, now)
+        booked = _transaction(order, shares, now)
     with services.db.write() as session:
         order = order_service.locked_order(session, order_id)
-        return _may_settle(session, order) and _book(services, session, order, shares, now)
+        return _may_settle(session, order) and _book(services, session, order, shares, booked)
 
 
-def _book(services: Services, session: Session, order: Order, shares: Settlement, now: int) -> bool:
-    price = shares.price
+def _book(
+    services: Services, session: Session, order: Order, shares: Settlement,
+    booked: book.Transaction,
+) -> bool:  # fmt: skip
+    price, now = shares.price, services.clock()
     order.owners_total, order.platform_fee = price.owners_total, price.platform_fee
     session.add(order)
-    session.execute(insert(Share), [dict(row) for row in shares.rows])
-    book_store.record(session, _transaction(order, shares, now), order.id)
+    session.connection().execute(_INSERT, shares.rows)
+    book_store.record(session, booked, order.id)
     owners.forget(session, order.id)
     fields = settlement_fields(order, str(order.access), shares)
     decided = order_service.decide(
@@ -207,7 +213,7 @@ def _transaction(order: Order, shares: Settlement, now: int) -> book.Transaction
         order.currency,
         {row["owner"]: row["amount"] for row in shares.rows},
         {
-            book.Account.PLATFORM_INCOME: order.platform_fee,
+            book.Account.PLATFORM_INCOME: shares.price.platform_fee,
             book.Account.COMPUTE_FEE: order.compute_fee,
         },
         time=book_store.moment(now),

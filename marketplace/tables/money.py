@@ -185,7 +185,7 @@ class BookLine(Table, table=True):
     __table_args__ = (Index("ix_book_lines_slot", "account", "owner", "currency"),)
     id: int | None = Field(default=None, primary_key=True)
     transaction_id: str = Field(foreign_key="book_transactions.id", index=True)
-    account: str = Field(index=True)
+    account: str
     owner: str = Field(default="", index=True)
     amount: int = big()
     currency: str
@@ -203,7 +203,7 @@ class Share(Table, table=True):
         UniqueConstraint("order_id", "owner"),
     )
     id: int | None = Field(default=None, primary_key=True)
-    order_id: str = Field(foreign_key="orders.id", index=True)
+    order_id: str = Field(foreign_key="orders.id")
     owner: str = Field(index=True)
     position: int
     amount: int = big()
