@@ -214,7 +214,7 @@ def _use(state: State, share: Share, now: int) -> Use:
     )  # fmt: skip
 
 
-CHART_WIDTH, CHART_MONTHS = 400, 12
+CHART_WIDTH, CHART_MONTHS = 210, 12
 
 
 @dataclass(frozen=True, slots=True)
