@@ -274,6 +274,17 @@ class Access:
 
     id: str
     index: int
+@dataclass(frozen=True, slots=True)
+class OperatorAct:
+    """What an operator stated at a leaf; time: Unix ms; actor: fingerprint of the key."""
+
+    index: int
+    time: int
+    actor: str
+    action: str
+    details: Mapping[str, Any]
+
+
     payload: Mapping[str, Any]
 
 
@@ -319,6 +330,7 @@ class Tables:
     violations: list[tuple[int, str]] = field(default_factory=list)
     dangling: list[tuple[int, str]] = field(default_factory=list)
     undecidable: str | None = None
+    operator_acts: dict[int, OperatorAct] = field(default_factory=dict)
     # Look-ups that keep every rule at constant cost.
     grant_at: dict[int, Grant] = field(default_factory=dict, repr=False)
     mandate_at: dict[int, Mandate] = field(default_factory=dict, repr=False)

@@ -17,7 +17,7 @@ from typing import Any
 from ledger import kinds as k
 from ledger.envelope import fingerprint
 from ledger.errors import RefusedError
-from ledger.fold_model import Act, CustodianSplit, Tables
+from ledger.fold_model import Act, CustodianSplit, OperatorAct, Tables
 
 BANK = "bank-transfer"
 BANK_ACTIONS = {"payment.received": "bank.received", "payment.refunded": "bank.sent"}
@@ -54,6 +54,8 @@ def _check_mark(state: Tables, act: Act, action: str, details: Any) -> None:
 
 def apply_acted(state: Tables, act: Act) -> None:
     action, details = act.payload["action"], act.payload.get("details") or {}
+    said = OperatorAct(act.index, act.now, act.actor, action, details)
+    state.journal.put(state.operator_acts, act.index, said)
     if action in BANK_ACTIONS.values():
         state.journal.add(state.bank_marks, _mark(action, details, act.actor))
     if action == "custodian.split":

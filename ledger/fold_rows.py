@@ -26,6 +26,7 @@ from ledger.fold_model import (
     Key,
     Mandate,
     Offer,
+    OperatorAct,
     OrderState,
     Party,
     Payment,
@@ -97,6 +98,11 @@ def _plain_rows(state: Tables) -> Iterator[tuple[str, Iterable[Any]]]:
     yield (
         "custodian_splits",
         ((name, list(map(_SPLIT, splits))) for name, splits in state.custodian_splits.items()),
+    )
+    acts = state.operator_acts.values()
+    yield (
+        "operator_acts",
+        ((a.index, a.time, a.actor, a.action, _raw(a.details)) for a in acts),
     )
     yield "paused_by", ((at, [g.index for g in held]) for at, held in state.paused_by.items())
     yield "absent", ((at, format_leaf(leaf).decode()) for at, leaf in state.absent.items())
@@ -310,6 +316,9 @@ class Rebuilt:
     def custodian_split(self, row: list[Any]) -> None:
         self.state.custodian_splits[row[0]] = tuple(CustodianSplit(*one) for one in row[1])
 
+    def operator_act(self, row: list[Any]) -> None:
+        self.state.operator_acts[row[0]] = OperatorAct(*row)
+
     def pause(self, row: list[Any]) -> None:
         self.state.paused_by[row[0]] = tuple(map(self.state.grant_at.__getitem__, row[1]))
 
@@ -335,6 +344,7 @@ _TAKE: dict[str, Callable[[Rebuilt, Any], None]] = {
     "compute_releases": Rebuilt.compute_release,
     "payouts": Rebuilt.payout,
     "custodian_splits": Rebuilt.custodian_split,
+    "operator_acts": Rebuilt.operator_act,
     "paused_by": Rebuilt.pause,
     "absent": Rebuilt.absence,
 }

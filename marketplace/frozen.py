@@ -87,6 +87,7 @@ def _without_records(state: State) -> State:
     made.accesses, made.compute_keys = dict(state.accesses), dict(state.compute_keys)
     made.payouts, made.bank_marks = dict(state.payouts), set(state.bank_marks)
     made.custodian_splits = dict(state.custodian_splits)
+    made.operator_acts = dict(state.operator_acts)
     made.objections, made.missing = set(state.objections), set(state.missing)
     made.violations = list(state.violations)
     return made

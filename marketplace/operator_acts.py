@@ -1,7 +1,8 @@
 """What an operator decides counts only once it stands on the ledger, signed by that operator.
 
-The request names the index of its operator.acted entry; action and details must be the very ones
-that are asked for, and an entry serves once.
+The request names the index of its operator.acted entry, which is looked up in the one verified fold
+and nowhere else; action and details must be the very ones that are asked for, and an entry serves
+once.
 """
 
 import hashlib
@@ -11,7 +12,6 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from ledger import parse_leaf
 from marketplace.accounts import Principal
 from marketplace.errors import ConflictError, ForbiddenError
 from marketplace.services import Services
@@ -28,17 +28,18 @@ def require(
     Raises NotYetError, ForbiddenError (it says something else, or somebody else said it),
     ConflictError (too old, or used before).
     """
-    services.view.covering(index)
-    leaf = parse_leaf(services.ledger.entries(index, index + 1)[0])
-    said = leaf.entry.payload if leaf.entry is not None else {}
-    wanted = (leaf.type, said.get("action"), _same(said.get("details") or {}), said.get("actor"))
-    if wanted != ("operator.acted", action, _same(details), who.party):
+    said = services.view.covering(index).state.operator_acts.get(index)
+    if said is None or (said.action, _same(said.details), said.actor) != (
+        action,
+        _same(details),
+        who.party,
+    ):
         raise ForbiddenError(
             f"entry {index} is not your operator.acted for {action} with these details; "
             "state it on the ledger first (omic operator does)"
         )
     now = services.clock()
-    if now - leaf.time > FRESH_MS:
+    if now - said.time > FRESH_MS:
         raise ConflictError("this entry is older than an hour; state it again")
     used = hashlib.sha256(f"operator.acted {index}".encode()).hexdigest()
     row = KeptAnswer(

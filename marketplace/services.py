@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from ledger import TrustPolicy
 from marketplace.broker import JobSender
@@ -16,12 +15,6 @@ from marketplace.payments import Payments
 from marketplace.share_tree import ShareTrees
 from marketplace.store import Database
 from marketplace.view import LedgerView
-
-
-class Ledger(Appender, Protocol):
-    """The part of the ledger's client the server needs: to append, and to read leaves by index."""
-
-    def entries(self, start: int, end: int, /) -> list[bytes]: ...
 
 
 @dataclass(slots=True)
@@ -42,7 +35,7 @@ class Services:
     config: MarketConfig
     db: Database
     objects: ObjectStore
-    ledger: Ledger
+    ledger: Appender
     view: LedgerView
     payments: Payments
     signer: EntrySigner

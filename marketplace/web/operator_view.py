@@ -1,20 +1,19 @@
 """View-model of the operator's desk: what needs a person, queues, reviews, acts on the ledger."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlmodel import col, func, select
 
-from ledger import parse_leaf
 from marketplace import reports
 from marketplace.services import Services
 from marketplace.tables import Dispute, Job, OutboxRow, Refund, WebhookEvent
-from marketplace.web.ports import LedgerReader
 
 LATE_MS = 15 * 60_000
-ACTS_READ, ACTS_SHOWN = 4_096, 20
+ACTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +76,15 @@ def reviews_waiting(services: Services) -> list[dict[str, Any]]:
     return reports.reviews(services, "")
 
 
-def newest_acts(reader: LedgerReader, size: int) -> list[Act]:
-    """Return the newest operator.acted entries of the log's last leaves, newest first."""
-    start = max(0, size - ACTS_READ)
-    leaves = reader.entries(start, size) if size else []
-    found = (act for at, leaf in enumerate(leaves, start) for act in _acts(at, leaf))
-    return sorted(found, key=lambda act: -act.index)[:ACTS_SHOWN]
+def _text(details: Mapping[str, Any]) -> str:
+    return json.dumps(dict(details), sort_keys=True)
 
 
-def _acts(index: int, data: bytes) -> Iterator[Act]:
-    if b"operator.acted" not in data:
-        return
-    leaf = parse_leaf(data)
-    if leaf.type != "operator.acted" or leaf.entry is None:
-        return
-    said = leaf.entry.payload
-    details = json.dumps(said.get("details") or {}, sort_keys=True)
-    yield Act(index, leaf.time, str(said["action"]), details, str(said["actor"]))
+def newest_acts(services: Services) -> list[Act]:
+    """Return the newest operator.acted entries of the verified fold, newest first."""
+    known = services.view.known()
+    acts = {} if known is None else known.state.operator_acts
+    return [
+        Act(said.index, said.time, said.action, _text(said.details), said.actor)
+        for said in islice(reversed(acts.values()), ACTS_SHOWN)
+    ]

@@ -81,6 +81,6 @@ def operator() -> str:
     return render_template(
         "web/operator.html", runs=runs, waiting=invoices.waiting(services), checkpoint=checkpoint,
         watch=operator_view.to_watch(services), reviews=operator_view.reviews_waiting(services),
-        acts=operator_view.newest_acts(pages().ledger, checkpoint.size) if checkpoint else [],
+        acts=operator_view.newest_acts(services),
         seen=worker_seen(services), started=pages().started_at,
     )  # fmt: skip

@@ -52,6 +52,8 @@ def test_a_bank_transfer_counts_after_two_different_operators():
     scene.put("paid", provider=BANK)
     assert len(operators_for(scene.state, "bank.received", said(scene))) == 2
     assert scene.refold().bank_marks == scene.state.bank_marks
+    assert [act.action for act in scene.state.operator_acts.values()] == ["bank.received"] * 3
+    assert scene.refold().operator_acts == scene.state.operator_acts
 
 
 def test_money_goes_back_by_bank_only_with_two_operators_too():

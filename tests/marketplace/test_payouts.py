@@ -299,6 +299,17 @@ def test_an_operators_deed_is_refused_until_it_stands_on_the_ledger(world, path,
     assert world.http.post(path, json=body, headers=operator.auth).status_code == 409
 
 
+def test_an_operators_deed_is_read_from_the_verified_fold(world, monkeypatch):
+    operator, path = world.sign_in(world.operators[0]), "/api/v1/operator/reconciliation"
+    stated = world.operate(0, "reconciliation.run", {})
+    other = world.operate(0, "payouts.run", {})
+    served = world.ledger.entries
+    # A log that serves another leaf than the one it was followed over deceives nobody.
+    monkeypatch.setattr(world.ledger, "entries", lambda *_: served(stated, stated + 1))
+    assert world.http.post(path, json={"entry": other}, headers=operator.auth).status_code == 403
+    assert world.http.post(path, json={"entry": stated}, headers=operator.auth).status_code == 200
+
+
 def test_a_statement_is_the_book_and_only_its_owners(world):
     owner, other = world.owner(upload=False), world.owner(upload=False)
     bank(world, owner)
