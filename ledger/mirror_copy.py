@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from typing import Protocol
 
 from ledger.access_tree import format_access_tree, tree_root_of
 from ledger.admission import ACCESS_TREE, identities
@@ -64,6 +65,16 @@ class _Item:
         )
 
 
+class Source(Protocol):
+    """Where a copy is made from: a log over HTTP, or another copy's store. Nothing is believed."""
+
+    def entries(self, start: int, end: int) -> list[bytes]: ...
+    def consistency(self, old: int, new: int) -> list[bytes]: ...
+    def envelopes(self, indexes: Sequence[int]) -> list[Envelope]: ...
+    def grants(self, indexes: Sequence[int]) -> dict[int, bytes]: ...
+    def access_tree(self, root: bytes) -> list[bytes]: ...
+
+
 class Mirror:
     """Copies one log into a store. keeps other than leaves needs a client with that token."""
 
@@ -78,11 +89,9 @@ class Mirror:
         self._client = client
         self._trust = trust
         self._store = store
-        self._keeps = keeps
         self._clock = clock
-        self._head = store.head()
-        self._edge = load_edge(self._head.size, lambda level, at: store.tile(level, at) or b"")
-        self._published = _stored_checkpoint(store)
+        self._copy = Copy(client, store, keeps)
+        self._published = stored_checkpoint(store)
 
     def published(self) -> Published | None:
         """Return the newest checkpoint this mirror holds every leaf of."""
@@ -98,19 +107,37 @@ class Mirror:
         if self._published is not None:
             old = self._published
             require_growth(self._client, Remembered(old.size, old.root, old.note.decode()), new)
-        while self._head.size < new.size:
-            self._step(new)
+        self._copy.extend(new.size, new.root)
         note = new.note.encode()
         self._store.publish(new.size, new.root, note, self._clock())
         self._published = Published(new.size, new.root, note)
         return new
 
-    def _step(self, new: FollowedCheckpoint) -> None:
+
+class Copy:
+    """A store that is brought up to a tree somebody else has: leaves, and what `keeps` says."""
+
+    def __init__(self, source: Source, store: Store, keeps: Keeps) -> None:
+        self._source = source
+        self._store = store
+        self._keeps = keeps
+        self._head = store.head()
+        self._edge = load_edge(self._head.size, lambda level, at: store.tile(level, at) or b"")
+
+    def extend(self, size: int, root: bytes) -> None:
+        """Copy up to a tree of this size and root, which the caller has verified.
+
+        Raises VerificationError or StoreError; what is stored stays good.
+        """
+        while self._head.size < size:
+            self._step(size, root)
+
+    def _step(self, size: int, root: bytes) -> None:
         start = self._head.size
-        end = min(new.size, (start // STEP + 1) * STEP)
-        leaves = self._client.entries(start, end)
+        end = min(size, (start // STEP + 1) * STEP)
+        leaves = self._source.entries(start, end)
         frontier, made = self._head.frontier.grow(map(leaf_hash, leaves))
-        self._require_in_tree(frontier, new)
+        self._require_in_tree(frontier, size, root)
         items = self._opened([_read(at, data) for at, data in enumerate(leaves, start)])
         tiles, edge = grow_tiles(self._edge, start, made)
         times = [item.leaf.time for item in items if item.leaf is not None]
@@ -168,11 +195,11 @@ class Mirror:
                     yield at, leaf
         yield from ((one.index, one.leaf) for one in items if one.leaf is not None)
 
-    def _require_in_tree(self, grown: Frontier, new: FollowedCheckpoint) -> None:
-        if grown.size < new.size:
-            proof = self._client.consistency(grown.size, new.size)
-            verify_consistency(grown.size, new.size, proof, grown.root(), new.root)
-        elif grown.root() != new.root:
+    def _require_in_tree(self, grown: Frontier, size: int, root: bytes) -> None:
+        if grown.size < size:
+            proof = self._source.consistency(grown.size, size)
+            verify_consistency(grown.size, size, proof, grown.root(), root)
+        elif grown.root() != root:
             raise VerificationError(
                 "the log serves other leaves than its witnesses signed; nothing was stored"
             )
@@ -182,21 +209,21 @@ class Mirror:
         wanted = [i.index for i in items if i.leaf is not None and i.leaf.commitment is not None]
         if self._keeps is Keeps.LEAVES:
             return list(items)
-        found = {one.index: one for one in self._client.envelopes(wanted)}
+        found = {one.index: one for one in self._source.envelopes(wanted)}
         return [_with_envelope(item, found.get(item.index)) for item in items]
 
     def _grants(self, indexes: Sequence[int]) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         if self._keeps is Keeps.GRANTS:
             for at in range(0, len(indexes), MAX_INDEXES):
-                found |= self._client.grants(indexes[at : at + MAX_INDEXES])
+                found |= self._source.grants(indexes[at : at + MAX_INDEXES])
         return found
 
     def _access_tree(self, item: _Item) -> tuple[bytes, bytes] | None:
         """Fetch the access tree of an access; without it the leaf is kept all the same."""
         try:
             root = bytes.fromhex(item.entry.payload["cohort_root"] if item.entry else "")
-            tags = self._client.access_tree(root)
+            tags = self._source.access_tree(root)
             if tree_root_of(tags) != root:
                 raise VerificationError("its tags do not have this root")
             return root, format_access_tree(tags)
@@ -207,7 +234,18 @@ class Mirror:
             return None
 
 
-def _stored_checkpoint(store: Store) -> Published | None:
+def personal_among(store: Store, start: int, end: int) -> int:
+    """Return how many of the leaves [start, end) keep their envelope beside the log."""
+    count = 0
+    for at in range(start, end, STEP):
+        for index, data in enumerate(store.leaves(at, min(at + STEP, end)), at):
+            leaf = _read(index, data).leaf
+            count += leaf is not None and leaf.commitment is not None
+    return count
+
+
+def stored_checkpoint(store: Store) -> Published | None:
+    """Return the newest checkpoint a store keeps, as it was published."""
     note = store.published()
     if note is None:
         return None

@@ -278,9 +278,10 @@ class Publisher:
 def _behind(url: str, seen: int, have: int) -> str:
     return (
         f"this store is behind: witness {url} has cosigned {seen} entries, the store holds {have}. "
-        "It is probably a restored backup; serving it would fork the log. Way out: start from the "
-        f"newest copy of the database, or promote a mirror that holds at least {seen} entries. If "
-        "neither exists, the entries are lost: begin a new log under a new origin"
+        "It is probably a restored backup; serving it would fork the log. Way out: put back the "
+        "newest copy of the database, or bring this one up to a mirror that holds at least "
+        f"{seen} entries: `omic mirror catch-up --dir MIRROR --to DIR`, DIR being this log's "
+        "directory. If neither exists, the entries are lost: begin a new log under a new origin"
     )
 
 
@@ -288,5 +289,6 @@ def _forked(url: str, size: int) -> str:
     return (
         f"this store is another history: at {size} entries witness {url} has cosigned another "
         "root. Way out: stop every other writer, find the copy of the database whose root the "
-        "witnesses know, or promote a mirror; never delete a witness's record to get past this"
+        "witnesses know, or make a log of a mirror: `omic mirror promote`; never delete a "
+        "witness's record to get past this"
     )

@@ -17,7 +17,11 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to the main one."""
     for name, run, about in (
         ("witness", run_witness, "Cosign a log's checkpoints: init, run."),
-        ("mirror", run_mirror, "Keep and serve a verified copy of a log: init, run, promote."),
+        (
+            "mirror",
+            run_mirror,
+            "Keep and serve a verified copy of a log: init, run, promote, catch-up.",
+        ),
         (
             "anchor",
             run_anchor,

@@ -10,7 +10,9 @@ import pytest
 from ledger import Follower, audit_ledger, mirror
 from ledger.errors import ConsistencyError, LedgerError, RefusedError, VerificationError
 from ledger.leaf import parse_leaf
+from ledger.merkle import Frontier, leaf_hash
 from ledger.mirror_copy import Keeps, Mirror
+from ledger.store import Batch, Head, Row
 from ledger.store_sql import SqlStore
 from tests.ledger.ledger_world import Owner, eventually, free_port, now_ms
 
@@ -271,6 +273,124 @@ def test_no_promotion_while_the_log_lives_or_with_another_key(primary, tmp_path)
     with pytest.raises(LedgerError, match="not the key of the log"):
         mirror.promote(place, primary.path / "new", primary.path / "other", primary.port)
     assert mirror.promote(place, primary.path / "new", keys, primary.port)["size"] == 1
+
+
+def stop(world):
+    world.process.terminate()
+    world.process.wait()
+
+
+def start(world):
+    world.process = world.spawn()
+    world.wait_healthy()
+
+
+class Backed:
+    """A log whose backup is older than an erasure, a withdrawal and a grant; and its follower."""
+
+    def __init__(self, world):
+        self.world = world
+        self.ann, self.bob = Owner(world.keys), Owner(world.keys)
+        self.erased, self.withdrawn = self.ann.grant(b"ANN-SEALED" * 30), self.bob.grant(b"b" * 300)
+        first = [
+            world.keys.compute_key(),
+            self.ann.register(), self.ann.register_dataset(), self.erased,
+            self.bob.register(), self.bob.register_dataset(), self.withdrawn,
+        ]  # fmt: skip
+        self.at = [place.index for place in world.client().append(first, wait=True)]
+        stop(world)
+        self.backup = shutil.copytree(world.ledger_dir, world.path / "backup")
+        start(world)
+        self.granted = self.bob.grant(b"BOB-SEALED" * 30)
+        later = [
+            self.ann.erase([self.at[3]], self.at[2:4]),
+            self.bob.withdraw(self.withdrawn, self.at[6]),
+            self.granted,
+        ]
+        self.later = [place.index for place in world.client().append(later, wait=True)]
+        client = world.client(world.tokens.grants)
+        self.follower = Follower(client, world.trust, personal=True)
+        self.follower.sync()
+
+    def put_back(self):
+        shutil.rmtree(self.world.ledger_dir)
+        shutil.copytree(self.backup, self.world.ledger_dir)
+
+    def holds(self, needle):
+        return any(needle in path.read_bytes() for path in self.world.ledger_dir.iterdir())
+
+
+def test_a_restored_backup_catches_up_by_the_command_its_refusal_names(primary, capsys):
+    backed = Backed(primary)
+    place = mirrored(primary, "grants")
+    stop(primary)
+    backed.put_back()
+    assert backed.holds(backed.erased.salt)  # control: the backup has what was erased since
+    refused = primary.spawn()
+    refused.wait(30)
+    told = refused.stderr.read().decode()
+    assert "this store is behind" in told
+    assert "`omic mirror catch-up --dir MIRROR --to DIR`" in told
+
+    assert mirror.main(["catch-up", "--dir", str(place), "--to", str(primary.ledger_dir)]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "origin": primary.trust.origin, "from": 7, "size": 10, "dir": str(primary.ledger_dir),
+    }  # fmt: skip
+    needles = (backed.erased.salt, backed.erased.entry.payload_bytes, b"ANN-SEALED")
+    assert not any(map(backed.holds, needles))
+    start(primary)  # the same keys, tokens and address
+    primary.client().append([primary.keys.note()], wait=True)
+    assert backed.follower.sync().size == 11  # and no changed past
+    fresh = Follower(primary.client(primary.tokens.grants), primary.trust, personal=True)
+    fresh.sync()
+    assert fresh.state.consent_blocked() is None
+    assert [grant.id for grant in fresh.state.live_grants()] == [
+        backed.granted.entry.payload["grant"]
+    ]
+    held = primary.client(primary.tokens.grants).grants([backed.at[6], backed.later[2]])
+    assert held == {backed.later[2]: b"BOB-SEALED" * 30}
+    (repeated,) = primary.client().append([backed.granted])
+    assert repeated.index == backed.later[2]
+    stop(primary)
+
+
+def test_a_backup_does_not_catch_up_from_what_cannot_complete_it(primary):
+    backed = Backed(primary)
+    place = mirrored(primary)
+    with pytest.raises(RefusedError, match="still answers"):
+        mirror.catch_up(place, primary.ledger_dir)
+    stop(primary)
+    with pytest.raises(RefusedError, match="nothing to catch up with"):
+        mirror.catch_up(place, primary.ledger_dir)
+    backed.put_back()
+    with pytest.raises(RefusedError, match=r"leaves only, and 3 of the 3 entries"):
+        mirror.catch_up(place, primary.ledger_dir)
+    with sqlite3.connect(primary.ledger_dir / "ledger.db") as db:
+        assert db.execute("SELECT max(leaf_index) FROM leaves").fetchone() == (6,)
+
+
+def test_another_history_does_not_catch_up(primary):
+    primary.client().append([primary.keys.note(), primary.keys.note()], wait=True)
+    place = mirrored(primary)
+    stop(primary)
+    for path in primary.ledger_dir.glob("ledger.db*"):
+        path.unlink()
+    other = SqlStore(f"sqlite:///{primary.ledger_dir / 'ledger.db'}")
+    hashed = leaf_hash(b"another first leaf")
+    head = Head(Frontier().extend([hashed]), 1)
+    other.append(
+        Head(), head, Batch([Row(0, b"another first leaf", (b"its id",))], {(0, 0): hashed})
+    )
+    other.close()
+    with pytest.raises(ConsistencyError, match=r"another history.*omic mirror promote"):
+        mirror.catch_up(place, primary.ledger_dir)
+    for path in primary.ledger_dir.glob("ledger.db*"):  # control: an empty one catches up
+        path.unlink()
+    assert mirror.catch_up(place, primary.ledger_dir)["from"] == 0
+    start(primary)
+    primary.client().append([primary.keys.note()], wait=True)
+    assert Follower(primary.client(), primary.trust).sync().size == 3
+    stop(primary)
 
 
 def test_start_errors_are_told(tmp_path, capsys):
