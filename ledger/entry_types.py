@@ -133,7 +133,13 @@ _TABLE = (
         },
         erasable=True,
     ),
-    _personal("mandate.ended", "owner or holder", {"mandate": k.ID, "owner": k.ID}),
+    _personal(
+        "mandate.ended",
+        "owner or holder",
+        {"mandate": k.ID, "owner": k.ID},
+        optional={"stops": k.INDEXES},
+        stop=FINAL,
+    ),
     _personal(
         "dataset.registered",
         "owner",

@@ -112,6 +112,7 @@ def apply_granted(state: Tables, act: Act) -> None:
         order=payload["order"],
         index=act.index,
         basis=payload["basis"]["kind"],
+        mandate=payload["basis"].get("mandate"),
     )
     do.put(state.grants, grant.id, grant)
     do.put(state.grant_at, act.index, grant)
@@ -183,10 +184,11 @@ def stop_in_clear(state: Tables, stop: str | None, index: int, stops: Sequence[i
         state.journal.put(state.paused_by, index, tuple(grants))
         return
     for grant in grants:
-        _end(state, grant, index)
+        end_grant(state, grant, index)
 
 
-def _end(state: Tables, grant: Grant, index: int) -> None:
+def end_grant(state: Tables, grant: Grant, index: int) -> None:
+    """Let a leaf end a grant for good, unless another did before."""
     if grant.stopped_at is not None:
         return
     state.journal.change(grant, "stopped_at", index)

@@ -88,7 +88,10 @@ class Party:
 
 @dataclass(slots=True)
 class Grant:
-    """One consent with its complete terms; stopped_at and paused_at are leaf indexes."""
+    """One consent with its complete terms; stopped_at, paused_at and mandate are leaf indexes.
+
+    basis, mandate: by whose hand it was given, and the mandate.given it was given under.
+    """
 
     id: str
     owner: str
@@ -105,6 +108,7 @@ class Grant:
     stopped_at: int | None = None
     paused_at: int | None = None
     basis: str = "self"
+    mandate: int | None = None
 
 
 @dataclass(slots=True)
@@ -165,7 +169,8 @@ class Offer:
 class Mandate:
     """Who may act for an owner: kind guardian, deputy or custodian; ended: a leaf index.
 
-    valid_until: Unix ms, exclusive; what is consented to under it ends no later.
+    valid_until: Unix ms, exclusive; what is consented to under it ends no later. ended_time: Unix
+    ms of that leaf; what was consented to under it ended there too.
     """
 
     id: str
@@ -175,6 +180,7 @@ class Mandate:
     valid_until: int | None
     index: int
     ended: int | None = None
+    ended_time: int | None = None
 
 
 @dataclass(slots=True)
@@ -269,12 +275,6 @@ class CustodianSplit:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """One recorded use of data."""
-
-    id: str
-    index: int
-@dataclass(frozen=True, slots=True)
 class OperatorAct:
     """What an operator stated at a leaf; time: Unix ms; actor: fingerprint of the key."""
 
@@ -285,6 +285,12 @@ class OperatorAct:
     details: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One recorded use of data."""
+
+    id: str
+    index: int
     payload: Mapping[str, Any]
 
 
@@ -324,13 +330,13 @@ class Tables:
     settlements: dict[int, str] = field(default_factory=dict)
     payouts: dict[str, Done] = field(default_factory=dict)  # payout.made, by payout
     custodian_splits: dict[str, tuple[CustodianSplit, ...]] = field(default_factory=dict)
+    operator_acts: dict[int, OperatorAct] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
     erased: set[int] = field(default_factory=set)
     erased_datasets: dict[str, str] = field(default_factory=dict)  # dataset -> who erased it
     violations: list[tuple[int, str]] = field(default_factory=list)
     dangling: list[tuple[int, str]] = field(default_factory=list)
     undecidable: str | None = None
-    operator_acts: dict[int, OperatorAct] = field(default_factory=dict)
     # Look-ups that keep every rule at constant cost.
     grant_at: dict[int, Grant] = field(default_factory=dict, repr=False)
     mandate_at: dict[int, Mandate] = field(default_factory=dict, repr=False)

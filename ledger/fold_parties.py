@@ -7,9 +7,11 @@ from typing import Any
 
 from ledger.envelope import fingerprint, unb64
 from ledger.errors import RefusedError
+from ledger.fold_consents import end_grant
 from ledger.fold_model import (
     Act,
     Attestation,
+    Grant,
     Key,
     Mandate,
     Party,
@@ -180,14 +182,38 @@ def apply_mandate(state: Tables, act: Act) -> None:
     state.journal.push(state.parties[item.owner].entries, act.index)
 
 
+def grants_under(state: Tables, mandate: Mandate) -> list[Grant]:
+    """Return the consents given under a mandate that no final stop has ended."""
+    party = state.parties.get(mandate.owner)
+    return [
+        grant
+        for name in (party.datasets if party is not None else ())
+        for grant in list(state.datasets[name].live())
+        if grant.mandate == mandate.index
+    ]
+
+
 def check_mandate_ended(state: Tables, act: Act) -> None:
     mandate = state.mandates.get(act.payload["mandate"])
     if mandate is None or mandate.owner != act.payload["owner"]:
         raise UnknownReference("mandate.ended: the owner gave no such mandate")
     if mandate.ended is not None:
         raise RefusedError("mandate.ended: this mandate is ended already")
+    for at in act.payload.get("stops", ()):
+        grant = state.grant_at.get(at)
+        if grant is not None and (grant.owner, grant.mandate) != (mandate.owner, mandate.index):
+            raise RefusedError(f"mandate.ended: leaf {at} is no consent given under this mandate")
 
 
 def apply_mandate_ended(state: Tables, act: Act) -> None:
-    state.journal.change(state.mandates[act.payload["mandate"]], "ended", act.index)
+    """End the mandate, and every consent given under it, also those the entry does not name.
+
+    Naming them lets public leaves show it. Ending a mandate never fails for want of a name: who
+    held it may have given consents its owner does not know.
+    """
+    mandate = state.mandates[act.payload["mandate"]]
+    state.journal.change(mandate, "ended", act.index)
+    state.journal.change(mandate, "ended_time", act.now)
+    for grant in grants_under(state, mandate):
+        end_grant(state, grant, act.index)
     _note_lasting(state, state.parties[act.payload["owner"]], act)

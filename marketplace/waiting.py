@@ -122,8 +122,15 @@ def _endings(state: State, owner: str, now: int) -> Iterator[dict[str, Any]]:
 def _stops(state: State, owner: str) -> Iterator[dict[str, Any]]:
     for mandate in state.mandates.values():
         until = mandate.valid_until
-        if mandate.owner != owner or mandate.ended is not None or until is None:
+        if mandate.owner != owner:
             continue
-        if until - state.time <= SOON_MS:
+        if mandate.ended is not None:
+            text = (
+                f"Your {mandate.kind}'s mandate was ended, and with it what they consented to. "
+                "Nothing is used for that any more unless you consent yourself."
+            )
+            at = mandate.ended_time
+            yield {"kind": "mandate.ended", "at": at, "text": text, "about": mandate.id}
+        elif until is not None and until - state.time <= SOON_MS:
             text = f"Your {mandate.kind}'s mandate ends, and with it what they consented to."
             yield {"kind": "mandate.ends", "at": until, "text": text, "about": mandate.id}

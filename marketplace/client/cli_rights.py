@@ -186,7 +186,7 @@ def give_mandate(
     made = mandates.give(_session(context), kind, holder, date_ms(until))
     ends = "until it is ended" if until is None else f"until {until}"
     lines = [f"Mandate {made['mandate']}: ledger entry {made['index']}, {ends}. Everything done "
-             f"under it says so; consents given under it end with it."]  # fmt: skip
+             "under it says so; consents given under it end with it, early or not."]  # fmt: skip
     show(options, made, lines)
 
 
@@ -211,9 +211,12 @@ def _until(time: int | None) -> str:
 def end_mandate(
     context: typer.Context, mandate: Annotated[str, typer.Argument(help="The mandate's id.")]
 ) -> None:
-    """End a mandate with the owner's own key."""
-    index = mandates.end(_session(context), mandate)
-    show(context_of(context), {"mandate": mandate, "index": index}, [f"Ended: entry {index}."])
+    """End a mandate with the owner's own key, and with it what was consented to under it."""
+    ended = mandates.end(_session(context), mandate)
+    value = {"mandate": mandate, "index": ended.index, "grants": list(ended.grants)}
+    show(context_of(context), value, [
+        f"Ended: entry {ended.index}. {len(ended.grants)} consents given under it ended with it: "
+        "nothing is used for them any more. To allow a use again, consent yourself."])  # fmt: skip
 
 
 # -- objections by list

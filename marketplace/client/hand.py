@@ -71,10 +71,19 @@ def signed(
 
 def hand_of(entry: Mapping[str, Any] | None) -> str | None:
     """Return under what mandate a kept entry was signed (guardian, ...); None by the owner."""
-    if entry is None:
-        return None
-    kind = str(parse_entry_bytes(unb64(entry["entry"])).payload["basis"]["kind"])
+    kind = None if entry is None else str(_basis(entry)["kind"])
     return None if kind == "self" else kind
+
+
+def mandate_of(entry: Mapping[str, Any] | None) -> int | None:
+    """Return the leaf of the mandate a kept entry was signed under; None by the owner."""
+    mandate = None if entry is None else _basis(entry).get("mandate")
+    return None if mandate is None else int(mandate)
+
+
+def _basis(entry: Mapping[str, Any]) -> dict[str, Any]:
+    basis: dict[str, Any] = parse_entry_bytes(unb64(entry["entry"])).payload["basis"]
+    return basis
 
 
 def _holders_key(acting: Acting, home: Home) -> SigningKey:

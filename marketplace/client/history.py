@@ -30,7 +30,7 @@ SAID = {
     "share.given": "You shared data with a professional",
     "share.stopped": "You stopped a share",
     "mandate.given": "A mandate to act for you was given",
-    "mandate.ended": "A mandate to act for you was ended",
+    "mandate.ended": "A mandate to act for you was ended, and what was consented to under it",
 }
 
 

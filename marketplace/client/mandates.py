@@ -6,11 +6,12 @@ it says so. A guardian's needs an attester's word that they are one.
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ledger import Submission, submission_for
 from marketplace.client.errors import ClientError
-from marketplace.client.hand import ACTING
+from marketplace.client.hand import ACTING, mandate_of
 from marketplace.client.home import Home
 from marketplace.client.owner import Owner, cosigned
 from marketplace.client.session import Session
@@ -62,18 +63,44 @@ def use(home: Home, mandate: dict[str, Any], holder: Home) -> None:
     )
 
 
-def end(session: Session, mandate: str) -> int:
-    """End a mandate, with the owner's own key; return the ledger index. Raises ClientError."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Where a mandate's end stands, and the consents given under it, which end with it."""
+
+    index: int
+    grants: tuple[str, ...]
+
+
+def end(session: Session, mandate: str) -> Ended:
+    """End a mandate, with the owner's own key, and every consent given under it.
+
+    The default is no use: who is of age, or trusts a deputy no more, consents anew or not at all.
+    Raises ClientError.
+    """
     home = session.home
     name = f"mandates/{mandate}.json"
     document = home.read(name)
     if document is None:
         raise ClientError(f"no mandate {mandate} in {home.path}; see `omic mandate list`")
-    fields = {"mandate": mandate, "owner": home.party}
+    given = _given_under(home, int(document["index"]))
+    stops = sorted(int(one["index"]) for one in given)
+    fields = {"mandate": mandate, "owner": home.party, "stops": stops}
     (done,) = append(session.ledger, home, [stated("mandate.ended", fields, home.keys.signing())])
     home.write(name, {**document, "ended": done.index})
+    for one in given:
+        home.write(f"grants/{one['grant']}.json", {**one, "state": "withdrawn", "stop": done.index})
     (home.path / ACTING).unlink(missing_ok=True)
-    return done.index
+    return Ended(done.index, tuple(str(one["grant"]) for one in given))
+
+
+def _given_under(home: Home, mandate: int) -> list[dict[str, Any]]:
+    """Return the documents of the consents in force that somebody gave under a mandate."""
+    return [
+        document
+        for document in home.documents("grants")
+        if document["state"] in ("live", "paused")
+        and mandate_of(home.read(f"entries/{document['index'] or 0:012d}.json")) == mandate
+    ]
 
 
 def enrol(session: Session, before: Sequence[Submission] = ()) -> int:

@@ -136,9 +136,17 @@ def test_a_guardians_consent_says_so_and_ends_with_the_mandate(person, omic, tmp
     exported = child.do("consent", "export", grant, "--form", "fhir-r5")
     assert exported["provision"][0]["period"]["end"].startswith("2034")
     (mandate,) = child.do("mandate", "list")
-    child.do("mandate", "end", mandate["mandate"])
-    child.do("consent", "withdraw", grant)
+    # Ended early, by its owner: the consent ends with it, and the child is told.
+    ended = child.do("mandate", "end", mandate["mandate"])
+    assert ended["grants"] == [grant]
     assert child.state_of(grant) == "withdrawn"
+    told = lambda: [one for one in child.do("notices") if one["kind"] == "mandate.ended"]  # noqa: E731
+    market.until(told, what="the notice")
+    assert "Nothing is used for that any more" in told()[0]["text"]
+    # Of age, the child may consent; nobody else for them.
+    assert child.state_of(child.consent()) == "live"
+    (own,) = [one for one in child.do("consent", "list") if one["state"] == "live"]
+    assert own["given_by"] == "you"
 
 
 def test_a_deputy_acts_by_power_of_attorney_until_its_end(person, omic, tmp_path, market):  # noqa: F811
@@ -168,12 +176,14 @@ def test_a_deputy_acts_by_power_of_attorney_until_its_end(person, omic, tmp_path
     acting.write_text(json.dumps(value))
     (mandate,) = ann.do("mandate", "list")
     ann.do("mandate", "end", mandate["mandate"])
+    assert ann.state_of(given) == "withdrawn"
     # Ended: even with the old bookkeeping put back, the deputy's hand counts no more.
     acting.write_text(json.dumps(value))
-    status, _, said = ann.run("consent", "withdraw", given)
+    status, _, said = ann.run("offer", ann.dataset, "--terms", "my_condition_free", "--disease",
+                              ann.disease)  # fmt: skip
     assert (status, "the signer is not" in said) == (2, True)
     acting.unlink()
-    ann.do("consent", "withdraw", given)
+    assert ann.state_of(ann.consent()) == "live"
 
 
 def test_an_opt_out_list_goes_out_and_comes_back(person, tmp_path):

@@ -1,5 +1,7 @@
 """The fold: who may do what when, and that a stop always stops."""
 
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from ledger import (
     unsigned_entry,
 )
 from ledger.fold_parties import RECOVERY_WAIT_MS
+from ledger.leaf import parse_leaf
 from tests.ledger.ledger_scenes import (
     DAY,
     EXAMPLE_OF,
@@ -212,6 +215,38 @@ def test_an_ended_mandate_ends():
     basis = {"kind": "deputy", "mandate": scene.at["mandate"]}
     with pytest.raises(RefusedError):
         scene.put("dataset", ["other owner"], basis=basis)
+
+
+def under_a_mandate():
+    """Two consents in force: one by the deputy, one by the owner, and a basis for more."""
+    scene = written("mandate", "dataset", "second dataset", "compute key")
+    basis = {"kind": "deputy", "mandate": scene.at["mandate"]}
+    terms = {**fields_of(scene, "grant")["terms"], "valid_until": START + 5 * DAY}
+    by_hand = {"terms": terms, "terms_sha256": hashlib.sha256(canonical(terms)).hexdigest()}
+    at = scene.put("grant", ["other owner"], basis=basis, **by_hand)
+    scene.put("second grant")
+    return scene, at
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_was_consented_under_a_mandate_ends_with_it_early_too(named):
+    """Whether or not the owner who ends it knows of every consent given in their name."""
+    scene, at = under_a_mandate()
+    assert grants(scene) == [ident("grant"), ident("second grant")]
+    end = scene.put("mandate ended", ["owner"], **({"stops": [at]} if named else {}))
+    assert grants(scene) == [ident("second grant")]
+    assert scene.refold().grants[ident("grant")].stopped_at == end
+    assert scene.refold().mandates[ident("mandate")].ended == end
+    # What is named stands in the clear, for who reads public leaves alone.
+    assert parse_leaf(scene.leaves[end]).stops == ((at,) if named else ())
+
+
+def test_a_mandates_end_stops_nothing_else():
+    scene, _ = under_a_mandate()
+    with pytest.raises(RefusedError, match="no consent given under this mandate"):
+        scene.put("mandate ended", ["owner"], stops=[scene.at["second grant"]])
+    with pytest.raises(RefusedError, match="no consent given under this mandate"):
+        scene.put("mandate ended", ["other owner"], stops=[scene.at["second grant"]])
 
 
 def test_a_guardian_needs_an_attester():

@@ -297,8 +297,10 @@ def test_a_guardian_moves_a_childs_consent_and_it_stays_theirs(world, ann, tmp_p
     (grant,) = full(world).live_grants()
     assert (grant.recipient["key_id"], grant.basis) == ("epoch-2", "guardian")
     assert grant.terms["valid_until"] == until
-    # Once nobody acts for the child any more, the consent lapses with its key.
-    end(ann, mandate)
+    # Once nobody acts for the child any more, their consent has ended: no use is the default.
+    assert end(ann, mandate).grants == (name,)
+    assert full(world).live_grants() == []
+    assert ann.home.read(f"grants/{name}.json")["state"] == "withdrawn"
     publish(world, "epoch-3", 2)
     ann.view.sync()
     assert renew(ann) == []
