@@ -54,7 +54,8 @@ class Charge:
     may take. Exact rationals. genome: what people who registered one genome twice have in common;
     it has one budget too, but a spent one refuses nobody (that would tell a copy from a stranger):
     its people are left out of the sums instead, see `summed`. exact: how many exact statistics the
-    terms allow of the person, ever; None where nothing is said.
+    terms allow of the person, ever; None where nothing is said. elsewhere: how much of limit, and
+    exact_elsewhere: how much of exact, other regions may have used already.
     """
 
     person: str
@@ -63,6 +64,14 @@ class Charge:
     share: Fraction = Fraction(1)
     genome: str | None = None
     exact: int | None = None
+    elsewhere: Fraction = ZERO
+    exact_elsewhere: int = 0
+
+    def left(self, subject: str) -> Fraction | None:
+        """Return what other regions left of a subject's limit; None where there is none."""
+        if not subject.startswith(EXACT):
+            return self.limit - self.elsewhere
+        return None if self.exact is None else Fraction(self.exact - self.exact_elsewhere)
 
     def subjects(self, cost: "Cost") -> list[str]:
         exact = [f"{EXACT}{self.person}"] if cost.exact else []
@@ -108,6 +117,21 @@ class Accountant:
         with self._transaction() as session:
             spent = _spent(session, _subjects(charges, cost))
             return frozenset(c.person for c in charges if not _covers(c, cost, spent))
+
+    def is_overdrawn(self, charges: Sequence[Charge], rho: Fraction, exact: int = 0) -> bool:
+        """Tell whether anybody's charges, here and elsewhere, are above what the terms allow.
+
+        Asked of what an access charges that is reserved already. It can only come about between
+        regions: `reserve` lets no charge of this one go so far.
+        """
+        cost = Cost(rho, exact)
+        with self._transaction() as session:
+            spent = _spent(session, _subjects(charges, cost))
+        return any(
+            (left := charge.left(name)) is not None and cost.of(name) and spent[name] > left
+            for charge in charges
+            for name in charge.subjects(cost)
+        )
 
     def reserve(
         self, order: str, access: str, charges: Sequence[Charge], rho: Fraction, exact: int = 0
@@ -234,8 +258,8 @@ def _covers(charge: Charge, cost: Cost, spent: dict[str, Fraction]) -> bool:
     if cost.rho and cost.rho > charge.limit * charge.share:
         return False
     for subject in charge.subjects(cost):
-        limit = charge.exact if subject.startswith(EXACT) else charge.limit
-        if limit is not None and spent[subject] > limit - cost.of(subject):
+        left, price = charge.left(subject), cost.of(subject)
+        if left is not None and price and spent[subject] > left - price:
             return False
     return True
 
@@ -278,7 +302,8 @@ def _genome_limits(charges: Iterable[Charge]) -> dict[str, Fraction]:
     for charge in charges:
         if charge.genome is not None:
             name = f"g:{charge.genome}"
-            found[name] = min(charge.limit, found.get(name, charge.limit))
+            left = charge.limit - charge.elsewhere
+            found[name] = min(left, found.get(name, left))
     return found
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from compute.accountant import Charge
+from compute.elsewhere import Used
 from compute.release import CohortFacts
 from compute.scope import Scope
 from compute.selection import Member, ScopeResult, resolve_scope
@@ -21,6 +22,8 @@ from compute.values import parse_value
 from ledger import State
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
+NOWHERE: Mapping[str, Used] = MappingProxyType({})
+NOTHING = Used()
 Attested = Callable[[str], bool]
 """owner id -> an attester we pin says: a person, and unaffiliated with buyers."""
 
@@ -56,15 +59,26 @@ class Plan:
             for modality in sorted(member.grants)
         )
 
-    def charges(self, genomes: Mapping[str, str] = NOBODY) -> list[Charge]:
+    def charges(
+        self, genomes: Mapping[str, str] = NOBODY, elsewhere: Mapping[str, Used] = NOWHERE
+    ) -> list[Charge]:
         """Return each person's charge: the strictest budget of the grants used.
 
-        genomes: "owner/participant" -> genome, of those whose genome is known.
+        genomes: "owner/participant" -> genome, of those whose genome is known; elsewhere: what
+        other regions may have charged, of those whom they may have.
         """
-        return [charge_of(member, genomes.get(_person(member))) for member in self.members]
+        return [
+            charge_of(member, genomes.get(name), elsewhere.get(name, NOTHING))
+            for member, name in zip(self.members, self.people, strict=True)
+        ]
+
+    @property
+    def people(self) -> list[str]:
+        """Return each member as "owner/participant", in order."""
+        return [_person(member) for member in self.members]
 
 
-def charge_of(member: Member, genome: str | None = None) -> Charge:
+def charge_of(member: Member, genome: str | None = None, elsewhere: Used = NOTHING) -> Charge:
     """Return what limits one person's budget: the strictest of the terms of the grants used."""
     budgets = [_budget(**grant.terms["release"]) for grant in member.grants.values()]
     return Charge(
@@ -74,6 +88,8 @@ def charge_of(member: Member, genome: str | None = None) -> Charge:
         share=min(share for _, share, _ in budgets),
         genome=genome,
         exact=min(exact for _, _, exact in budgets),
+        elsewhere=elsewhere.rho,
+        exact_elsewhere=elsewhere.exact,
     )
 
 

@@ -4,15 +4,23 @@ Decides from the fold, published facets, budgets and earlier orders, never from 
 records nothing. Spec: DESIGN sections 3.1 and 4.1.
 """
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
-from compute.exact import exact_statistics
+from compute.accountant import Charge
+from compute.elsewhere import came_between, used_elsewhere
+from compute.exact import exact_statistics, stated_exact
 from compute.match import parse_release
-from compute.planner import Plan, plan_order
-from compute.repeat import is_answered, is_too_near, is_under_way
+from compute.planner import NOBODY, Plan, plan_order
+from compute.release import CohortFacts
+from compute.repeat import charged_rho, is_answered, is_too_near, is_under_way
+from compute.selection import Member
 from compute.utility import UselessError, require_useful
+from compute.worker_entries import from_text
 from compute.worker_order import VerifiedOrder, is_independent
-from compute.worker_outcomes import Code, JobRefusedError, TryAgainError
+from compute.worker_outcomes import Code, JobRefusedError, MemberStoppedError, TryAgainError
+from compute.worker_ports import Workshop
 from compute.worker_state import Run
 
 LEAST_NOISE_MAF = Fraction(1, 2)  # what drowns at 1/2 drowns at every frequency
@@ -57,6 +65,44 @@ def check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
         raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
 
 
+def charges_of(
+    shop: Workshop,
+    members: Sequence[Member],
+    before: int | None,
+    genomes: Mapping[str, str] = NOBODY,
+) -> list[Charge]:
+    """Return what each member is charged, and what other regions may have charged them.
+
+    before: count other regions' accesses below this leaf index only.
+    """
+
+    def exact(order: Mapping[str, Any]) -> int:
+        return stated_exact(order, shop.variants)
+
+    plan = Plan(tuple(members), {}, CohortFacts(0, 0, 0))
+    state = shop.follower.state
+    elsewhere = used_elsewhere(state, shop.region, plan.people, exact, before)
+    return plan.charges(genomes, elsewhere)
+
+
+def require_first(run: Run, order: VerifiedOrder, members: Sequence[Member]) -> None:
+    """Let the ledger's order decide between regions that charge one person at once.
+
+    Each judged without the other's access; whose entry stands first keeps what it charged, and the
+    other starts over without whom that left no budget. Raises MemberStoppedError.
+    """
+    shop, access = run.shop, run.shop.follower.state.accesses[str(run.held.access)]
+    if not came_between(
+        shop.follower.state, shop.region, int(access.payload["judged_size"]), access.index
+    ):
+        return
+    charges = charges_of(shop, members, access.index)
+    rho = charged_rho(from_text(run.held.access_submission))
+    exact = exact_statistics(order.query, order.mode, shop.variants)
+    if shop.accountant.is_overdrawn(charges, rho, exact):
+        raise MemberStoppedError("another region's use came first and left somebody no budget")
+
+
 def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction, exact: int = 0) -> Plan:
     """Plan with who can be used now; people whose budget is spent are left out as one reason."""
     shop = run.shop
@@ -69,7 +115,8 @@ def plan_now(run: Run, order: VerifiedOrder, *, rho: Fraction, exact: int = 0) -
         return is_independent(state, shop.trust, owner, now)
 
     first = plan_order(state, order.asked, now, out=out, attested=independent)
-    spent = shop.accountant.exhausted(first.charges(), rho, exact)
+    charges = charges_of(shop, first.members, before=None) if rho or exact else []
+    spent = shop.accountant.exhausted(charges, rho, exact)
     if not spent:
         return first
     return plan_order(state, order.asked, now, out=out, attested=independent, exhausted=spent)

@@ -18,11 +18,11 @@ from compute.exact import exact_statistics
 from compute.genomes import genomes_of, one_each
 from compute.messages import JobMessage
 from compute.orderbook import TERMINAL, Phase
-from compute.planner import Plan, select
+from compute.planner import select
 from compute.private import FormNoise
 from compute.progress import Progress
 from compute.queries import QueryError
-from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
+from compute.release import Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
 from compute.selection import Member
 from compute.vault import VaultRefusedError, recorded_access
@@ -31,10 +31,12 @@ from compute.worker_engine import Cohort, answer_query
 from compute.worker_entries import Use, access_entry, from_text, to_text, tree_of
 from compute.worker_ingest import ingest, pending
 from compute.worker_judge import (
+    charges_of,
     check_nobody_answers_it,
     check_question,
     plan_now,
     plan_or_repeat,
+    require_first,
 )
 from compute.worker_order import VerifiedOrder, read_order, require_price
 from compute.worker_outcomes import Code, JobRefusedError, MemberStoppedError
@@ -168,7 +170,7 @@ def _reserve(run: Run) -> bool:
     members = members_of(run, order)
     require_price(order, members)
     genomes = genomes_of(shop.store, members)
-    charges = Plan(members, {}, CohortFacts(0, 0, 0)).charges(genomes)
+    charges = charges_of(shop, members, None, genomes)
     rho = charged_rho(from_text(run.held.access_submission))
     exact = exact_statistics(order.query, order.mode, shop.variants)
     try:
@@ -214,6 +216,7 @@ def _compute(run: Run) -> bool:
     token = recorded_access(shop.follower, str(run.held.access), tags)
     members = members_of(run, order)
     require_price(order, members)
+    require_first(run, order, members)
     checkpoint_step("query_before_open")
     if order.mode == "private" and not charged_rho(from_text(run.held.access_submission)):
         released = repeated(shop, run.held, len(members))

@@ -11,6 +11,7 @@ import logging
 import queue
 import secrets
 import time
+from collections.abc import Iterator, Set
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from compute.accountant import Accountant, Charge, Stated
 from compute.config import WorkerConfig, read_token
 from compute.copies import SharedVariants
+from compute.elsewhere import Use, use_of
 from compute.exact import stated_exact
 from compute.genomes import genomes_of
 from compute.ingest import Parsed, ParserHost
@@ -190,24 +192,43 @@ def _stated(shop: Workshop, access: Access) -> Stated:
     leaves = set(shop.ledger.access_tree(root))
     state = shop.follower.state
     people: dict[tuple[str, str], dict[str, Grant]] = {}
-    found = 0
+    found, known = 0, set[str]()
     for head in shop.store.heads():
         grant = state.grants.get(head.grant)
-        if grant is None or shop.vault.tag(grant, access.id) not in leaves:
+        if grant is None:
+            continue
+        known.add(grant.activity_commitment)
+        if shop.vault.tag(grant, access.id) not in leaves:
             continue
         dataset = state.datasets[grant.dataset]
         people.setdefault((grant.owner, dataset.participant), {})[dataset.modality] = grant
         found += 1
-    release = access.payload["release"] or {}
-    order = state.orders[str(access.payload["order"])].payload
+    use, strangers = use_of(state, access), len(leaves) - found
+    exactly = [_charge(shop, who, grants) for who, grants in sorted(people.items())]
     return Stated(
         access=access.id,
         order=str(access.payload["order"]),
-        rho=Fraction(release.get("rho") or 0),
-        charges=tuple(_charge(shop, who, grants) for who, grants in sorted(people.items())),
-        strangers=len(leaves) - found,
-        exact=stated_exact(order, shop.variants),
+        rho=use.rho,
+        charges=(*exactly, *(_ended(state, use, known) if strangers else ())),
+        strangers=strangers,
+        exact=stated_exact(use.order, shop.variants),
     )
+
+
+def _ended(state: State, use: Use, known: Set[str]) -> Iterator[Charge]:
+    """Yield a charge for everybody whose consent has ended since and may have been the stranger.
+
+    Its activity key is destroyed, so nobody can tell any more; a fresh consent of the same person
+    must not begin a fresh budget. known: the activity keys still held (a rekeyed consent keeps
+    its own), by their commitments: of those it is known.
+    """
+    for grant in state.grant_at.values():
+        if grant.stopped_at is None or grant.activity_commitment in known:
+            continue
+        if use.may_hold(state, grant):
+            dataset = state.datasets[grant.dataset]
+            person = f"{dataset.owner}/{dataset.participant}"
+            yield Charge(person, (dataset.id,), limit=Fraction(0))  # a limit is not asked here
 
 
 def _charge(shop: Workshop, who: tuple[str, str], grants: dict[str, Grant]) -> Charge:

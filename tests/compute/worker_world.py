@@ -164,6 +164,7 @@ class World:
         self.log, self.trust, self.follow = self.backend(pins)
         self.market = SimMarket()
         self.parser = SimParser()
+        self.region = "local"
         self.epoch = new_epoch("local", now_ms() - 1000)
         self.keys = KeyRing(self.seeds["compute"], os.urandom(32), (self.epoch,))
         self.shop = self.worker()
@@ -205,7 +206,7 @@ class World:
             keys=self.keys,
             parser=self.parser,
             trust=self.trust,
-            region="local",
+            region=self.region,
             clock=now_ms,
             new_id=new_id,
             wait_for_tick=lambda: None,
@@ -218,6 +219,16 @@ class World:
         self.shop.store.close()
         self.shop = replace(self.worker(), **changes)
         self.shop.follower.sync()
+
+    def settle_in(self, region):
+        """Another region's worker, with keys, databases and store of its own; it is `shop` now."""
+        self.region, self.folder = region, self.folder / region
+        self.folder.mkdir()
+        self.epoch = new_epoch(region, now_ms() - 1000)
+        self.keys = KeyRing(self.seeds["compute"], os.urandom(32), (self.epoch,))
+        self.shop = self.worker()
+        self.shop.follower.sync()
+        announce(self.shop)
 
     # -- people ----------------------------------------------------------------------------------
 
@@ -324,7 +335,7 @@ class World:
             "terms": terms,
             "terms_sha256": terms_sha256(terms),
             "facets": {"population": person.population},
-            "recipient": {"key_id": self.epoch.key_id, "region": "local"},
+            "recipient": {"key_id": self.epoch.key_id, "region": self.region},
             "sealed_grant_sha256": sha256(sealed),
             "activity_commitment": activity_commitment(data.activity),
             "order": None,
@@ -370,7 +381,7 @@ class World:
                 "modalities": list(modalities),
                 "build": None,
                 "facets": facets,
-                "region": "local",
+                "region": self.region,
             },
             "release": {"mode": "trusted", "rho": "0"},
             "price": {"amount": price, "currency": "gbp"},
