@@ -11,10 +11,12 @@ import shutil
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from compute.crypt import decrypt_file, generate_keypair, write_key_files
+from compute.keys import new_epoch, write_epoch
 from ledger import Follower, LedgerClient, TrustPolicy, parse_entry_bytes
 from marketplace.client import passport
 from marketplace.client.cli import app
@@ -340,6 +342,89 @@ def test_a_passkey_that_is_not_used_changes_nothing_and_says_so(chromium, market
     person.page.get_by_text("The passkey was not used").first.wait_for()
     assert person.page.get_by_role("button", name="Consent with my passkey").is_enabled()
     assert not [g for g in full_state(market).grants.values() if g.dataset == dataset]
+    assert person.trouble == []
+    person.context.close()
+
+
+def next_epoch(market):
+    """Give compute its next recipient key, as it draws one every sixty days; return its id."""
+    folder = market.layout.directory("compute") / "keys"
+    fresh = new_epoch("local", now_ms())
+    write_epoch(folder, fresh)
+    market.kill("compute")
+    url = f"{market.layout.url('marketplace')}/api/v1/compute-keys"
+    told = lambda: httpx.get(url).json()["keys"][0]["key_id"] == fresh.key_id  # noqa: E731
+    market.until(told, what="the next key on the ledger")
+    return fresh.key_id
+
+
+def test_consents_are_moved_to_computes_next_key_when_the_keys_are_unlocked(chromium, market):
+    """Unasked, with no passkey but the one that unlocks, under the same terms; a pause stays one."""
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    dataset = person.share("mine.vcf", a_vcf(seed=9))
+    given = person.consent()
+    before = full_state(market).grants[given]
+    person.keys()
+    assert person.page.locator("#renewed").count() == 0
+    key_id = next_epoch(market)
+    person.keys()
+    person.page.locator("#renewed").wait_for()
+    after = full_state(market).grants[given]
+    assert (before.recipient["key_id"] != key_id, after.recipient["key_id"]) == (True, key_id)
+    assert (after.terms, after.activity_commitment) == (before.terms, before.activity_commitment)
+    assert full_state(market).in_force(after)
+    # Compute opens it under the new key, and the browser goes on with the moved consent.
+    session = Session.open(person_home(person, market, "renewed"))
+
+    def taken_in():
+        (row,) = session.market.get("/me/datasets")["datasets"]
+        return row["dataset"] == dataset and row["compute"]
+
+    assert market.until(taken_in, what="compute taking the file in") == "ingested"
+    person.keys(f"pause/{given}")
+    person.click("Pause now")
+    person.sees("Your consent is paused")
+    key_id = next_epoch(market)
+    person.keys()
+    person.page.locator("#renewed").wait_for()
+    moved = full_state(market).grants[given]
+    assert (moved.recipient["key_id"], full_state(market).in_force(moved)) == (key_id, False)
+    person.keys(f"resume/{given}")
+    person.click("Resume with my passkey")
+    person.sees("Your consent counts again")
+    assert full_state(market).in_force(grant_of(market, given))
+    assert person.trouble == []
+    person.context.close()
+
+
+AS_IF_SEEN = """async (seen) => {
+  const home = (await import('/js/home.js')).unlocked();
+  home.documents['ledger.json'] = { ...home.documents['ledger.json'], ...seen };
+  await home.save({ backup: false });
+}"""
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"root": "0" * 64}, "is no part of the one|two different trees"),
+        ({"size": 10**9}, "before and"),
+    ],
+)
+def test_a_ledger_that_changed_its_past_is_a_loud_error(chromium, market, seen, said):
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    person.keys()
+    person.sees("Unlocked on this device")  # control: what it showed before is still there
+    person.page.evaluate(AS_IF_SEEN, seen)
+    person.keys("share")
+    person.sees("Your ledger changed its past")
+    assert re.search(said, person.page.inner_text("[role=alert]"))
+    is_accessible_and_fits(person.page)
+    assert person.page.locator("#file").count() == 0
     assert person.trouble == []
     person.context.close()
 

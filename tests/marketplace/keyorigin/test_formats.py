@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+from pathlib import Path
 
 import pytest
 from crypt4gh.lib import decrypt as crypt4gh_decrypt
@@ -31,6 +32,7 @@ from ledger import (
     LogProof,
     b64,
     canonical,
+    consistency_proof,
     entry_bytes,
     fingerprint,
     format_leaf,
@@ -58,6 +60,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"),
 ]
+VECTORS = Path(__file__).parents[2] / "vectors" / "ledger" / "merkle"
 FEW = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -181,6 +184,56 @@ def test_false_proofs_are_refused(js):
     assert js("note", PROOF, good) == [4, 9, 3]
     for asked in wrong:
         assert isinstance(js("note", PROOF, asked), str), asked["proof"][:80]
+
+
+CONSISTENT = """
+const raw = (t) => b.unb64(t ?? '');
+const answers = {};
+for (const [name, c] of Object.entries(x)) {
+  try { await m.verifyConsistency(c.size1 ?? 0, c.size2 ?? 0, (c.proof ?? []).map(raw), raw(c.root1), raw(c.root2)); answers[name] = false }
+  catch { answers[name] = true }
+}
+return answers;
+"""
+
+
+def test_every_published_consistency_vector_passes_or_fails_as_it_must(js):
+    cases = json.loads((VECTORS / "consistency.json").read_text())
+    assert js("merkle", CONSISTENT, cases) == {
+        name: bool(case.get("wantErr")) for name, case in cases.items()
+    }
+
+
+def test_growth_is_proved_between_any_two_sizes_and_a_changed_past_is_named(js):
+    body = """
+    const changed = async (before, now, path) => {
+      try { await m.requireGrowth(before, { ...now, root: b.unhex(now.root) }, async () => path.map(b.unhex)); return null }
+      catch (e) { return [e instanceof m.ChangedPast, e.message] }
+    };
+    return Promise.all(x.map(([before, now, path]) => changed(before, now, path)));
+    """
+    hashes = [leaf_hash(b"%d" % at) for at in range(20)]
+
+    def tree(size, other=None):
+        found = [*hashes[:size]] if other is None else [leaf_hash(other), *hashes[1:size]]
+        return {"size": size, "root": tree_root(found).hex()}
+
+    def path(old, new):
+        return [one.hex() for one in consistency_proof(old, hashes[:new])] if 0 < old < new else []
+
+    pairs = [(old, new) for new in range(21) for old in range(new + 1)]
+    grown = [[tree(old), tree(new), path(old, new)] for old, new in pairs]
+    assert js("seen", body, grown) == [None] * len(grown)
+    bent = [
+        [tree(9), tree(8), []],
+        [tree(9, b"x"), tree(9), []],
+        [tree(9, b"x"), tree(17), path(9, 17)],
+        [tree(9), tree(17), path(9, 17)[:-1]],
+        [tree(9), tree(17), []],
+    ]
+    for loud, said in js("seen", body, bent):
+        assert loud
+        assert said.startswith("your ledger changed its past: ")
 
 
 ENCRYPT = """

@@ -3,6 +3,8 @@
 import { config } from "./config.js";
 import { alert, h, plainError, show } from "./dom.js";
 import * as homes from "./home.js";
+import { renew } from "./renewal.js";
+import { ChangedPast, checkIn } from "./seen.js";
 import * as answerView from "./views/answer.js";
 import * as approveView from "./views/approve.js";
 import * as keysView from "./views/keys.js";
@@ -42,9 +44,14 @@ async function route() {
     if (needsKeys && !homes.unlocked()) {
       const known = await homes.known();
       await (known ? unlockView.gate : startView.start)({ next: window.location.hash, known });
-    } else await view({ rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), home: homes.unlocked() });
+    } else {
+      const moved = await renewed();
+      await view({ rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), home: homes.unlocked() });
+      if (moved) document.getElementById("main").append(said(moved));
+    }
   } catch (error) {
-    show(h("div.trouble", {}, h("h1", {}, "That did not work"), alert(plainError(error)), h("p", {}, h("a", { href: "#/" }, "Back to your keys"))));
+    show(error instanceof ChangedPast ? changedPast(error)
+      : h("div.trouble", {}, h("h1", {}, "That did not work"), alert(plainError(error)), h("p", {}, h("a", { href: "#/" }, "Back to your keys"))));
     if (!(error instanceof DOMException)) console.warn(error.message);
   }
   await frame();
@@ -53,6 +60,29 @@ async function route() {
   if (route.visited) document.getElementById("main").focus({ preventScroll: false });
   route.visited = true;
 }
+
+// Before anything is shown: the ledger must still hold what it showed before, and consents whose key
+// ages are moved to compute's newest one. No network is no reason to keep somebody from their keys.
+async function renewed() {
+  const home = homes.unlocked();
+  if (!home) return 0;
+  try {
+    await checkIn(home);
+    return await renew(home);
+  } catch (error) {
+    if (error instanceof ChangedPast) throw error;
+    console.warn(error.message);
+    return 0;
+  }
+}
+
+const said = (moved) => h("p.muted", { role: "status", id: "renewed" }, moved === 1
+  ? "Your consent was sealed to the newest key of the compute service. Its terms are as they were."
+  : `${moved} of your consents were sealed to the newest key of the compute service. Their terms are as they were.`);
+
+const changedPast = (error) => h("div.trouble", {},
+  h("p.eyebrow", {}, "Stop here"), h("h1", {}, "Your ledger changed its past"), alert(error.message),
+  h("p", {}, "Sign nothing more. Keep this device as it is: it holds the proof, signed by the ledger and its witnesses. Tell the auditors this market names."));
 
 function missing() {
   show(h("div.trouble", {}, h("h1", {}, "There is nothing here"), h("p", {}, h("a", { href: "#/" }, "Your keys"))));

@@ -1,6 +1,6 @@
 // The ledger as this page believes it: every answer is checked against the pinned policy.
 
-import { b64, equal, fromUtf8, unb64 } from "./bytes.js";
+import { b64, equal, fromUtf8, unb64, unhex } from "./bytes.js";
 import { config } from "./config.js";
 import { leafBytes, entryBytes, fingerprint, parseEntryBytes, pae, submissionJson } from "./entry.js";
 import { ask } from "./http.js";
@@ -31,8 +31,14 @@ async function kept(one, place) {
 }
 
 export async function checkpoint() {
-  const response = await ask(await ledger("/checkpoint"), { raw: true });
-  return verifyCheckpoint(await policy(), await response.text());
+  const note = await (await ask(await ledger("/checkpoint"), { raw: true })).text();
+  return { ...await verifyCheckpoint(await policy(), note), note };
+}
+
+// The log's proof that one tree continues another; it proves nothing until it is checked.
+export async function consistency(old, size) {
+  const { hashes } = await ask(await ledger(`/proof/consistency?old=${old}&new=${size}`));
+  return hashes.map(unhex);
 }
 
 // One leaf with the proof that it is in the log. Asks for the bundle of entries it lies in.

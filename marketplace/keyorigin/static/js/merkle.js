@@ -1,4 +1,4 @@
-// RFC 6962 / RFC 9162 inclusion proofs. Same rule as ledger/merkle.py `verify_inclusion`.
+// RFC 6962 / RFC 9162 inclusion and consistency proofs. Same rules as ledger/merkle.py.
 
 import { concat, equal, sha256 } from "./bytes.js";
 
@@ -29,4 +29,30 @@ export async function verifyInclusion(index, size, leaf, path, root) {
   const { root: proved, steps } = await climb(index, size, leaf, path);
   if (!equal(proved, root)) throw new Error("the inclusion proof leads to another root");
   return steps;
+}
+
+// That a tree of `old` leaves is the beginning of one of `size`. RFC 9162 section 2.1.4.2; a tree of
+// nothing is the beginning of every one, so asking for it is refused.
+export async function verifyConsistency(old, size, path, oldRoot, root) {
+  if (!(Number.isSafeInteger(old) && Number.isSafeInteger(size) && 0 < old && old <= size)) throw new Error("no proof is possible between these sizes");
+  if (old === size) {
+    if (path.length || !equal(oldRoot, root)) throw new Error("two trees of one size differ");
+    return;
+  }
+  let [node, last] = [old - 1, size - 1];
+  while (node % 2 === 1) [node, last] = [Math.floor(node / 2), Math.floor(last / 2)];
+  const [first, ...rest] = node === 0 ? [oldRoot, ...path] : path;
+  if (first === undefined || path.length === 0) throw new Error("the consistency proof is empty");
+  let [part, whole] = [first, first];
+  for (const step of rest) {
+    if (last === 0) throw new Error("the consistency proof is too long");
+    if (node % 2 === 1 || node === last) {
+      part = await nodeHash(step, part);
+      whole = await nodeHash(step, whole);
+      while (node % 2 === 0 && node !== 0) [node, last] = [node / 2, Math.floor(last / 2)];
+    } else whole = await nodeHash(whole, step);
+    [node, last] = [Math.floor(node / 2), Math.floor(last / 2)];
+  }
+  if (last !== 0) throw new Error("the consistency proof is too short");
+  if (!equal(part, oldRoot) || !equal(whole, root)) throw new Error("the consistency proof does not connect the two roots");
 }
