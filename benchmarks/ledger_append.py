@@ -87,8 +87,8 @@ def _append(place: Path, name: str, entries: list[Submission]) -> list[Figure]:
             18_000,
             limit=bare,
             limit_name="bare pipeline",
-            note="0.5 of the limit asked",
         ),
+        Figure(f"part of the bare pipeline, {name}", value / bare, "", 0.5),
         *_sizes(place / f"{name}.db", count, name),
     ]
 
