@@ -147,9 +147,15 @@ def suppress_strata(answer: Answer, least: int) -> tuple[Answer, list[Mapping[st
 
 
 def suppress_rows(answer: Answer, least: int) -> tuple[Answer, list[Mapping[str, str]]]:
-    """Drop rows whose numbers rest on 1 to least-1 people, every column of them."""
+    """Drop rows whose numbers rest on 1 to least-1 people, every column of them.
+
+    Rows lie stratum by stratum; one dropped in a stratum goes in all, for the unsplit row less the
+    others would give it away.
+    """
     people = row_people(answer)
     keep = (people == 0) | (people >= least)
+    if len(answer.people) > 1:
+        keep = np.tile(keep.reshape(len(answer.people), -1).all(axis=0), len(answer.people))
     if keep.all():
         return answer, []
     columns = {name: column[keep] for name, column in answer.columns.items()}

@@ -134,6 +134,12 @@ def test_rows_on_few_people_go_with_every_column():
     assert notes == [{"path": "rows", "code": "small_row", "rows": "<20"}]
 
 
+def test_a_row_on_few_people_in_one_stratum_goes_in_all():
+    one = answer({"A": 50, "B": 40}, hom_ref=np.array([50, 7, 40, 40]))
+    kept, _ = suppress_rows(one, 20)
+    assert kept.columns["ac"].tolist() == [0, 2]
+
+
 def test_a_row_nobody_has_a_call_at_stays():
     one = answer({"all": 100}, hom_ref=np.array([100, 0]))
     assert len(suppress_rows(one, 20)[0]) == 2
