@@ -141,11 +141,15 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Demographics:
-    """What a cohort needs and no more. region: country code as stated."""
+    """What a cohort needs and no more. region: country code as stated.
+
+    last_seen: when the record last speaks of the person, an ISO 8601 age or a year.
+    """
 
     sex: Sex = "unknown"
     birth_year: int | None = None
     region: str | None = None
+    last_seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,10 +125,17 @@ class Record:
     sex: Sex = "unknown"
     birth_year: int | None = None
     region: str | None = None
+    last_seen: str | None = None
 
     def demographics(self) -> Demographics:
         """Return the demographics read so far."""
-        return Demographics(self.sex, self.birth_year, self.region)
+        return Demographics(self.sex, self.birth_year, self.region, self.last_seen)
+
+    def seen_in(self, date: str) -> None:
+        """Note that the record speaks of the person in the year of an ISO date or instant."""
+        year = year_of(date)
+        if year is not None:
+            self.last_seen = str(max(year, int(self.last_seen or year)))
 
     def term(self, code: str, label: str, *, excluded: bool, onset: str | None) -> None:
         """Keep a term; the same statement made twice is one. Raises ``too_many_records``."""

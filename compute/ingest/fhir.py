@@ -1,9 +1,10 @@
 """HL7 FHIR R4: a Bundle, or a single Condition or Observation, of one patient.
 
 Kept: Condition (coded, refuted = excluded, onset as year or age), Observation (numbers, coded
-answers in SNOMED CT or HPO, components, sampled series such as a glucose sensor's), and of Patient
-the sex, the birth year and the country. Narrative, names, addresses, identifiers, notes and every
-other resource are left out and counted. Spec: hl7.org/fhir/R4.
+answers in SNOMED CT or HPO, components, sampled series such as a glucose sensor's), of Patient the
+sex, the birth year and the country, and the last year anything is stated of. Narrative, names,
+addresses, identifiers, notes and every other resource are left out and counted.
+Spec: hl7.org/fhir/R4.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ def _names(value: Any, under: str = "") -> Iterator[str]:
 def _patient(patient: dict[str, Any], found: Record) -> None:
     found.sex = _SEX.get(text_of(patient.get("gender")), "unknown")
     found.birth_year = year_of(text_of(patient.get("birthDate")))
+    found.seen_in(text_of(patient.get("deceasedDateTime")))
     countries = {
         text_of(a.get("country")).upper() for a in objects(patient.get("address"), "address")
     }
@@ -146,6 +148,7 @@ def _condition(item: dict[str, Any], found: Record) -> None:
     if status & _VOID:
         found.skipped["entered_in_error"] += 1
         return
+    found.seen_in(text_of(item.get("recordedDate")))
     coded = _coded(item.get("code"), "Condition.code", found)
     if coded is None:
         return
@@ -171,7 +174,9 @@ def _observation(item: dict[str, Any], found: Record) -> None:
         return
     period = obj(item.get("effectivePeriod"), "effectivePeriod")
     moment = text_of(item.get("effectiveDateTime")) or text_of(item.get("effectiveInstant"))
-    time = time_of(moment or text_of(period.get("start")))
+    moment = moment or text_of(period.get("start"))
+    time = time_of(moment)
+    found.seen_in(moment)
     components = list(objects(item.get("component"), "component"))
     if not components or any(key.startswith("value") for key in item):
         _value(item, time, found)

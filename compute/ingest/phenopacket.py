@@ -1,8 +1,9 @@
 """GA4GH Phenopackets v2 (one individual): coded features, diseases, measurements.
 
 Kept: phenotypicFeatures, diseases, measurements with a numeric value, the disease of a solved
-interpretation, sex, year of birth. Everything else (genomic interpretations, biosamples, files,
-medical actions, descriptions, ids) is counted and left out. Spec: Phenopacket schema 2.0.
+interpretation, sex, year of birth, age or year at the last encounter. Everything else (genomic
+interpretations, biosamples, files, medical actions, descriptions, ids) is counted and left out.
+Spec: Phenopacket schema 2.0.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def _subject(subject: dict[str, Any], found: Record) -> None:
         )  # fmt: skip
     found.sex = _SEX.get(text_of(subject.get("sex")), "unknown")
     found.birth_year = year_of(text_of(subject.get("dateOfBirth")))
+    last = obj(subject.get("timeAtLastEncounter"), "subject.timeAtLastEncounter")
+    found.last_seen = _age(last) or _year(last)
 
 
 def _statement(item: dict[str, Any], key: str, field: str, found: Record) -> None:
@@ -103,13 +106,20 @@ def _onset(onset: dict[str, Any], found: Record) -> str | None:
     """Return an age, a year, or the CURIE of a class of onset."""
     if not onset:
         return None
-    age = age_of(text_of(obj(onset.get("age"), "onset.age").get("iso8601duration")))
     named = curie_of(text_of(obj(onset.get("ontologyClass"), "onset.ontologyClass").get("id")))
-    year = year_of(text_of(onset.get("timestamp")))
-    kept = age or named or (str(year) if year else None)
+    kept = _age(onset) or named or _year(onset)
     if kept is None:
         found.skipped["onset_not_kept"] += 1
     return kept
+
+
+def _age(time: dict[str, Any]) -> str | None:
+    return age_of(text_of(obj(time.get("age"), "age").get("iso8601duration")))
+
+
+def _year(time: dict[str, Any]) -> str | None:
+    year = year_of(text_of(time.get("timestamp")))
+    return None if year is None else str(year)
 
 
 def _interpretation(item: dict[str, Any], found: Record) -> None:

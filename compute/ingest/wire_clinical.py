@@ -26,6 +26,7 @@ def encode(record: Clinical) -> Frame:
         "sex": d.sex,
         "birth_year": d.birth_year,
         "region": d.region,
+        "last_seen": d.last_seen,
         "skipped": dict(record.skipped),
     }
     times = [_NO_TIME if m.time_ms is None else m.time_ms for m in numbers]
@@ -55,10 +56,12 @@ def decode(meta: dict[str, Any], parts: dict[str, Any]) -> Clinical:
 
 def _demographics(meta: dict[str, Any]) -> Demographics:
     year, region = meta["birth_year"], meta["region"]
+    seen = meta.get("last_seen")  # not in copies made before it was kept
     require(meta["sex"] in get_args(Sex))
     require(year is None or (whole(year) and 1850 <= year <= 2200))
     require(region is None or (isinstance(region, str) and region.isalpha() and len(region) <= 3))
-    return Demographics(meta["sex"], year, region)
+    require(seen is None or (isinstance(seen, str) and bool(age_of(seen) or year_of(seen))))
+    return Demographics(meta["sex"], year, region, seen)
 
 
 def _terms(parts: dict[str, Any]) -> tuple[Term, ...]:

@@ -79,7 +79,7 @@ def test_a_clinical_record_is_stored_whole_but_for_its_words(terms, numbers):
         "fhir",
         tuple(Term(code, "a label", excluded, "P4Y") for code, excluded in terms),
         tuple(Measurement("LOINC:2339-0", value, "mg/dL", time) for value, time in numbers),
-        Demographics("female", 1970, "GB"),
+        Demographics("female", 1970, "GB", "P41Y"),
         {"free_text": 3},
     )
     opened = encode_clinical(record)

@@ -41,7 +41,7 @@ def coded_synthea():
 def test_a_real_phenopacket():
     c = parse_clinical(gz(real("phenopacket.json")), "p")
     assert c.source == "phenopacket"
-    assert c.demographics == Demographics("female", None, None)
+    assert c.demographics == Demographics("female", None, None, "P9Y")
     features = PHENO["phenotypicFeatures"]
     assert [(t.curie, t.label, t.excluded) for t in c.terms[: len(features)]] == [
         (f["type"]["id"], f["type"]["label"], f.get("excluded", False)) for f in features
@@ -63,7 +63,8 @@ def test_onset_age_class_and_year():
         {"type": {"id": "FB:cv1", "label": "not kept"}},
     ], "measurements": [{"assay": {"id": "LOINC:1668-3"}, "value": {"quantity": {
         "unit": {"id": "UCUM:ng/dL"}, "value": 217.0}}}]}  # fmt: skip
-    c = read(record)
+    c = read({**record, "subject": {"timeAtLastEncounter": {"timestamp": "2020-03-01T00:00:00Z"}}})
+    assert c.demographics.last_seen == "2020"
     assert [t.onset for t in c.terms[:4]] == ["P9Y2M", "HP:0003577", "2011", None]
     assert c.measurements == (Measurement("LOINC:1668-3", 217.0, "ng/dL", None),)
     assert (c.skipped["onset_not_kept"], c.skipped["unknown_terminology"]) == (1, 1)
@@ -95,14 +96,14 @@ def test_the_fhir_specifications_glucose():
         "fhir",
         (),
         (Measurement("LOINC:15074-8", 6.3, "mmol/L", 1364891410000),),
-        Demographics(),
+        Demographics(last_seen="2013"),
         {},
     )
 
 
 def test_a_synthea_bundle_keeps_no_name_address_or_identifier():
     c = parse_clinical(coded_synthea().encode(), "s")
-    assert c.demographics == Demographics("female", 2002, "US")
+    assert c.demographics == Demographics("female", 2002, "US", "2019")
     assert [t.curie for t in c.terms] == ["SNOMED:112141009"]
     assert c.terms[0].onset == "2019"
     assert len(c.measurements) + c.skipped.get("code_malformed", 0) + c.skipped.get(
@@ -183,6 +184,11 @@ def test_conditions_and_components():
         {"resourceType": "Observation", "status": "final", "code": LOINC, "component": [part, over]},
     ))  # fmt: skip
     assert c.demographics == Demographics("male", 1950, "GB")
+    dead = person("a", birthDate="1950-02-03", deceasedDateTime="2020-01-01")
+    seen = {"resourceType": "Observation", "status": "final", "code": LOINC,
+            "valueQuantity": {"value": 5, "unit": "mmol/L"}, "effectiveDateTime": "2011-02-03"}  # fmt: skip
+    assert read(bundle(dead, seen)).demographics.last_seen == "2020"
+    assert read(bundle(person("a"), seen)).demographics.last_seen == "2011"
     assert c.terms == (Term("ICD10:E11.9", "", True, "P40Y"),)
     assert [m.value for m in c.measurements] == [5.0]
     assert dict(c.skipped) == {
