@@ -25,6 +25,9 @@ def exact_statistics(query: Query, mode: str, variants: SharedVariants) -> int:
     ):
         variants.refresh()
         return max(1, len(candidate_rows(variants, query)))
+    bands = getattr(params, "rows", None)
+    if isinstance(bands, int):
+        return bands
     listed = [len(value) for value in vars(params).values() if isinstance(value, list)]
     return max([1, *listed])
 

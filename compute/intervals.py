@@ -2,7 +2,7 @@
 
 Made after suppression from numbers that are shown, so they tell nothing more: where a number is
 hidden there is no interval. Private answers bring their own, which count their noise. Sources:
-Wilson 1927 for a frequency; normal theory for a mean and an effect.
+Wilson 1927 for a frequency; normal theory for a mean and an effect. Means by genotype get a line.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def with_intervals(answer: Answer) -> Answer:
         found |= {"mean_se": error, **_normal("mean", _floats(columns["mean"]), error)}
     if {"beta", "se"} <= set(columns):
         found |= _normal("beta", _floats(columns["beta"]), _floats(columns["se"]))
+    if {"dosage", "mean", "n"} <= set(columns):
+        found["fit"] = _fitted(*(_floats(columns[name]) for name in ("dosage", "mean", "n")))
     facts = dict(answer.facts)
     if {"af", "an"} <= set(columns):
         if len(answer) > MOST_ROWS:
@@ -55,6 +57,16 @@ def _normal(name: str, value: Floats, error: Floats) -> dict[str, Floats]:
         f"{name}_low": value - CONFIDENCE_Z * error,
         f"{name}_high": value + CONFIDENCE_Z * error,
     }
+
+
+def _fitted(dosage: Floats, mean: Floats, n: Floats) -> Floats:
+    """Return the least-squares line through group means weighted by n, NaN without two groups."""
+    there = np.isfinite(mean) & (n > 0)
+    if there.sum() < 2:
+        return np.full(len(dosage), np.nan)
+    slope, start = np.polyfit(dosage[there], mean[there], 1, w=np.sqrt(n[there]))
+    found: Floats = start + slope * dosage
+    return found
 
 
 def _wilson(af: Floats, an: Floats) -> dict[str, Floats]:

@@ -17,9 +17,11 @@ import numpy as np
 
 from compute.builds import CONTIGS, Build
 from compute.errors import QueryError
+from compute.intervals import with_intervals
 from compute.parsed import NO_CALL, Clinical, Demographics, Measurement, Term
 from compute.queries.catalogue import Query, learned_frame, private_form, query_digest, run
 from compute.queries.data import CohortData, Frame, Key, PersonData, VariantTable
+from compute.queries.disclosure import DOMINATED
 from compute.queries.family import Answer
 from compute.queries.hierarchy import Hierarchy
 from compute.queries.loadings import Loadings
@@ -42,7 +44,8 @@ def made_up_answer(query: Query, rho: Fraction | None = None) -> Mapping[str, li
     rng = np.random.default_rng(int(query_digest(query)[:16], 16))
     answer = _exact(query, rng, PEOPLE if rho is None else PRIVATE_PEOPLE)
     if rho is None:
-        columns: Mapping[str, list[Any]] = answer.as_json()["columns"]
+        columns: dict[str, list[Any]] = with_intervals(answer).as_json()["columns"]
+        columns.pop(DOMINATED, None)
         return columns
     form = private_form(query)
     if form is None:
@@ -68,7 +71,10 @@ def _exact(query: Query, rng: np.random.Generator, count: int) -> Answer:
 
 def _table(query: Query, rng: np.random.Generator) -> VariantTable:
     build: Build = query.build or "GRCh37"
-    chosen = getattr(query.params, "variants", None) or getattr(query.params, "weights", None)
+    named = (getattr(query.params, name, None) for name in ("variant", "variants", "weights"))
+    chosen = next((one for one in named if one is not None), None)
+    if isinstance(chosen, str):
+        return VariantTable.of(build, [_key(chosen)])
     if isinstance(chosen, (list, dict)):
         return VariantTable.of(build, sorted(_key(name) for name in islice(chosen, VARIANTS)))
     chrom, start, end = span_of(query.params) or _SPAN
@@ -87,7 +93,8 @@ def _people(
     query: Query, table: VariantTable, rng: np.random.Generator, count: int
 ) -> Iterator[PersonData]:
     needs, levels = query.needs, _levels(query)
-    base = rng.beta(0.8, 2.0, len(table))
+    # A variant asked for alone is common, so that there is something of every genotype to see.
+    base = rng.beta(0.8, 2.0, len(table)) if len(table) > 1 else np.full(len(table), 0.4)
     shift = {level: np.clip(base + rng.normal(0, 0.12, len(base)), 0.01, 0.99)
              for level in levels["population"]}  # fmt: skip
     for at in range(count):
@@ -144,8 +151,13 @@ def _record(query: Query, rng: np.random.Generator) -> Clinical:
     named = [*getattr(params, "terms", ())]
     pair = (getattr(params, "first", None), getattr(params, "second", None))
     named += [getattr(one, "term", None) for one in (trait, *pair)]
-    terms = tuple(Term(str(name), "made up") for name in named if name and rng.random() < 0.4)
-    return Clinical("phenopacket", terms, tuple(_measured(params, trait, rng)), Demographics())
+    onset = f"P{int(np.clip(rng.normal(48, 14), 0, 89))}Y"
+    last = f"P{int(np.clip(rng.normal(62, 15), 18, 95))}Y"
+    terms = tuple(
+        Term(str(name), "made up", onset=onset) for name in named if name and rng.random() < 0.4
+    )
+    told = Demographics(last_seen=last)
+    return Clinical("phenopacket", terms, tuple(_measured(params, trait, rng)), told)
 
 
 def _measured(params: Any, trait: Any, rng: np.random.Generator) -> Iterator[Measurement]:

@@ -48,6 +48,7 @@ from compute.vault import RecordedAccess, Vault
 BATCH: Final = 64  # people held at once where they are opened one by one
 DEFAULT_BUILD: Final[Build] = "GRCh37"  # of queries that speak of no variant
 COUNTED: Final = frozenset({"genotype_counts"})  # families whose partial takes counts of states
+ONE_BY_ONE: Final = frozenset({"feature_by_genotype", "linkage"})  # of people, not of blocks
 Key: TypeAlias = tuple[int, int, str, str]
 """(contig index, 1-based position, ref, alt)."""
 
@@ -69,8 +70,10 @@ def passes_of(query: Query) -> int:
     first = int(bool(needs.strata)) + int(needs.learns)
     if "genotypes" not in needs.modalities or query.picks_variants:
         return first + 1
-    # Counts of states; then records and sums, for a family that is more than counts.
-    return int(bool(needs.strata)) + 1 if query.family in COUNTED else first + 3
+    if query.family in COUNTED:
+        return int(bool(needs.strata)) + 1
+    # Counts of states; then records and sums over blocks, or everybody one by one.
+    return first + (2 if query.family in ONE_BY_ONE else 3)
 
 
 def answer_query(

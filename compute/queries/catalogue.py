@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from compute.builds import Build
 from compute.errors import QueryError
+from compute.queries.age_at_onset import AgeAtOnset
 from compute.queries.ancestry_projection import AncestryProjection
 from compute.queries.blocks import BlockPartial
 from compute.queries.cis_association import CisAssociation
@@ -30,6 +31,7 @@ from compute.queries.cohort_quality import CohortQuality
 from compute.queries.data import CohortData, Frame, PersonData
 from compute.queries.distribution import FeatureDistribution, ScoreDistribution
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest
+from compute.queries.feature_by_genotype import FeatureByGenotype
 from compute.queries.feature_differential import FeatureDifferential
 from compute.queries.feature_summary import FeatureSummary
 from compute.queries.genotype_counts import (
@@ -64,9 +66,11 @@ _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
             PolygenicScore(),
             FeatureSummary(),
             FeatureDifferential(),
+            FeatureByGenotype(),
             ClinicalCounts(),
             ClinicalCrosstab(),
             TimeInRange(),
+            AgeAtOnset(),
             Linkage(),
             AncestryProjection(),
             Relatedness(),

@@ -25,6 +25,7 @@ GRID: Final = 20  # a quantile is rounded to the standard deviation over this
 SMALL_CELL: Final = "small_cell"
 DOMINANCE: Final = "one_person_dominates"
 DOMINATED: Final = "dominated"
+POOLED: Final = "pooled"
 MOST_SHARE: Final = 0.5  # of the sum of absolute values
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -36,6 +37,9 @@ def disclose(answer: Answer, rules: Disclosure, small: int) -> tuple[Answer, Not
 
     small: counts from 1 to it are hidden. Hidden cells are None, with the reason in "hidden".
     """
+    rows = len(answer)
+    if rules.pool is not None:
+        answer = rules.pool(answer, small)
     columns = dict(answer.columns)
     hide = {name: np.zeros(len(answer), np.bool_) for name in columns}
     marked = _small_cells(answer, rules, small, hide)
@@ -53,7 +57,10 @@ def disclose(answer: Answer, rules: Disclosure, small: int) -> tuple[Answer, Not
     if codes:
         reasons = np.where(marked, SMALL_CELL, np.where(most, DOMINANCE, ""))
         columns["hidden"] = reasons.astype(object)
-    return replace(answer, columns=columns), _notes(rules, codes)
+    notes = _notes(rules, codes)
+    if len(answer) < rows:
+        notes.insert(0, {"path": "rows", "code": POOLED})
+    return replace(answer, columns=columns), notes
 
 
 def _small_cells(answer: Answer, rules: Disclosure, small: int, hide: dict[str, Mask]) -> Mask:

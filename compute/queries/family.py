@@ -70,6 +70,8 @@ class Disclosure:
     ``together``: split so, a row with any small cell loses whatever a small cell can hide.
     ``dominated``: columns hidden, in every stratum, where one person's value makes up most of a
     sum; the family says where in a boolean column "dominated", which does not leave.
+    ``pool``: joins rows before anything else, given which counts are small (1 to it), so that fewer
+    are hidden.
     """
 
     cells: tuple[Cell, ...] = ()
@@ -81,6 +83,7 @@ class Disclosure:
     spread: bool = False
     together: bool = False
     dominated: tuple[str, ...] = ()
+    pool: Callable[[Answer, int], Answer] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,12 @@ def draw(columns: Mapping[str, Sequence[Any]], title: str, path: Path) -> None:
     if is_association(columns):
         figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), width_ratios=(3, 1))
         _draw_gwas(axes, gwas_figures(columns))
+    elif "fit" in columns:
+        figure, axes = pyplot.subplots(figsize=(6, 4))
+        _draw_genotypes(axes, columns)
+    elif "survival" in columns:
+        figure, axes = pyplot.subplots(figsize=(8, 4.5))
+        _draw_onset(axes, columns)
     elif "q50" in columns:
         figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(columns["q50"]) + 1.5))
         _draw_ranges(axes, columns)
@@ -167,6 +173,43 @@ def _draw_ranges(axes: Any, columns: Mapping[str, Sequence[Any]]) -> None:
         if columns["q50"][at] is not None:
             axes.plot((columns["q50"][at] - mean) / sd, at, "o", color="black", ms=4)
     axes.set(yticks=range(len(names)), yticklabels=names, xlabel="standard deviations off the mean")
+
+
+def _draw_genotypes(axes: Any, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Draw a box a genotype (25-75 %, whiskers 5-95 %), the means and the line through them."""
+    names = [f"{name}\nn {n}" for name, n in zip(columns["genotype"], columns["n"], strict=True)]
+    for at in range(len(names)):
+        low, middle, high = (columns[name][at] for name in ("q25", "q50", "q75"))
+        if None not in (low, middle, high):
+            ends = [columns[name][at] for name in ("q05", "q95")]
+            box = {"q1": low, "med": middle, "q3": high, "fliers": [],
+                   "whislo": low if ends[0] is None else ends[0],
+                   "whishi": high if ends[1] is None else ends[1]}  # fmt: skip
+            axes.bxp([box], positions=[at], widths=0.4)
+    for name, style in (("fit", "-"), ("mean", "o")):
+        known = [(at, v) for at, v in enumerate(columns[name]) if v is not None]
+        axes.plot([at for at, _ in known], [v for _, v in known], style, color="tab:orange")
+    axes.set(xticks=range(len(names)), xticklabels=names, xlabel="genotype")
+
+
+def _draw_onset(axes: Any, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Draw Kaplan and Meier's curve of each stratum with its 95 % band."""
+    strata = columns.get("stratum") or ["all"] * len(columns["survival"])
+    for name in dict.fromkeys(strata):
+        own = [at for at, stratum in enumerate(strata)
+               if stratum == name and columns["survival"][at] is not None]  # fmt: skip
+        if not own:
+            continue
+        ages = [columns["age_from"][0], *(columns["age_to"][at] for at in own)]
+        share = [1.0, *(columns["survival"][at] for at in own)]
+        (line,) = axes.step(ages, share, where="post", label=str(name))
+        ends = [at for at in own if columns["survival_low"][at] is not None]
+        bounds = [[columns[f"survival_{end}"][at] for at in ends] for end in ("low", "high")]
+        places = [columns["age_to"][at] for at in ends]
+        axes.fill_between(places, *bounds, step="post", alpha=0.2, color=line.get_color())
+    axes.set(xlabel="age, years", ylabel="share still without it", ylim=(None, 1.0))
+    if len(axes.lines) > 1:
+        axes.legend()
 
 
 def _draw_bars(axes: Any, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -34,9 +34,16 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
         **_FEATURES, "scale": "log2_plus_1",
         "groups": {"kind": "stratum", "stratum": "population", "a": "CEU", "b": "YRI"},
     },
+    "feature_by_genotype": {
+        "feature": "ENSG00000189339", "modality": "expression", "namespace": "Ensembl",
+        "unit": "TPM", "variant": "1-1590681-A-G",
+    },
     "clinical_counts": {"terms": ["HP:0001631", "HP:0001250"], "ontology": SHELF, "by": "sex"},
     "clinical_crosstab": {"first": _TERM, "second": {**_TERM, "term": "HP:0001250"}},
     "time_in_range": {"code": "LOINC:2339-0", "unit": "mg/dL", "low": "70", "high": "180"},
+    "age_at_onset": {
+        "terms": ["MONDO:0004975"], "ontology": SHELF, "width": 5, "oldest": 90, "by": "sex",
+    },
     "linkage": _REGION,
     "ancestry_projection": {"loadings": SHELF, "by": "population"},
     "relatedness": _PANEL,

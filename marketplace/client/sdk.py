@@ -71,6 +71,15 @@ class Answer:
         """Return tab-separated text with exact numbers."""
         return answers.tsv(self.columns)
 
+    def plot(self, path: str | Path) -> Path:
+        """Draw the answer as PNG, SVG or PDF, by the name's ending; return the file.
+
+        Association, QTL boxes, age at onset and the rest as `omic order table --plot` draws them.
+        Raises ClientError where no figure is drawn of such an answer.
+        """
+        answers.draw(self.columns, str(self.document["answer"]["family"]), Path(path))
+        return Path(path)
+
 
 @dataclass(frozen=True, slots=True)
 class Order:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from compute.copies import SharedVariants
+from compute.progress import PARTS
 from compute.queries import CohortData, PersonData, VariantTable, catalogue, parse_query, run
 from compute.release import CohortFacts, release_gate
 from compute.shelf import Shelf
+from compute.worker_engine import passes_of
 from compute.worker_outcomes import Code
 from tests.compute import worker_world as ww
 from tests.compute.worker_world import GENE, POSITIONS, World
@@ -42,9 +44,11 @@ def record(participant, number, dosages):
 def phenopacket(number):
     value = {
         "id": f"case{number}",
-        "subject": {"id": "x", "sex": "FEMALE"},
+        "subject": {"id": "x", "sex": "FEMALE",
+                    "timeAtLastEncounter": {"age": {"iso8601duration": f"P{40 + number % 30}Y"}}},
         "phenotypicFeatures": [
-            {"type": {"id": "HP:0000002", "label": "b"}, "excluded": number % 2 == 1},
+            {"type": {"id": "HP:0000002", "label": "b"}, "excluded": number % 2 == 1,
+             "onset": {"age": {"iso8601duration": f"P{20 + 2 * (number % 9)}Y"}}},
             *([{"type": {"id": "HP:0000003", "label": "c"}}] if number % 3 == 0 else []),
         ],
         "measurements": [
@@ -112,6 +116,11 @@ QUERIES = {
         "second": {"kind": "term", "term": "HP:0000003"}},
     "time_in_range": lambda w: {
         "code": "LOINC:2339-0", "unit": "mg/dL", "low": "70", "high": "180", "by": "sex"},
+    "feature_by_genotype": lambda w: {
+        "feature": GENE, "namespace": "Ensembl", "unit": "TPM",
+        "variant": f"1-{POSITIONS[0]}-A-G"},
+    "age_at_onset": lambda w: {
+        "terms": ["HP:0000001"], "ontology": ref(w, "ontologies"), "width": 10, "oldest": 80},
     "linkage": lambda w: {"variants": {"region": "1:1000-5000"}},
     "ancestry_projection": lambda w: {"loadings": ref(w, "loadings"), "by": "population"},
     "cohort_quality": lambda w: PANEL,
@@ -177,6 +186,8 @@ def test_the_encrypted_answer_is_the_exact_one_after_the_gate(world, family):
                 assert told == expected, name
     access = world.access_of(order).payload
     assert (access["cohort_size"], access["opened"]) == (48, 48 * len(needed))
+    summed = [one for one in world.market.told if one.step == "summing"]
+    assert summed[-1].done == summed[-1].total == PARTS * passes_of(query)
 
 
 def test_a_reference_the_shelf_lacks_closes_the_order(world):

@@ -10,8 +10,8 @@ const Z = 1.959964;
 const MOST_MARKS = 20_000;
 const MOST_METRICS = 8;
 
-// {columns} -> [Axes]; each has a name and a root to show.
-export function plotsOf({ columns = {} }) {
+// {columns, facts} -> [Axes]; each has a name and a root to show.
+export function plotsOf({ columns = {}, facts = {} }) {
   const has = (...names) => names.every((name) => columns[name]?.length);
   const made = [];
   if (has("pos", "p")) made.push(manhattan(columns), qq(columns.p));
@@ -21,6 +21,8 @@ export function plotsOf({ columns = {} }) {
   if (has("af", "stratum")) made.push(...compared(columns.stratum, columns.af));
   if (has("af") && !has("p")) made.push(spectrum(columns.af));
   if (has("metric", "q25", "q75")) made.push(...boxes(columns));
+  if (has("genotype", "mean", "fit")) made.push(genotypes(columns, facts));
+  if (has("survival", "age_to")) made.push(onset(columns));
   if (has("from", "to", "count")) made.push(histogram(columns), survival(columns));
   if (has("prevalence", "term")) made.push(prevalence(columns));
   if (has("odds_ratio", "both")) made.push(odds(columns));
@@ -101,8 +103,7 @@ function volcano(effect, p, x) {
   return axes;
 }
 
-// The strongest variant's line with its 95 % band. Values by genotype stay with their owners, so
-// there is nothing to draw boxes from.
+// The strongest variant's line with its 95 % band; boxes by genotype are a question of their own.
 function regression(columns) {
   const best = columns.p.reduce((at, v, i) => (known(v) && (at < 0 || v < columns.p[at]) ? i : at), -1);
   if (best < 0 || !known(columns.beta[best]) || !known(columns.se[best])) return null;
@@ -162,22 +163,67 @@ function survival({ from, to, count }) {
   return axes;
 }
 
+// [5 %, 25 %, 50 %, 75 %, 95 %] of a row; a whisker that may not leave ends at its box.
+function span(columns, i) {
+  const [q25, q75] = [columns.q25[i], columns.q75[i]];
+  return [columns.q05?.[i] ?? q25, q25, columns.q50[i], q75, columns.q95?.[i] ?? q75];
+}
+
+// A feature by genotype: boxes, means and the line through everybody's values.
+function genotypes(columns, { feature = "Level", variant = "Genotype", unit }) {
+  const boxed = columns.genotype.map((_, i) => known(columns.q25[i]) && known(columns.q75[i]));
+  const names = columns.genotype.map((name, i) => (known(columns.n[i]) ? `${name} (n ${columns.n[i]})` : name));
+  const spans = columns.genotype.map((_, i) => (boxed[i] ? span(columns, i) : null));
+  const heights = [...spans.flatMap((s) => (s ? [s[0], s[4]] : [])), ...columns.fit, ...columns.mean].filter(known);
+  if (!heights.length) return null;
+  const slope = known(columns.fit[0]) && columns.fit.length > 1 ? (columns.fit.at(-1) - columns.fit[0]) / (columns.dosage.at(-1) - columns.dosage[0]) : null;
+  const axes = new Axes({ name: "genotypes", title: slope === null ? `${feature} by genotype` : `${feature} by genotype: ${slope > 0 ? "+" : ""}${slope.toPrecision(3)} a copy`, x: variant, y: unit ? `${feature} (${unit})` : feature, xs: names, ys: bounds(heights), pad: true });
+  spans.forEach((s, k) => { if (s) axes.box(k, s); });
+  axes.path(columns.fit.map((v, k) => [k, v]).filter(([, v]) => known(v)), "curve", 1);
+  columns.mean.forEach((v, k) => { if (known(v)) axes.dot(k, v, 1, 4.5); });
+  return axes;
+}
+
+// Kaplan and Meier's curve of an age at onset, its 95 % band, and people at risk below.
+function onset(columns) {
+  const strata = [...new Set(columns.stratum ?? ["all"])];
+  const rows = strata.map((name) => columns.age_to.map((_, i) => i).filter((i) => (columns.stratum?.[i] ?? "all") === name && known(columns.survival[i])));
+  const seen = rows.flat();
+  if (!seen.length) return null;
+  const least = Math.min(...seen.map((i) => columns.survival_low[i] ?? columns.survival[i]));
+  const floor = Math.max(0, Math.floor(least * 20 - 0.5) / 20);
+  const [youngest, oldest] = [columns.age_from[0], Math.max(...seen.map((i) => columns.age_to[i]))];
+  const axes = new Axes({ name: "onset", title: "People still without it, with 95 % intervals", x: "Age, years", y: "Share without", xs: [youngest, oldest], ys: [floor, 1], below: strata.length > 1 ? strata.length + 1 : 1 });
+  rows.forEach((own, series) => {
+    if (!own.length) return;
+    const bounded = own.filter((i) => known(columns.survival_low[i]));
+    if (bounded.length) axes.path([...steps(columns, bounded, "survival_high"), ...steps(columns, bounded, "survival_low").reverse()], "band", series, "Z");
+    axes.path([[youngest, 1], [columns.age_to[own[0]], 1], ...steps(columns, own, "survival")], "curve", series);
+  });
+  if (strata.length > 1) axes.row(0, "At risk", []);
+  rows.forEach((own, at) => axes.row(strata.length > 1 ? at + 1 : 0, strata.length > 1 ? strata[at] : "At risk", own.map((i) => [columns.age_from[i], String(columns.at_risk[i] ?? "\u2013")])));
+  axes.legend(strata);
+  return axes;
+}
+
+// What is known at the end of a band holds until the end of the next.
+function steps(columns, rows, name) {
+  return rows.flatMap((i, k) => {
+    const next = k + 1 < rows.length ? columns.age_to[rows[k + 1]] : columns.age_to[i];
+    return [[columns.age_to[i], columns[name][i]], [next, columns[name][i]]];
+  });
+}
+
 // Boxes from 25 to 75 %, whiskers from 5 to 95 %: one picture a metric, one box a stratum.
 function boxes(columns) {
   const metrics = [...new Set(columns.metric)].slice(0, MOST_METRICS);
   return metrics.map((metric) => {
     const rows = columns.metric.map((m, i) => (m === metric ? i : -1)).filter((i) => i >= 0 && known(columns.q25[i]) && known(columns.q75[i]));
     if (!rows.length) return null;
-    const at = (name, i) => columns[name]?.[i] ?? columns[name === "q05" ? "q25" : "q75"][i];
+    const spans = new Map(rows.map((i) => [i, span(columns, i)]));
     const names = rows.map((i) => String(columns.stratum?.[i] ?? "all"));
-    const axes = new Axes({ name: `box-${metric}`, title: `${metric.replaceAll("_", " ")}, by group`, x: "Group", y: metric.replaceAll("_", " "), xs: names, ys: bounds(rows.flatMap((i) => [at("q05", i), at("q95", i)])), pad: true });
-    rows.forEach((i, k) => {
-      axes.line([k, at("q05", i)], [k, at("q95", i)], `whisker s${k % 6}`);
-      const [top, base] = [axes.sy(columns.q75[i]), axes.sy(columns.q25[i])];
-      const [left, right] = [axes.sx(k - 0.18), axes.sx(k + 0.18)];
-      axes.add("rect", { class: `bar s${k % 6}`, x: left, width: right - left, y: top, height: Math.max(1, base - top) });
-      if (known(columns.q50[i])) axes.add("line", { class: "median", stroke: "#fff", "stroke-width": 2.5, x1: left, x2: right, y1: axes.sy(columns.q50[i]), y2: axes.sy(columns.q50[i]) });
-    });
+    const axes = new Axes({ name: `box-${metric}`, title: `${metric.replaceAll("_", " ")}, by group`, x: "Group", y: metric.replaceAll("_", " "), xs: names, ys: bounds([...spans.values()].flatMap((s) => [s[0], s[4]])), pad: true });
+    rows.forEach((i, k) => axes.box(k, spans.get(i), k));
     return axes;
   });
 }
@@ -197,7 +243,7 @@ function prevalence(columns) {
   const axes = new Axes({ name: "prevalence", title: "Prevalence, with 95 % intervals", x: "Term", y: "Share of people", xs: names, ys: [0, Math.max(0.01, ...values, ...spans.map((s) => s?.[1] ?? 0)) * 1.08] });
   values.forEach((v, i) => {
     axes.bar(i - 0.3, i + 0.3, v, columns.stratum ? strata.indexOf(columns.stratum[i]) : 0);
-    if (spans[i]) axes.line([i, spans[i][0]], [i, spans[i][1]]);
+    if (spans[i]) axes.line([i, spans[i][0]], [i, spans[i][1]], "error");
   });
   axes.legend(strata);
   return axes;
@@ -215,7 +261,7 @@ function odds(columns) {
   const axes = new Axes({ name: "odds", title: "Odds ratio, with 95 % interval", x: "log10 odds ratio", y: "Group", xs: bounds([0, ...spans.flat()]), ys: rows.map(({ name }) => name), pad: true, height: 170 + 40 * rows.length });
   axes.line([0, -0.5], [0, rows.length - 0.5]);
   rows.forEach(({ ratio }, i) => {
-    axes.line([spans[i][0], i], [spans[i][1], i], "whisker s0");
+    axes.line([spans[i][0], i], [spans[i][1], i], "whisker", 0);
     axes.dot(Math.log10(ratio), i, 0, 6);
   });
   return axes;

@@ -65,7 +65,8 @@ def people(n=40, variants=12, seed=3, missing=0.05, case_effect=0.8):
 def clinical(rng, i):
     terms = []
     if rng.random() < 0.4:
-        terms.append(Term("HP:0000002", ""))
+        onset = ("P3Y6M", "1999", "P41Y", "P60Y", "HP:0003577", None, "P29Y11M30D")[i % 7]
+        terms.append(Term("HP:0000002", "", onset=onset))
     if rng.random() < 0.3:
         terms.append(Term("HP:0000003", ""))
     if rng.random() < 0.2:
@@ -75,7 +76,22 @@ def clinical(rng, i):
         for k in range(20 + i % 3 * 10)
     )
     other = (Measurement(GLUCOSE, 6.1, "mmol/L", 5),)
-    return Clinical("fhir", tuple(terms), readings + other, Demographics("female"))
+    seen = ("P50Y", "2010", None, "P12Y", "P77Y")[i % 5]
+    told = Demographics("female", 1971 if i % 4 else None, None, seen)
+    return Clinical("fhir", tuple(terms), readings + other, told)
+
+
+def onset_of(record, codes):
+    """(age in whole years, whether it is an onset's), the age None where none is told."""
+    born = record.demographics.birth_year
+    years = {"P3Y6M": 3, "1999": 1999 - born if born else None, "P41Y": 41, "P60Y": 60,
+             "P29Y11M30D": 29, "P50Y": 50, "2010": 2010 - born if born else None, "P12Y": 12,
+             "P77Y": 77}  # fmt: skip
+    onsets = [t.onset for t in record.terms if t.curie in codes and not t.excluded]
+    if onsets:
+        return years.get(onsets[0]), True
+    known = [years.get(record.demographics.last_seen), *(years.get(t.onset) for t in record.terms)]
+    return max((age for age in known if age is not None), default=None), False
 
 
 class Tree:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from compute.intervals import with_intervals
 from compute.queries import CohortData, PersonData, QueryError, catalogue, reduce, run, start
 from compute.queries.catalogue import learned_frame
 from compute.queries.loadings import parse_loadings
@@ -229,6 +230,42 @@ def test_feature_summary(cohort, by, scale):
         assert all(close(row[name], value) for name, value in w.described(raw).items())
 
 
+LEVELS = {"feature": "G1", "namespace": "Ensembl", "unit": "TPM", "variant": "1-1000-A-G"}
+
+
+@pytest.mark.parametrize("scale", ["as_measured", "log2_plus_1"])
+def test_feature_by_genotype(cohort, scale):
+    answer = run(w.ask("feature_by_genotype", {**LEVELS, "scale": scale}), cohort)
+    for copies, row in enumerate(answer.rows()):
+        raw = [p.features["G1"] for p in cohort.people
+               if p.feature_kind == w.KIND and p.dosage[0] == copies]  # fmt: skip
+        if scale == "log2_plus_1":
+            raw = [math.log2(v + 1) for v in raw]
+        assert row["genotype"] == ("A/A", "A/G", "G/G")[copies]
+        assert all(close(row[name], value) for name, value in w.described(raw).items())
+    no_call = sum(p.dosage[0] < 0 for p in cohort.people)
+    assert answer.facts["left_out"] == {"no_call": no_call, "no_feature": 1, "other_unit": 1}
+
+
+def test_the_line_through_the_genotypes_means_is_the_line_through_everybody(cohort):
+    people = [p for p in cohort.people
+              if p.feature_kind == w.KIND and p.dosage[0] >= 0 and math.isfinite(p.features["G1"])]  # fmt: skip
+    slope, start = np.polyfit(
+        [float(p.dosage[0]) for p in people], [p.features["G1"] for p in people], 1
+    )
+    found = with_intervals(run(w.ask("feature_by_genotype", LEVELS), cohort))
+    assert found.columns["fit"] == pytest.approx([start, start + slope, start + 2 * slope])
+
+
+def test_a_haploid_call_of_alt_is_a_carrier_of_two():
+    man = PersonData(
+        "m", np.array([1], np.int8), np.array([1], np.int8), features={"G1": 4.0},
+        feature_kind=w.KIND,
+    )  # fmt: skip
+    answer = run(w.ask("feature_by_genotype", LEVELS), w.cohort([man], w.VARIANTS[:1]))
+    assert answer.columns["n"].tolist() == [0, 0, 1]
+
+
 @pytest.mark.parametrize(
     "groups", [{"kind": "stratum", "stratum": "population", "a": "CEU", "b": "YRI"}, TERM]
 )
@@ -309,6 +346,47 @@ def test_time_in_range(cohort):
     spread = [np.std(values, ddof=1) / np.mean(values) for values in enough]
     for metric, values in (("in_range", shares), ("cv", spread), ("readings", map(len, enough))):
         assert all(close(rows[metric][k], v) for k, v in w.described(values).items()), metric
+
+
+ONSETS = {"terms": ["HP:0000002"], "ontology": w.ONTOLOGY, "width": 10, "oldest": 60}
+
+
+@pytest.mark.parametrize("by", [None, "population"])
+def test_age_at_onset(cohort, by):
+    """Against scipy's own estimator, over ages rounded down to their band."""
+    answer = run(
+        w.ask("age_at_onset", {**ONSETS, **({"by": by} if by else {})}, build=None), cohort
+    )
+    left_out = Counter()
+    for stratum in answer.people:
+        events, censored = [], []
+        for p in cohort.people:
+            if by is not None and p.strata[by] != stratum:
+                continue
+            age, affected = w.onset_of(p.clinical, {"HP:0000002"})
+            if age is None:
+                left_out["no_onset_age" if affected else "no_age"] += 1
+            elif affected and age < 60:
+                events.append(10 * (age // 10))
+            else:
+                censored.append(min(50, 10 * (age // 10)))
+        rows = [row for row in answer.rows() if row["stratum"] == stratum]
+        assert answer.people[stratum] == len(events) + len(censored)
+        found = stats.ecdf(stats.CensoredData(uncensored=events, right=censored)).sf
+        ends = found.confidence_interval(0.95, method="log-log")
+        for row in rows:
+            assert row["events"] == events.count(row["age_from"])
+            assert row["at_risk"] == sum(age >= row["age_from"] for age in [*events, *censored])
+            if not row["at_risk"]:
+                assert row["survival"] is None
+                continue
+            assert close(row["survival"], float(found.evaluate(row["age_from"])))
+            if row["survival_low"] is not None:
+                assert close(row["survival_low"], float(ends.low.evaluate(row["age_from"])))
+                assert close(row["survival_high"], float(ends.high.evaluate(row["age_from"])))
+        assert any(row["survival_low"] is not None for row in rows)
+    assert answer.facts["left_out"] == {"no_age": 0, "no_onset_age": 0, **left_out}
+    assert all(answer.facts["left_out"].values())
 
 
 # -- structure -------------------------------------------------------------------------------------
@@ -398,6 +476,8 @@ QUERIES = {
     "clinical_counts": {"terms": ["HP:0000002"]},
     "clinical_crosstab": {"first": TERM, "second": {"kind": "term", "term": "HP:0000003"}},
     "time_in_range": {"code": w.GLUCOSE, "unit": w.UNIT, "low": "70", "high": "180"},
+    "feature_by_genotype": LEVELS,
+    "age_at_onset": {**ONSETS, "by": "population"},
     "linkage": {"variants": {"region": "1:1000-1060"}},
     "ancestry_projection": {"loadings": "c" * 64},
     "cohort_quality": PANEL,

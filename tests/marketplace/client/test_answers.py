@@ -70,7 +70,15 @@ def test_hidden_rows_take_no_part():
     "columns",
     [GWAS, {"stratum": ["all"], "metric": ["score"], "mean": [1.0], "sd": [2.0], "q05": [None],
             "q25": [0.0], "q50": [1.0], "q75": [2.0], "q95": [None]},
-     {"term": ["HP:1", "HP:2"], "prevalence": [0.5, None]}],
+     {"term": ["HP:1", "HP:2"], "prevalence": [0.5, None]},
+     {"dosage": [0, 1], "genotype": ["T/T", "T/C"], "n": [60, 30], "mean": [8.0, 9.0],
+      "q05": [6.0, None], "q25": [7.0, 8.0], "q50": [8.0, None], "q75": [9.0, 10.0],
+      "q95": [None, None], "fit": [8.0, 9.0]},
+     {"stratum": ["f", "f", "m"], "age_from": [0, 50, 0], "age_to": [50, 90, 50],
+      "at_risk": [100, 60, 80], "events": [10, 0, 0], "survival": [0.9, 0.9, None],
+      "survival_low": [0.8, None, None], "survival_high": [0.95, None, None]},
+     {"age_from": [0], "age_to": [90], "at_risk": [None], "survival": [None],
+      "survival_low": [None], "survival_high": [None]}],
 )  # fmt: skip
 def test_tables_and_figures_of_a_result(tmp_path, columns):
     path = tmp_path / "r.json"

@@ -79,3 +79,11 @@ def test_an_answer_becomes_an_arrow_table():
     pytest.importorskip("pyarrow")
     answer = Answer({"answer": {"columns": {"pos": [1, 2], "af": [0.5, None]}}}, b"")
     assert answer.to_arrow().to_pydict() == {"pos": [1, 2], "af": [0.5, None]}
+
+
+def test_an_answer_is_drawn_as_its_name_says(tmp_path):
+    columns = {"term": ["HP:0001631"], "prevalence": [0.25]}
+    answer = Answer({"answer": {"family": "clinical_counts", "columns": columns}}, b"")
+    assert answer.plot(tmp_path / "p.svg").read_text().lstrip().startswith("<?xml")
+    with pytest.raises(ClientError, match="no figure"):
+        Answer({"answer": {"family": "x", "columns": {"a": ["b"]}}}, b"").plot(tmp_path / "p.png")
