@@ -6,6 +6,6 @@ Spec: DESIGN section 2.1.
 """
 
 from marketplace.keyorigin.bundle import Bundle, build, digest_of
-from marketplace.keyorigin.words import would_allow
+from marketplace.keyorigin.words import spoken_words, would_allow
 
-__all__ = ["Bundle", "build", "digest_of", "would_allow"]
+__all__ = ["Bundle", "build", "digest_of", "spoken_words", "would_allow"]

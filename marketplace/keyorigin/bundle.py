@@ -13,6 +13,7 @@ from typing import Any
 
 from ledger import canonical, parse_json
 from marketplace.keyorigin.words import words
+from marketplace.script_texts import spoken_file
 
 HERE = Path(__file__).parent / "static"
 STYLES = Path(__file__).parents[1] / "web" / "static"
@@ -54,8 +55,8 @@ class Bundle:
 def build(trust_file: bytes) -> Bundle:
     """Return the bundle for a market's trust file (trust.json). Raises FormatError."""
     trust = parse_json(trust_file)
-    files = {f"/{path.relative_to(HERE).as_posix()}": path.read_bytes() for path in _static()}
-    files |= {f"/{name}": (STYLES / name).read_bytes() for name in SHARED}
+    files = {f"/{path.relative_to(HERE).as_posix()}": spoken_file(path) for path in _static()}
+    files |= {f"/{name}": spoken_file(STYLES / name) for name in SHARED}
     files["/config.json"] = _json({"trust": trust})
     files["/words.json"] = _json(words())
     return Bundle(files, digest_of(files))

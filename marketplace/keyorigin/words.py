@@ -4,24 +4,57 @@ Everything comes from compute's own tables and its one matcher, so the pages can
 is decided later.
 """
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from compute import PRESETS, Terms, match_terms, plain_words, preset
 from compute.queries import catalogue
 from marketplace.keyorigin.examples import EXAMPLES, PURPOSE_TITLES, Example, claims_for
+from marketplace.texts import say
 
+QUESTIONS = Path(__file__).parents[1] / "web" / "query_words.toml"
 _SAMPLE_PRICE = 200
 _FROM = 1
 
 
 def words() -> dict[str, Any]:
     """Return the document served as words.json."""
+    told = {name: _said(value) for name, value in _texts().items()}
     return {
         **plain_words(),
+        **told,
         "presets": {name: _preset(name) for name in PRESETS},
         "families": sorted(catalogue()),
+        "titles": {name: say(title) for name, (title, _about) in _questions().items()},
+    }
+
+
+def _questions() -> dict[str, tuple[str, str]]:
+    """Return what the query builder calls each kind of question, and what it answers."""
+    found: dict[str, tuple[str, str]] = tomllib.loads(QUESTIONS.read_text("utf-8"))["families"]
+    return found
+
+
+def spoken_words() -> list[str]:
+    """Return every message of the document, for the catalogue of texts."""
+    tables = (value.values() if isinstance(value, dict) else [value] for value in _texts().values())
+    asked = [text for one in EXAMPLES for text in (one.who, one.what)]
+    return [*(text for table in tables for text in table), *asked]
+
+
+def _texts() -> dict[str, Any]:
+    plain = plain_words()
+    return {
+        **{name: plain[name] for name in ("duo", "diseases", "trusted_warning", "risk")},
         "purposes": PURPOSE_TITLES,
     }
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: say(text) for name, text in value.items()}
+    return say(value)
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -44,7 +77,10 @@ def would_allow(terms: Terms) -> list[dict[str, str]]:
 
 
 def _judged(terms: Terms) -> list[dict[str, str]]:
-    return [{"who": one.who, "what": one.what, "verdict": _verdict(terms, one)} for one in EXAMPLES]
+    return [
+        {"who": say(one.who), "what": say(one.what), "verdict": _verdict(terms, one)}
+        for one in EXAMPLES
+    ]
 
 
 def _verdict(terms: Terms, example: Example) -> str:

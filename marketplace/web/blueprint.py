@@ -3,16 +3,20 @@
 import hashlib
 import logging
 import secrets
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Blueprint, Flask, Response, request, url_for
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import PathConverter
 
 from ledger import LedgerClient
+from marketplace import texts
 from marketplace.config import read_secret
+from marketplace.script_texts import spoken_file
 from marketplace.services import Services
 from marketplace.web import errors, glossary, text, words
 from marketplace.web.pages_api import add_api_page
@@ -32,7 +36,7 @@ HERE = Path(__file__).parent
 FORM_KEY_FILE = "web.secret"
 YEAR_SECONDS = 365 * 24 * 3600
 CSRF = CSRFProtect()
-LANGUAGE = "en"
+STATIC = HERE / "static"
 
 
 class PagePath(PathConverter):
@@ -44,7 +48,7 @@ class PagePath(PathConverter):
 def install(app: Flask, services: Services, ledger: LedgerReader | None = None) -> None:
     """Register the pages on the server's app. ledger: how public leaves are read (no token)."""
     reader = ledger or LedgerClient(services.config.ledger_url)
-    assets = {path.name: _digest(path) for path in (HERE / "static").iterdir()}
+    assets = {path.name: spoken_file(path) for path in STATIC.iterdir()}
     app.extensions[EXTENSION] = Pages(services, reader, services.clock(), assets)
     _configure(app, services)
     CSRF.init_app(app)
@@ -52,8 +56,15 @@ def install(app: Flask, services: Services, ledger: LedgerReader | None = None) 
     app.register_blueprint(make_blueprint())
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def asset_file(filename: str) -> Response:
+    """Send a script, the style sheet or the icon, with its texts in the language spoken."""
+    data = pages().assets.get(filename)
+    if data is None:
+        raise NotFound
+    response = Response(data, mimetype=guess_type(filename)[0])
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _configure(app: Flask, services: Services) -> None:
@@ -85,10 +96,8 @@ def _secret(path: Path) -> str:
 def make_blueprint() -> Blueprint:
     """Return a fresh blueprint with every page."""
     # The API's document looks at every blueprint; this one stays out of it.
-    made = APIBlueprint(
-        "web", __name__, template_folder="templates", static_folder="static",
-        static_url_path="/assets", enable_openapi=False,
-    )  # fmt: skip
+    made = APIBlueprint("web", __name__, template_folder="templates", enable_openapi=False)
+    made.add_url_rule("/assets/<filename>", "static", asset_file)
     made.before_request(refuse_other_sites)
     made.before_request(_check_form)
     made.after_request(_headers)
@@ -114,7 +123,6 @@ def _check_form() -> None:
 def _add_filters(state: Any) -> None:
     state.app.jinja_env.filters["om_kinds"] = words.kinds_words
     state.app.jinja_env.filters.update({f"om_{name}": f for name, f in text.FILTERS.items()})
-    state.app.jinja_env.omic_language = LANGUAGE
     state.app.jinja_env.add_extension(Translated)
     state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
 
@@ -135,7 +143,7 @@ def _helpers() -> dict[str, Any]:
     services = pages().services
     return {
         "me": current(),
-        "language": LANGUAGE,
+        "language": texts.LANGUAGE,
         "asset": _asset,
         "words": words,
         "meanings": glossary.BY_SLUG,
@@ -148,4 +156,5 @@ def _helpers() -> dict[str, Any]:
 
 
 def _asset(name: str) -> str:
-    return url_for("web.static", filename=name, v=pages().assets.get(name, ""))
+    digest = hashlib.sha256(pages().assets.get(name, b"")).hexdigest()[:12]
+    return url_for("web.static", filename=name, v=digest)

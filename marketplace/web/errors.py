@@ -11,16 +11,21 @@ from compute import ComputeError
 from ledger import LedgerError
 from marketplace.errors import MarketError, UnauthenticatedError
 from marketplace.faults import described
+from marketplace.texts import mark, say
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What an error page says."""
+    """What an error page says, as messages."""
 
     title: str
     text: str
+
+    def said(self) -> "Trouble":
+        """Return it in the language spoken."""
+        return Trouble(say(self.title), say(self.text))
 
 
 TROUBLES = {
@@ -74,8 +79,9 @@ def _missing(missing: str) -> Response:
 
 def error_page(status: int, detail: str = "") -> Response:
     """Return the page for a status; detail is one of our own messages."""
-    trouble = TROUBLES.get(status) or TROUBLES[500 if status >= 500 else 400]
-    body = render_template("web/error.html", status=status, trouble=trouble, detail=detail)
+    trouble = (TROUBLES.get(status) or TROUBLES[500 if status >= 500 else 400]).said()
+    told = say(detail) if detail else ""
+    body = render_template("web/error.html", status=status, trouble=trouble, detail=told)
     response = make_response(body, status)
     if status == 503:
         response.headers["Retry-After"] = "2"
@@ -83,7 +89,7 @@ def error_page(status: int, detail: str = "") -> Response:
 
 
 def _sign_in(error: UnauthenticatedError) -> Response:
-    return make_response(render_template("web/signin.html", reason=str(error)), 401)
+    return make_response(render_template("web/signin.html", reason=say(str(error))), 401)
 
 
 def _market(error: MarketError) -> Response:
@@ -104,7 +110,7 @@ def _input(error: ComputeError) -> Response:
 
 def _stale_form(error: CSRFError) -> Response:
     return error_page(
-        400, "The form was open too long. Go back, reload the page and send it again."
+        400, mark("The form was open too long. Go back, reload the page and send it again.")
     )
 
 

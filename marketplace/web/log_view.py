@@ -19,6 +19,7 @@ from ledger import (
     node_hash,
     parse_leaf,
 )
+from marketplace.texts import say
 from marketplace.web.words import entry_words
 
 
@@ -82,16 +83,16 @@ def _row_of(index: int, data: bytes) -> Row:
     try:
         return row(index, parse_leaf(data))
     except LedgerError:
-        return Row(index, "unknown", "An entry this page cannot read", 0, True, None)
+        return Row(index, "unknown", say("An entry this page cannot read"), 0, True, None)
 
 
 def entry_view(index: int, data: bytes) -> EntryView:
     """Return everything about one leaf. Raises LedgerError where it cannot be read."""
     leaf = parse_leaf(data)
     lists = [
-        ("ends the consents at", leaf.stops),
-        ("resumes the pauses at", leaf.resumes),
-        ("erases the private content of", leaf.erases),
+        (say("ends the consents at"), leaf.stops),
+        (say("resumes the pauses at"), leaf.resumes),
+        (say("erases the private content of"), leaf.erases),
     ]
     return EntryView(
         row(index, leaf),

@@ -11,6 +11,7 @@ from sqlmodel import col, func, select
 from marketplace import reports
 from marketplace.services import Services
 from marketplace.tables import Dispute, Job, OutboxRow, Refund, WebhookEvent
+from marketplace.texts import mark, say
 
 LATE_MS = 15 * 60_000
 ACTS_SHOWN = 20
@@ -39,13 +40,23 @@ class Act:
 
 # name, what is counted, how many are too many, what to do then
 WATCHED: tuple[tuple[str, str, int, str], ...] = (
-    ("Entries the ledger refused", "refused", 0, "read the marketplace's log for the reason"),
-    ("Entries on their way", "pending", 100, "look whether the ledger answers"),
-    ("Jobs waiting", "queued", 50, "start another worker"),
-    ("Jobs without a heartbeat", "stuck", 0, "look at the worker; they are leased again"),
-    ("Refunds that failed", "failed", 0, "look at the payment at Stripe, then compare"),
-    ("Open disputes", "disputes", 0, "answer the bank at Stripe in time"),
-    ("Webhooks not acted on", "hooks", 0, "compare everything now"),
+    (
+        mark("Entries the ledger refused"),
+        "refused",
+        0,
+        mark("read the marketplace's log for the reason"),
+    ),
+    (mark("Entries on their way"), "pending", 100, mark("look whether the ledger answers")),
+    (mark("Jobs waiting"), "queued", 50, mark("start another worker")),
+    (
+        mark("Jobs without a heartbeat"),
+        "stuck",
+        0,
+        mark("look at the worker; they are leased again"),
+    ),
+    (mark("Refunds that failed"), "failed", 0, mark("look at the payment at Stripe, then compare")),
+    (mark("Open disputes"), "disputes", 0, mark("answer the bank at Stripe in time")),
+    (mark("Webhooks not acted on"), "hooks", 0, mark("compare everything now")),
 )
 
 
@@ -68,7 +79,9 @@ def to_watch(services: Services) -> list[Line]:
             name: int(session.exec(select(func.count()).select_from(table).where(*which)).one())
             for name, (table, *which) in wanted.items()
         }
-    return [Line(name, counts[key], counts[key] > most, do) for name, key, most, do in WATCHED]
+    return [
+        Line(say(name), counts[key], counts[key] > most, say(do)) for name, key, most, do in WATCHED
+    ]
 
 
 def reviews_waiting(services: Services) -> list[dict[str, Any]]:

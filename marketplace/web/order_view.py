@@ -6,6 +6,7 @@ from typing import Any
 
 from marketplace.orders import CANCELLABLE, OVER, OrderState
 from marketplace.tables import Payment
+from marketplace.texts import Texts, mark, say
 from marketplace.web.words import (
     Word,
     family_words,
@@ -15,29 +16,31 @@ from marketplace.web.words import (
 )
 
 WAY = (
-    ("awaiting_payment", "Placed", "Your signed order stands on the ledger"),
-    ("funded", "Paid", "The payment stands on the ledger"),
-    ("approved", "Approved", "Everybody in scope permits this use"),
-    ("running", "Computing", "Consents checked again, data opened in memory"),
-    ("releasing", "Checked", "The answer passes the release gate and reviewers"),
-    ("settled", "Answered", "Yours to open; the owners are paid"),
+    ("awaiting_payment", mark("Placed"), mark("Your signed order stands on the ledger")),
+    ("funded", mark("Paid"), mark("The payment stands on the ledger")),
+    ("approved", mark("Approved"), mark("Everybody in scope permits this use")),
+    ("running", mark("Computing"), mark("Consents checked again, data opened in memory")),
+    ("releasing", mark("Checked"), mark("The answer passes the release gate and reviewers")),
+    ("settled", mark("Answered"), mark("Yours to open; the owners are paid")),
 )
-EVENTS: Mapping[str, str] = {
-    "quote": "A price was offered",
-    "place": "You placed the order",
-    "pay": "The payment arrived",
-    "need_owners": "Owners are being asked",
-    "approve": "The order was approved",
-    "start": "A worker took the job",
-    "draft": "A draft waits for its reviewers",
-    "release": "The answer was published",
-    "settle": "The owners were paid",
-    "refuse": "The order was refused",
-    "cancel": "You cancelled the order",
-    "expire": "The order expired",
-    "fail": "The job failed",
-    "refund": "The money went back",
-}
+EVENTS: Mapping[str, str] = Texts(
+    {
+        "quote": "A price was offered",
+        "place": "You placed the order",
+        "pay": "The payment arrived",
+        "need_owners": "Owners are being asked",
+        "approve": "The order was approved",
+        "start": "A worker took the job",
+        "draft": "A draft waits for its reviewers",
+        "release": "The answer was published",
+        "settle": "The owners were paid",
+        "refuse": "The order was refused",
+        "cancel": "You cancelled the order",
+        "expire": "The order expired",
+        "fail": "The job failed",
+        "refund": "The money went back",
+    }
+)
 REFUNDS: Mapping[str, Word] = {
     "open": Word("Not paid yet", "wait"),
     "received": Word("Held for this order", "calm"),
@@ -104,7 +107,8 @@ def way_of(order: Mapping[str, Any]) -> tuple[WayStep, ...]:
     places = ["done" if at < reached or not running else "now" for at in range(reached + 1)]
     places += ["next"] * (len(WAY) - len(places))
     return tuple(
-        WayStep(title, more, place) for (_n, title, more), place in zip(WAY, places, strict=True)
+        WayStep(say(title), say(more), place)
+        for (_n, title, more), place in zip(WAY, places, strict=True)
     )
 
 

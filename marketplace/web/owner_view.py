@@ -10,6 +10,7 @@ from typing import Any
 from compute import ComputeError, describe, parse_terms, risk_picture, risk_words
 from ledger import Dataset, Grant, State
 from marketplace.tables import Share
+from marketplace.texts import say
 from marketplace.web.job_view import JobRow, job_row
 from marketplace.web.text import drawn
 from marketplace.web.words import MODALITY_MORE, Word, modality_words, taken_in
@@ -118,6 +119,11 @@ class Budget:
         return max(Fraction(0), self.lifetime - self.spent)
 
     @property
+    def percent_left(self) -> int:
+        """Return what is left as whole percent, rounded down: never more than there is."""
+        return int(100 * self.left / self.lifetime) if self.lifetime else 0
+
+    @property
     def words(self) -> str:
         """Say the risk in a sentence."""
         return risk_words(self.lifetime)
@@ -187,7 +193,7 @@ def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
     return ConsentCard(
         grant.id,
         grant.index,
-        modality_words(dataset.modality) if dataset else "Erased dataset",
+        modality_words(dataset.modality) if dataset else say("Erased dataset"),
         word,
         state.in_force(grant) and not ended,
         word is PAUSED,
@@ -203,7 +209,7 @@ def terms_words(grant: Grant) -> tuple[str, ...]:
     try:
         return tuple(describe(parse_terms(grant.terms)))
     except ComputeError:
-        return ("These terms cannot be read, so they allow nothing.",)
+        return (say("These terms cannot be read, so they allow nothing."),)
 
 
 def _use(state: State, share: Share, now: int) -> Use:

@@ -22,6 +22,7 @@ from ledger import (
 )
 from marketplace import errors
 from marketplace.errors import InputError
+from marketplace.texts import say
 from marketplace.web import log_view
 from marketplace.web.ports import LedgerReader, pages
 from marketplace.web.witnessed import newest, read_note
@@ -126,7 +127,7 @@ def entry(index: int) -> str:
     checkpoint = newest(reader, services.trust, services.clock())
     if index >= checkpoint.size:
         raise errors.NotFoundError(
-            f"the ledger's newest checkpoint has {checkpoint.size} entries, counted from 0"
+            say("the ledger's newest checkpoint has %(1)s entries, counted from 0", checkpoint.size)
         )
     leaf = reader.entries(index, index + 1)[0]
     proof, proven = _proof(reader, index, leaf, services.trust)

@@ -16,12 +16,17 @@ from compute import describe, made_up_answer, preset, risk_picture, risk_words
 from compute.queries import parse_query
 from marketplace.errors import NotFoundError
 from marketplace.keyorigin import would_allow
+from marketplace.texts import mark, say
 from marketplace.web.text import drawn
 
 STEPS = (
-    "Your file stays yours", "You say who and what for", "You consent", "Somebody asks",
-    "You see the use, and your share", "You take it back",
-)  # fmt: skip
+    mark("Your file stays yours"),
+    mark("You say who and what for"),
+    mark("You consent"),
+    mark("Somebody asks"),
+    mark("You see the use, and your share"),
+    mark("You take it back"),
+)
 QUERY = {
     "v": 1, "family": "genotype_counts", "build": "GRCh37",
     "params": {"variants": {"region": "22:17000000-17500000"}, "by": "population"},
@@ -49,8 +54,10 @@ def add_tour(made: Blueprint) -> None:
 def tour(step: int) -> str:
     """Show one step. Raises NotFoundError beyond the last."""
     if not 1 <= step <= len(STEPS):
-        raise NotFoundError(f"the tour has {len(STEPS)} steps")
-    return render_template("web/tour.html", step=step, steps=STEPS, sample=sample())
+        raise NotFoundError(say("the tour has %(1)s steps", len(STEPS)))
+    return render_template(
+        "web/tour.html", step=step, steps=[say(one) for one in STEPS], sample=sample()
+    )
 
 
 @cache

@@ -23,12 +23,12 @@ class LedgerReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What every page is made from. started_at: Unix ms."""
+    """What every page is made from. started_at: Unix ms; assets: files by name, as served."""
 
     services: Services
     ledger: LedgerReader
     started_at: int
-    assets: dict[str, str] = field(default_factory=dict)
+    assets: dict[str, bytes] = field(default_factory=dict)
     memo: Memo[Any] = field(default_factory=Memo)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from compute.queries import catalogue
+from marketplace.texts import say
 from marketplace.web.query_words import Said, said
 
 Kind = Literal["text", "whole", "pick", "list", "pairs", "file", "one_of", "group"]
@@ -222,7 +223,7 @@ def _of_option(field: Field, read: Read) -> Any:
 def _whole(name: str, text: str) -> int:
     plain = text.replace(",", "").replace("_", "")
     if not (plain.isascii() and plain.isdigit() and len(plain) < 12):
-        raise FieldError(name, "must be a whole number")
+        raise FieldError(name, say("must be a whole number"))
     return int(plain)
 
 
@@ -231,7 +232,7 @@ def _pairs(name: str, text: str) -> dict[str, str]:
     for line in filter(None, (line.strip() for line in text.splitlines())):
         parts = line.replace(",", " ").replace("=", " ").split()
         if len(parts) != 2:
-            raise FieldError(name, "each line is a variant and its weight")
+            raise FieldError(name, say("each line is a variant and its weight"))
         found[parts[0]] = parts[1]
     return found
 
@@ -247,7 +248,7 @@ def problems(family: str, params: Mapping[str, Any], read: Read) -> dict[str, st
             field = _about(one["loc"], shown)
             if field is not None and one["type"] != "extra_forbidden":
                 found.setdefault(field.name, _message(one, field))
-        return found or {"": "these choices do not go together; see the fields above"}
+        return found or {"": say("these choices do not go together; see the fields above")}
     return {}
 
 
@@ -276,11 +277,11 @@ def _inside(parts: Iterable[str], place: list[str]) -> bool:
 
 def _message(error: Mapping[str, Any], field: Field) -> str:
     kind, example = error["type"], field.said.hint
-    like = f"; it looks like {example}" if example else ""
+    like = say("; it looks like %(1)s", example) if example else ""
     if kind in ("missing", "too_short"):
-        return f"fill this in{like}"
+        return say("fill this in") + like
     if kind == "string_pattern_mismatch":
-        return f"this cannot be read{like}"
+        return say("this cannot be read") + like
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return text[:1].lower() + text[1:] + (like if kind == "value_error" else "")
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marketplace.texts import say
+
 _TEXTS: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
     (str(group["title"]), tuple(group["families"])) for group in _TEXTS["groups"]
@@ -13,26 +15,39 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A parameter's label, what more is said beside it, an example, and its choices' names."""
+    """A parameter's label, what more is said beside it, an example, and its choices' names.
 
-    label: str
-    more: str
+    All but the example are messages, said in the language spoken where they are read.
+    """
+
+    name: str
+    note: str
     hint: str
     choices: dict[str, str]
 
+    @property
+    def label(self) -> str:
+        """Return what the parameter is called."""
+        return say(self.name)
+
+    @property
+    def more(self) -> str:
+        """Return what more is said beside it."""
+        return say(self.note)
+
     def choice(self, value: str) -> str:
         """Return what a choice is called."""
-        return self.choices.get(value or "none", value.replace("_", " ") or "–")
+        return say(self.choices.get(value or "none", value.replace("_", " ") or "–"))
 
 
 def short(family: str) -> str:
     """Return a family's short name."""
-    return str(_TEXTS["families"][family][0])
+    return say(str(_TEXTS["families"][family][0]))
 
 
 def about(family: str) -> str:
     """Return what a family answers, in a sentence."""
-    return str(_TEXTS["families"][family][1])
+    return say(str(_TEXTS["families"][family][1]))
 
 
 def said(family: str, name: str) -> Said:

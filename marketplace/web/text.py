@@ -7,8 +7,17 @@ from markupsafe import Markup, escape
 
 from marketplace import currencies
 from marketplace.money_words import moved
+from marketplace.texts import mark, say
 
-_STEPS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+_STEPS = (
+    (86_400, mark("1 day ago"), mark("%(1)s days ago")),
+    (3_600, mark("1 hour ago"), mark("%(1)s hours ago")),
+    (60, mark("1 minute ago"), mark("%(1)s minutes ago")),
+)
+_MONTHS = (
+    mark("Jan"), mark("Feb"), mark("Mar"), mark("Apr"), mark("May"), mark("Jun"), mark("Jul"),
+    mark("Aug"), mark("Sep"), mark("Oct"), mark("Nov"), mark("Dec"),
+)  # fmt: skip
 
 
 def money(amount: int, currency: str) -> str:
@@ -19,7 +28,7 @@ def money(amount: int, currency: str) -> str:
 def when(ms: int) -> Markup:
     """Format a moment as a <time> element, e.g. 23 Nov 2026, 14:36 UTC."""
     moment = datetime.fromtimestamp(ms / 1000, UTC)
-    text = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    text = f"{moment.day} {say(_MONTHS[moment.month - 1])} {moment:%Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
 
 
@@ -27,12 +36,10 @@ def ago(ms: int, now: int) -> str:
     """Say how long ago a moment was, coarsely."""
     seconds = max(0, (now - ms) // 1000)
     if seconds < 60:
-        return f"{seconds} s ago"
-    for length, name in _STEPS:
-        if seconds >= length:
-            n = seconds // length
-            return f"{n} {name}{'' if n == 1 else 's'} ago"
-    return "just now"
+        return say("%(1)s s ago", seconds)
+    length, one, many = next(step for step in _STEPS if seconds >= step[0])
+    n = seconds // length
+    return say(one) if n == 1 else say(many, n)
 
 
 def size(n: int) -> str:
@@ -53,13 +60,11 @@ def number(n: int) -> str:
 def people(bucket: str) -> str:
     """Say a public bucket in words: <20 is "fewer than 20", 50-99 is "50 to 99"."""
     if bucket.startswith("<"):
-        return f"fewer than {bucket[1:]}"
+        return say("fewer than %(1)s", bucket[1:])
     low, dash, high = bucket.partition("-")
-    return (
-        f"{number(int(low))} to {number(int(high))}"
-        if dash
-        else ("nobody yet" if low == "0" else low)
-    )
+    if dash:
+        return say("%(1)s to %(2)s", number(int(low)), number(int(high)))
+    return say("nobody yet") if low == "0" else low
 
 
 def short(value: str) -> Markup:

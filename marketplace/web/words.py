@@ -8,15 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute.queries import catalogue
+from marketplace.texts import Texts, say
+from marketplace.web import query_words
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A label, its tone, and one sentence more."""
+    """A message, its tone, and one message more."""
 
-    label: str
+    text: str
     tone: str
-    more: str = ""
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return the word in the language spoken."""
+        return say(self.text)
+
+    @property
+    def more(self) -> str:
+        """Return the sentence more in the language spoken."""
+        return say(self.note)
 
 
 ORDER_STATES: Mapping[str, Word] = {
@@ -38,12 +50,14 @@ ORDER_STATES: Mapping[str, Word] = {
     "refunded": Word("Refunded", "calm", "The money went back to you, whole."),
 }
 
-STEPS: Mapping[str, str] = {
-    "planned": "Planned: consents are checked",
-    "opening": "Opening: the use is put on the ledger first",
-    "summing": "Summing",
-    "waiting": "Done: it leaves on the next clock tick",
-}
+STEPS: Mapping[str, str] = Texts(
+    {
+        "planned": "Planned: consents are checked",
+        "opening": "Opening: the use is put on the ledger first",
+        "summing": "Summing",
+        "waiting": "Done: it leaves on the next clock tick",
+    }
+)
 
 WAITS = Word("Waits for you", "wait")
 
@@ -60,92 +74,125 @@ JOB_STATES: Mapping[str, Word] = {
     "failed": Word("Failed", "stop"),
 }
 
-ENTRIES: Mapping[str, str] = {
-    "party.registered": "Somebody joined",
-    "party.attested": "A statement about a member",
-    "party.key_added": "A member added a key",
-    "party.key_removed": "A member removed a key",
-    "party.key_rotated": "A member changed a key",
-    "dataset.registered": "A dataset was registered",
-    "dataset.replaced": "A dataset was replaced",
-    "dataset.erased": "A dataset was erased",
-    "offer.published": "An offer was published",
-    "offer.withdrawn": "An offer was withdrawn",
-    "consent.granted": "A consent was given",
-    "consent.withdrawn": "A consent was withdrawn",
-    "consent.paused": "A consent was paused",
-    "consent.resumed": "A consent was resumed",
-    "consent.rekeyed": "A consent moved to a new key",
-    "objection.raised": "Somebody opted out of everything",
-    "objection.lifted": "Somebody lifted their opt-out",
-    "order.placed": "A researcher placed an order",
-    "order.approved": "An order was approved",
-    "order.refused": "An order was refused",
-    "order.cancelled": "An order was cancelled",
-    "order.expired": "An order expired",
-    "order.failed": "An order failed",
-    "payment.received": "A payment arrived",
-    "payment.refunded": "A payment went back",
-    "payment.disputed": "A payment was disputed",
-    "access.recorded": "Data was about to be opened",
-    "access.refused": "Opening data was refused",
-    "result.published": "An answer was committed to",
-    "result.withheld": "An answer was held back",
-    "review.decided": "A reviewer decided",
-    "settlement.made": "Money was shared among owners",
-    "payout.sent": "An owner was paid out",
-    "payout.made": "Owners were paid out",
-    "compute.key_published": "Compute published a key",
-    "compute.released": "A version of compute was released",
-    "web.released": "A version of the pages was released",
-    "operator.acted": "The operator did something",
-    "attester.named": "An attester was named",
-    "schema.activated": "A new kind of entry was switched on",
-    "mandate.given": "Somebody may act for an owner",
-    "mandate.ended": "A mandate ended",
-    "recovery.requested": "A key recovery began",
-    "recovery.cancelled": "A key recovery was stopped",
-    "share.given": "A dataset was shared with a professional",
-    "share.stopped": "A share was stopped",
-}
+ENTRIES: Mapping[str, str] = Texts(
+    {
+        "party.registered": "Somebody joined",
+        "party.attested": "A statement about a member",
+        "party.key_added": "A member added a key",
+        "party.key_removed": "A member removed a key",
+        "party.key_rotated": "A member changed a key",
+        "dataset.registered": "A dataset was registered",
+        "dataset.replaced": "A dataset was replaced",
+        "dataset.erased": "A dataset was erased",
+        "offer.published": "An offer was published",
+        "offer.withdrawn": "An offer was withdrawn",
+        "consent.granted": "A consent was given",
+        "consent.withdrawn": "A consent was withdrawn",
+        "consent.paused": "A consent was paused",
+        "consent.resumed": "A consent was resumed",
+        "consent.rekeyed": "A consent moved to a new key",
+        "objection.raised": "Somebody opted out of everything",
+        "objection.lifted": "Somebody lifted their opt-out",
+        "order.placed": "A researcher placed an order",
+        "order.approved": "An order was approved",
+        "order.refused": "An order was refused",
+        "order.cancelled": "An order was cancelled",
+        "order.expired": "An order expired",
+        "order.failed": "An order failed",
+        "payment.received": "A payment arrived",
+        "payment.refunded": "A payment went back",
+        "payment.disputed": "A payment was disputed",
+        "access.recorded": "Data was about to be opened",
+        "access.refused": "Opening data was refused",
+        "result.published": "An answer was committed to",
+        "result.withheld": "An answer was held back",
+        "review.decided": "A reviewer decided",
+        "settlement.made": "Money was shared among owners",
+        "payout.sent": "An owner was paid out",
+        "payout.made": "Owners were paid out",
+        "compute.key_published": "Compute published a key",
+        "compute.released": "A version of compute was released",
+        "web.released": "A version of the pages was released",
+        "operator.acted": "The operator did something",
+        "attester.named": "An attester was named",
+        "schema.activated": "A new kind of entry was switched on",
+        "mandate.given": "Somebody may act for an owner",
+        "mandate.ended": "A mandate ended",
+        "recovery.requested": "A key recovery began",
+        "recovery.cancelled": "A key recovery was stopped",
+        "share.given": "A dataset was shared with a professional",
+        "share.stopped": "A share was stopped",
+    }
+)
 
-PURPOSES: Mapping[str, str] = {
-    "DS": "Research on a disease",
-    "HMB": "Health, medical or biomedical research",
-    "POA": "Population and ancestry research",
-    "MDS": "Methods development",
-    "GRU": "General research",
-    "CC": "Clinical care",
-}
+PURPOSES: Mapping[str, str] = Texts(
+    {
+        "DS": "Research on a disease",
+        "HMB": "Health, medical or biomedical research",
+        "POA": "Population and ancestry research",
+        "MDS": "Methods development",
+        "GRU": "General research",
+        "CC": "Clinical care",
+    }
+)
 
-MODALITIES: Mapping[str, str] = {
-    "genotypes": "Genome",
-    "expression": "Gene expression",
-    "participant": "About the person",
-}
-MODALITY_MORE: Mapping[str, str] = {
-    "genotypes": "Genotypes at known positions",
-    "expression": "How active each gene was",
-    "participant": "Sex, population, covariates",
-}
+MODALITIES: Mapping[str, str] = Texts(
+    {
+        "genotypes": "Genome",
+        "expression": "Gene expression",
+        "methylation": "DNA methylation",
+        "proteomics": "Proteins",
+        "metabolomics": "Metabolites",
+        "microbiome": "Microbiome",
+        "clinical": "Health record",
+        "participant": "About the person",
+    }
+)
+MODALITY_MORE: Mapping[str, str] = Texts(
+    {
+        "genotypes": "Genotypes at known positions",
+        "expression": "How active each gene was",
+        "methylation": "Where genes are switched by methyl groups",
+        "proteomics": "How much of each protein there was",
+        "metabolomics": "How much of each small molecule there was",
+        "microbiome": "Which microbes live with the person",
+        "clinical": "Coded conditions and measurements",
+        "participant": "Sex, population, covariates",
+    }
+)
+# Kinds of data within a sentence: "people with … data".
+WITHIN: Mapping[str, str] = Texts(
+    {
+        "genotypes": "genome",
+        "expression": "gene expression",
+        "methylation": "DNA methylation",
+        "proteomics": "protein",
+        "metabolomics": "metabolite",
+        "microbiome": "microbiome",
+        "clinical": "health",
+        "participant": "personal",
+    }
+)
 
-LEFT_OUT: Mapping[str, str] = {
-    "purpose": "Their terms do not allow this purpose",
-    "buyer": "Their terms ask for something about you that nobody has attested",
-    "place": "Their data may only be used in another region",
-    "time": "Their consent is not valid now",
-    "price": "They do not sell to this kind of use, or in another currency",
-    "query": "They did not allow this kind of query",
-    "release": "They did not allow answers to leave in this way",
-    "needs_owner": "They want to be asked first",
-    "facets": "They did not publish the population you asked for",
-    "modality": "They have no data of every kind needed",
-    "build": "Their genome is on another reference build",
-    "invalid": "Their consent cannot be read and so counts as none",
-}
+LEFT_OUT: Mapping[str, str] = Texts(
+    {
+        "purpose": "Their terms do not allow this purpose",
+        "buyer": "Their terms ask for something about you that nobody has attested",
+        "place": "Their data may only be used in another region",
+        "time": "Their consent is not valid now",
+        "price": "They do not sell to this kind of use, or in another currency",
+        "query": "They did not allow this kind of query",
+        "release": "They did not allow answers to leave in this way",
+        "needs_owner": "They want to be asked first",
+        "facets": "They did not publish the population you asked for",
+        "modality": "They have no data of every kind needed",
+        "build": "Their genome is on another reference build",
+        "invalid": "Their consent cannot be read and so counts as none",
+    }
+)
 
 TAKEN_IN: Mapping[str, Word] = {
-    "ingested": Word("Taken in", "good", "Compute could read it; it can be part of answers."),
+    "ingested": Word("Readable", "good", "It can be part of answers."),
     "ciphertext_missing": Word(
         "File not here", "wait", "The encrypted file has not arrived yet; it is looked for again."
     ),
@@ -163,13 +210,29 @@ TAKEN_IN: Mapping[str, Word] = {
 FILE_REFUSED = Word(
     "Refused", "stop", "Compute could not use the file. Check it, then register it again."
 )
-NOT_TAKEN_IN = Word("Not yet", "calm", "Compute reads a file after you consent, once.")
+NOT_TAKEN_IN = Word("Not yet", "calm", "The compute service reads a file once, after you consent.")
 
-JOB_KINDS: Mapping[str, str] = {
-    "ingest": "Preparing newly consented data",
-    "query": "Computing answers",
-    "release": "Releasing reviewed answers",
-}
+JOB_KINDS: Mapping[str, str] = Texts(
+    {
+        "ingest": "Preparing newly consented data",
+        "query": "Computing answers",
+        "release": "Releasing reviewed answers",
+    }
+)
+
+
+JOB_STEPS: Mapping[str, str] = Texts(
+    {"queued": "in line", "leased": "under way", "done": "all done", "cancelled": "called off"}
+)
+STATEMENT: Mapping[str, str] = Texts(
+    {
+        "earned": "Earned",
+        "given": "Given",
+        "paid out": "Paid out",
+        "payout returned": "Payout returned",
+        "passed to charity": "Passed to charity",
+    }
+)
 
 
 def order_state(code: str) -> Word:
@@ -191,33 +254,36 @@ def job_state(code: str) -> Word:
 
 def entry_words(type_: str) -> str:
     """Return what an entry type means."""
-    return ENTRIES.get(type_, "An entry newer than this page")
+    return ENTRIES.get(type_) or say("An entry newer than this page")
 
 
 def purpose_words(purpose: Mapping[str, Any]) -> str:
     """Say a purpose in one line."""
-    text = PURPOSES.get(str(purpose.get("primary")), "A purpose newer than this page")
+    text = PURPOSES.get(str(purpose.get("primary"))) or say("A purpose newer than this page")
     diseases = purpose.get("diseases") or ()
-    more = f" ({', '.join(map(str, diseases))})" if diseases else ""
-    return f"{text}{more}, {'commercial' if purpose.get('commercial') else 'non-commercial'}"
+    what = f"{text} ({', '.join(map(str, diseases))})" if diseases else text
+    return say("%(1)s, commercial" if purpose.get("commercial") else "%(1)s, non-commercial", what)
 
 
 def family_words(name: str) -> str:
-    """Return the title of a query family."""
-    family = catalogue().get(name)
-    return family.title if family is not None else name
+    """Return what a kind of question is called, a name newer than this page as it is."""
+    return query_words.short(name) if name in catalogue() else name
+
+
+def statement_words(kind: str) -> str:
+    """Return what a line of a statement is called."""
+    return STATEMENT.get(kind) or kind
 
 
 def job_words(code: str) -> str:
     """Say what the count of jobs of a kind and state means, e.g. query.done."""
     kind, _, state = code.partition(".")
-    return f"{JOB_KINDS.get(kind, kind)}: {state}"
+    return f"{JOB_KINDS.get(kind, kind)}: {JOB_STEPS.get(state, state)}"
 
 
 def kinds_words(names: Iterable[str]) -> str:
     """Name kinds of data within a sentence: "genome and gene expression"."""
-    spoken = {"participant": "personal"}
-    return " and ".join(spoken.get(name, modality_words(name).lower()) for name in names)
+    return say(" and ").join(WITHIN.get(name, name) for name in names)
 
 
 def modality_words(name: str) -> str:
@@ -232,4 +298,4 @@ def progress_words(progress: Mapping[str, Any] | None) -> str:
     step = STEPS.get(progress["step"], "")
     if not progress["total"]:
         return step
-    return f"{step}: {progress['done']} of {progress['total']} parts"
+    return say("%(1)s: %(2)s of %(3)s parts", step, progress["done"], progress["total"])

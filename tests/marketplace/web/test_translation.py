@@ -1,25 +1,42 @@
 """Every sentence of the pages is a message of the catalogue, and a translation takes its place."""
 
+import json
 import re
 
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from marketplace.web import translation
-from marketplace.web.translation import LOCALE, TEMPLATES, messages, template_catalogue, translated
+from compute.queries import catalogue
+from marketplace import texts
+from marketplace.keyorigin import build
+from marketplace.script_texts import literals
+from marketplace.web import query_words, text, words
+from marketplace.web.messages import SCRIPTS, catalogue_template, messages
+from marketplace.web.translation import TEMPLATES, translated
+from tests.marketplace.keyorigin.conftest import trust_document
 
 
-def test_the_catalogue_is_the_templates_own():
-    """After changing a text: python -m marketplace.web.translation."""
-    assert (LOCALE / "web.pot").read_bytes() == template_catalogue()
-    assert len(messages()) > 400
+def shout(message):
+    return f"‹{message}›"
+
+
+@pytest.fixture
+def shouted(monkeypatch):
+    """A language in which every message is put in marks."""
+    monkeypatch.setattr(texts, "translate", shout)
+
+
+def test_the_catalogue_is_what_the_pages_say():
+    """After changing a text: python -m marketplace.web.messages."""
+    assert (texts.LOCALE / "web.pot").read_bytes() == catalogue_template()
+    assert len(messages()) > 1200
 
 
 @pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.name)
 def test_an_untouched_template_is_the_same_and_a_translated_one_loses_no_value(path):
     source = path.read_text()
     assert translated(source, lambda message: message) == source
-    shouted = translated(source, lambda message: "‹" + message + "›")
+    shouted = translated(source, shout)
     for pattern in (r"{{.*?}}", r"{%.*?%}", r"<[a-z][^ >]*"):
         assert re.findall(pattern, shouted, re.S) == re.findall(pattern, source, re.S)
     Environment(loader=FileSystemLoader(TEMPLATES), extensions=["jinja2.ext.do"]).parse(shouted)
@@ -33,8 +50,63 @@ def test_a_sentence_keeps_its_values_where_its_translation_puts_them():
 
 
 def test_a_language_with_a_catalogue_is_spoken(tmp_path, monkeypatch):
-    monkeypatch.setattr(translation, "LOCALE", tmp_path)
+    monkeypatch.setattr(texts, "LOCALE", tmp_path)
     (tmp_path / "de.po").write_text('msgid "Glossary"\nmsgstr "Wörter"\n', encoding="utf-8")
-    say = translation.translator("de")
-    assert (say("Glossary"), say("Status")) == ("Wörter", "Status")
-    assert translation.translator("fr")("Glossary") == "Glossary"
+    speak = texts.translator("de")
+    assert (speak("Glossary"), speak("Status")) == ("Wörter", "Status")
+    assert texts.translator("fr")("Glossary") == "Glossary"
+    assert texts.translator("../de") is texts.as_it_is
+
+
+def test_a_value_is_never_taken_for_a_place(monkeypatch):
+    monkeypatch.setattr(texts, "translate", lambda _: "%(2)s, then %(1)s")
+    assert texts.say("%(1)s and %(2)s", "%(2)s", "b") == "b, then %(2)s"
+
+
+def spoken_by_python():
+    """What a page takes from Python for its words, one of each table."""
+    yield words.order_state("settled").label
+    yield words.order_state("settled").more
+    yield words.entry_words("consent.granted")
+    yield words.entry_words("newer.than_this_page")
+    yield words.taken_in(None).label
+    yield words.LEFT_OUT["purpose"]
+    yield words.MODALITIES["clinical"]
+    yield from (words.family_words(name) for name in catalogue())
+    yield from (query_words.about(name) for name in catalogue())
+    yield query_words.said("genotype_counts", "variants").label
+    yield query_words.said("genotype_counts", "variants").choice("panel")
+    yield text.ago(1_000_000_000, 1_003_600_000)
+    yield text.people("50-99")
+
+
+def test_every_word_that_stands_in_python_and_tables_is_in_the_catalogue_and_is_translated(shouted):
+    known = messages()
+    for told in spoken_by_python():
+        assert told.startswith("‹") and told.endswith("›"), told
+    assert [one for one in spoken_by_python() if one[1:-1] not in known] == ["‹50 to 99›"]
+
+
+def test_a_page_speaks_the_language_whole(shouted, fresh):
+    page = fresh.browser(None).get("/glossary").text
+    assert "<h1>‹The words we use›</h1>" in page and "<dt>‹Attester›</dt>" in page
+    script = fresh.browser(None).get("/assets/omic.js").text
+    assert "‹Copied›" in script
+
+
+def test_the_key_pages_speak_it_too_and_their_digest_says_so(monkeypatch):
+    english = build(trust_document())
+    monkeypatch.setattr(texts, "translate", shout)
+    made = build(trust_document())
+    assert made.digest != english.digest
+    assert made.files["/js/vault.js"] != english.files["/js/vault.js"]
+    assert made.files["/vendor/noble.js"] == english.files["/vendor/noble.js"]
+    told = json.loads(made.files["/words.json"])
+    assert told["purposes"]["HMB"].startswith("‹") and told["duo"]["DUO:0000042"].startswith("‹")
+    assert told["price_classes"] == json.loads(english.files["/words.json"])["price_classes"]
+
+
+@pytest.mark.parametrize("name", ["share.js", "terms.js", "peek.js", "plots.js", "omic.js"])
+def test_sentences_of_the_scripts_are_found(name):
+    path = next(path for folder in SCRIPTS for path in folder.rglob(name))
+    assert len(list(literals(path.read_text()))) > 4

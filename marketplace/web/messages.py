@@ -1,0 +1,125 @@
+"""The catalogue a translator starts from: every message of the pages and the key pages.
+
+    python -m marketplace.web.messages        write locale/web.pot anew
+
+Messages are found where they stand: sentences of templates and scripts, the words in the two TOML
+files, what compute calls codes of terms, and in Python the arguments of `say`,
+`mark`, `Word`, `Texts` and `Trouble` and the texts of errors. Terms written out by
+`compute.describe` on the owner's pages, and names of fields and codes, stay as they are.
+"""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import write_po
+
+from marketplace import texts
+from marketplace.keyorigin import spoken_words
+from marketplace.script_texts import literals
+from marketplace.web.translation import TEMPLATES, translated
+
+HERE = Path(__file__).parent
+MARKET = HERE.parent
+SCRIPTS = (HERE / "static", MARKET / "keyorigin" / "static" / "js")
+SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble"})
+NOT_TEXT = frozenset({"slug", "hint", "technical"})
+Found = tuple[str, str]
+"""(message, file it stands in)."""
+
+
+def messages() -> dict[str, list[str]]:
+    """Return every message, and the files it stands in."""
+    found: dict[str, list[str]] = {}
+    for message, place in (*_templates(), *_tables(), *_python(), *_scripts()):
+        places = found.setdefault(message, [])
+        if place not in places:
+            places.append(place)
+    return found
+
+
+def _templates() -> Iterator[Found]:
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        said: list[str] = []
+
+        def note(message: str, said: list[str] = said) -> str:
+            said.append(message)
+            return message
+
+        translated(path.read_text(encoding="utf-8"), note)
+        yield from ((message, path.relative_to(HERE).as_posix()) for message in said)
+
+
+def _tables() -> Iterator[Found]:
+    for name in ("glossary.toml", "query_words.toml"):
+        table = tomllib.loads((HERE / name).read_text(encoding="utf-8"))
+        yield from ((text, name) for text in _texts(table))
+    yield from ((text, "keyorigin/words.py") for text in spoken_words())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (text for one in value for text in _texts(one))
+    elif isinstance(value, dict):
+        # A group lists its families by code; the table of that name says what they are called.
+        kept = (
+            part for name, part in value.items()
+            if name not in NOT_TEXT and not (name == "families" and isinstance(part, list))
+        )  # fmt: skip
+        yield from (text for part in kept for text in _texts(part))
+
+
+def _python() -> Iterator[Found]:
+    for path in (*sorted(MARKET.glob("*.py")), *sorted(HERE.glob("*.py"))):
+        name = path.relative_to(MARKET).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            yield from ((text, name) for text in _spoken(node) if " " in text or text[:1].isupper())
+
+
+def _spoken(node: ast.AST) -> Iterator[str]:
+    """Yield the texts of a call of SPOKEN, and of an error that is raised."""
+    call = node.exc if isinstance(node, ast.Raise) else node
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name | ast.Attribute):
+        return
+    name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+    if isinstance(node, ast.Raise):
+        yield from (text for one in call.args[:1] for text in _strings(one))
+    elif name in SPOKEN:
+        yield from (text for one in call.args for text in _strings(one))
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.Dict):
+        yield from (text for value in node.values for text in _strings(value))
+    elif isinstance(node, ast.IfExp):
+        yield from (*_strings(node.body), *_strings(node.orelse))
+
+
+def _scripts() -> Iterator[Found]:
+    for folder in SCRIPTS:
+        for path in sorted(folder.rglob("*.js")):
+            name = path.relative_to(MARKET).as_posix()
+            yield from ((one.message, name) for one in literals(path.read_text(encoding="utf-8")))
+
+
+def catalogue_template() -> bytes:
+    """Return web.pot: what a translator starts from."""
+    made = Catalog(project="omic-market", charset="utf-8", fuzzy=False)
+    for message, places in messages().items():
+        made.add(message, locations=[(place, 0) for place in places])
+    out = BytesIO()
+    write_po(out, made, width=100, omit_header=True, include_lineno=False)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    texts.LOCALE.mkdir(exist_ok=True)
+    (texts.LOCALE / "web.pot").write_bytes(catalogue_template())
