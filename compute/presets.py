@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal
 
+from compute.currency import NO_DECIMALS, THREE_DECIMALS, amount_words
 from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
 from compute.ontology import TEST_SUBSET, current_ontology
@@ -111,6 +112,7 @@ def plain_words() -> dict[str, Any]:
         "price_classes": list(PRICE_CLASSES),
         "trusted_warning": TRUSTED_WARNING,
         "risk": {rho: risk_words(Fraction(rho)) for rho in OFFERED_BUDGETS},
+        "decimals": {**dict.fromkeys(NO_DECIMALS, 0), **dict.fromkeys(THREE_DECIMALS, 3)},
     }
 
 
@@ -147,7 +149,7 @@ def _prices(terms: Terms) -> Iterator[str]:
         elif price == 0:
             yield f"Price for {plain}: free."
         else:
-            yield f"Price for {plain}: {price} (smallest unit of {terms.currency.upper()}) a use."
+            yield f"Price for {plain}: {amount_words(price, terms.currency)} a use."
 
 
 def _limits(terms: Terms) -> Iterator[str]:

@@ -452,7 +452,7 @@ def test_every_detail_of_the_terms_can_be_decided_and_is_judged_before_anything_
     assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found] == []
     person.click("Encrypt and register")
     person.sees("Your consent")
-    assert "250 (smallest unit of GBP)" in page.inner_text(".exact")
+    assert "Price for commercial research: 2.50 GBP a use." in page.inner_text(".exact")
     given = person.consent()
     grant = full_state(market).grants[given]
     assert grant.facets == {"population": "CEU"}

@@ -93,7 +93,7 @@ const BECOMES = { "consent.withdrawn": "withdrawn", "consent.paused": "paused" }
 // Withdraw or pause: signed with the dataset's own key, which this unlocked home holds.
 export async function stop(home, grantId, type) {
   const document = home.documents[`grants/${grantId}.json`];
-  if (!document) throw new Error("this home has no such consent; open it where you gave it");
+  if (!document) throw new Error("the keys in this browser know no such consent; open it where you gave it");
   const fields = { grant: grantId, dataset: document.dataset, owner: home.party, stops: [document.index] };
   const entry = await makeEntry(type, fields, home.signer(`datasets/${document.dataset}`));
   const [place] = await append([submission(entry)]);
@@ -116,7 +116,7 @@ export async function resume(home, grantId) {
 // Erase: ends its consents, and lets the file and the private part of every entry about it go.
 export async function erase(home, dataset) {
   const record = home.documents[`datasets/${dataset}.json`];
-  if (!record) throw new Error("this home has no such dataset");
+  if (!record) throw new Error("the keys in this browser know no such dataset");
   const grants = home.list("grants").filter((one) => one.dataset === dataset);
   const fields = {
     dataset, owner: home.party,

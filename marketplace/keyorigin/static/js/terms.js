@@ -4,6 +4,7 @@
 import { hex, sha256 } from "./bytes.js";
 import { canonical } from "./canonical.js";
 import { words } from "./config.js";
+import { amountWords } from "./money.js";
 
 const DISEASE_SPECIFIC = "DUO:0000007";
 
@@ -44,7 +45,7 @@ function flags(given) {
   return [
     ...(given.no_insurers ? ["Never for insurers."] : []),
     ...(given.no_employers ? ["Never for employers."] : []),
-    `Training AI models: ${given.no_ai_training ? "never" : "allowed"}.`,
+    given.no_ai_training ? "Training AI models: never." : "Training AI models: allowed.",
     "Nobody may try to find out who you are.",
   ];
 }
@@ -55,7 +56,7 @@ function prices(terms, known) {
     const plain = kind.replaceAll("_", " ");
     if (price === "never") return `Price for ${plain}: never.`;
     if (price === 0) return `Price for ${plain}: free.`;
-    return `Price for ${plain}: ${price} (smallest unit of ${terms.currency.toUpperCase()}) a use.`;
+    return `Price for ${plain}: ${amountWords(price, terms.currency, known)} a use.`;
   });
 }
 

@@ -17,8 +17,8 @@ export async function adjuster() {
   const permission = select("adj-permission", [same, ...permissions]);
   const until = h("input", { id: "adj-until", type: "date", min: new Date(Date.now() + DAY).toISOString().slice(0, 10) });
   const budget = select("adj-budget", [same, ...Object.keys(known.risk).map((rho) => [rho, `\u03c1 = ${rho}`])]);
-  const share = select("adj-share", [same, ["1", "all of it"], ["1/2", "half"], ["1/5", "a fifth"], ["1/10", "a tenth"], ["1/20", "a twentieth"]]);
-  const family = select("adj-family", [same, ...known.families.map((name) => [name, name.replaceAll("_", " ")])]);
+  const share = select("adj-share", [same, ["1", "all of it"], ["1/2", "a half"], ["1/5", "a fifth"], ["1/10", "a tenth"], ["1/20", "a twentieth"]]);
+  const family = select("adj-family", [same, ...known.families.map((name) => [name, known.titles[name]])]);
   const ai = select("adj-ai", [same, ["yes", "Never"], ["no", "Allowed"]]);
   const prices = known.price_classes.map((kind) => [kind, h("input", { id: `adj-price-${kind}`, type: "text", inputmode: "decimal", placeholder: "as above", size: "8" })]);
   const population = h("input", { id: "adj-population", type: "text", maxlength: "64", placeholder: "not published" });

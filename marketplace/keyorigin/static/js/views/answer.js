@@ -1,6 +1,6 @@
 // The answer: fetched encrypted, opened and drawn here, checked against the ledger.
 
-import { config } from "../config.js";
+import { config, words } from "../config.js";
 import { checkBundle } from "../bundle.js";
 import { action, alert, facts, h, plainError, save, show } from "../dom.js";
 import { policy } from "../log.js";
@@ -37,13 +37,14 @@ async function reveal(order, found) {
   const { document: doc } = found;
   const verdict = h("div", { role: "status" }, h("p.muted", {}, "Checking it against the ledger…"));
   const columns = doc.answer.columns ?? {};
-  const { trust } = await config();
-  show(h("header.page", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, doc.query.family.replaceAll("_", " ")),
+  const [{ trust }, { titles }] = [await config(), await words()];
+  const asked = titles[doc.query.family] ?? doc.query.family;
+  show(h("header.page", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, asked),
     h("p.lead", {}, `Decrypted in this browser. ${people(doc.n)}`)), verdict,
   ...drawings(doc.answer),
   h("section", {}, h("h2", {}, "The numbers"), table(columns), downloads(order, found, columns)),
   sharing(order, found),
-  h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust))),
+  h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust, asked))),
     h("section", {}, h("h2", {}, "To cite"), h("p", { id: "citation" }, citation(doc, trust)),
       h("h3", {}, "In a notebook"), h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order)))));
   verdict.replaceChildren(await checked(found));
@@ -107,11 +108,12 @@ function sharing(order, found) {
     }, { quiet: true }));
 }
 
-function methods(doc, trust) {
+function methods(doc, trust, asked) {
   const { query, release } = doc;
   const exact = release.mode === "trusted" ? "Exact results were released after review by two accredited output reviewers."
     : `Results carry calibrated discrete Gaussian noise (zero-concentrated differential privacy, \u03c1 = ${release.rho} for each participant).`;
-  return `The ${query.family.replaceAll("_", " ")} (version ${query.version ?? 1}, ${query.build}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records. ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
+  const code = [query.family, `version ${query.version ?? 1}`, query.build].filter(Boolean).join(", ");
+  return `\u201c${asked}\u201d (${code}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records. ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
 }
 
 function citation(doc, trust) {

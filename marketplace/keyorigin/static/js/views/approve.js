@@ -9,22 +9,22 @@ import { toMarket } from "./keys.js";
 
 export async function approve({ home, rest: [order, dataset] }) {
   const record = home.documents[`datasets/${dataset}.json`];
-  if (!record || record.erased) throw new Error("this home has no such dataset; open it on the device where you shared it");
+  if (!record || record.erased) throw new Error("the keys in this browser know no such dataset; open it on the device where you shared it");
   const { approvals } = await home.market.call("/me/approvals");
   const asked = approvals.find((one) => one.order === order && one.dataset === dataset);
   if (!asked) throw new Error("this order does not wait for you: you answered it, or it ended");
   const standing = home.documents[`grants/${asked.grant}.json`];
-  if (!standing) throw new Error("this home does not hold the consent that says “ask me first”");
+  if (!standing) throw new Error("the keys in this browser do not hold the consent that says “ask me first”");
   // The market names the entry; what is asked is read from the ledger itself.
   const { entry } = await publicEntry(asked.index);
   if (entry.type !== "order.placed" || entry.payload.order !== order) throw new Error("the ledger shows another order there; do not consent");
-  const { purposes } = await words();
+  const { purposes, titles } = await words();
   const { purpose, query, release } = entry.payload;
   const who = asked.attested.organisation ? `${asked.attested.organisation}${asked.attested.sector ? `, ${asked.attested.sector.replaceAll("_", " ")}` : ""}` : "somebody nobody vouches for";
   show(h("div.narrow", {}, h("p.eyebrow", {}, "Waiting for your yes"), h("h1", {}, purpose.project || "Untitled project"),
     facts([
-      ["Who asks", who], ["Why", `${purposes[purpose.primary] ?? purpose.primary}, ${purpose.commercial ? "commercial" : "non-commercial"}`],
-      ["Question", query.family.replaceAll("_", " ")],
+      ["Who asks", who], ["Why", `${purposes[purpose.primary] ?? purpose.primary}; ${purpose.commercial ? "for commercial use" : "not for commercial use"}`],
+      ["Question", titles[query.family] ?? query.family],
       ["Answer", release.mode === "trusted" ? "exact, after two people reviewed it" : `with noise, \u03c1 = ${release.rho}`],
       ["Your data", record.name], ["Read from", `ledger entry ${asked.index}, checked here`],
       ["Why you are asked", asked.reasons.map((one) => one.text).join("; ")],
@@ -47,7 +47,7 @@ async function yes(home, record, standing, order) {
 
 // End a health-passport share.
 export function unshare({ home, rest: [share, dataset] }) {
-  if (!home.keys[`datasets/${dataset}`]) throw new Error("this home does not hold the key of that dataset; stop it where you gave it");
+  if (!home.keys[`datasets/${dataset}`]) throw new Error("the keys in this browser do not hold the key of that dataset; stop it where you gave it");
   show(h("div.trouble", {}, h("p.eyebrow", {}, "Health passport"), h("h1", {}, "Stop sharing?"),
     h("p.lead", {}, "Nobody can fetch it by that link from now on. What was fetched before stays with whoever fetched it."),
     h("div.actions", {}, action("Stop sharing now", async () => {

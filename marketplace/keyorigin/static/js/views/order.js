@@ -3,23 +3,22 @@
 import { fromUtf8, unb64url } from "../bytes.js";
 import { words } from "../config.js";
 import { action, facts, h, show } from "../dom.js";
+import { moneyFormat } from "../money.js";
 import * as researcher from "../researcher.js";
-
-const money = (amount, currency) => new Intl.NumberFormat("en-GB", { style: "currency", currency: currency.toUpperCase() }).format(amount / 100);
 
 export async function order({ home, query }) {
   if (home.identity.role !== "researcher") throw new Error("this identity shares data; make research keys to order");
   const asked = JSON.parse(fromUtf8(unb64url(query.get("request") ?? "")));
   show(h("div.trouble", {}, h("p.eyebrow", {}, "Order"), h("h1", {}, "Asking for the price…")));
   const quote = await home.market.post("/quotes", asked);
-  const { purposes } = await words();
+  const [{ purposes, titles }, money] = [await words(), await moneyFormat()];
   const { purpose, query: question, scope, release } = quote.order_fields;
   const rows = quote.items.map((item) => h("tr", {}, h("th", { scope: "row" }, said(item)), h("td.num", {}, money(item.amount, quote.currency))));
   show(h("div.narrow", {}, h("p.eyebrow", {}, "Order"), h("h1", {}, purpose.project || "Untitled project"),
     h("p.lead", {}, "Your passkey signs exactly this, and it becomes public: who asks, why, and what. The answer is encrypted to your key alone."),
     facts([
-      ["Purpose", `${purposes[purpose.primary]}${purpose.commercial ? ", commercial" : ", not commercial"}`],
-      ["Question", question.family.replaceAll("_", " ")], ["Build", question.build],
+      ["Purpose", `${purposes[purpose.primary]}; ${purpose.commercial ? "for commercial use" : "not for commercial use"}`],
+      ["Question", titles[question.family] ?? question.family], ...(question.build ? [["Genome build", question.build]] : []),
       ["Of whom", Object.entries(scope.facets ?? {}).map(([k, v]) => `${k} ${v.join(" or ")}`).join(", ") || "everybody who allows it"],
       ["Answer", release.mode === "trusted" ? "Exact, after two reviewers" : `With noise, \u03c1 = ${release.rho}`],
       ["You promise", "to identify nobody"],
@@ -37,7 +36,7 @@ function said(item) {
 }
 
 async function placed(home, quote) {
-  const id = await researcher.place(home, quote);
+  const [id, money] = [await researcher.place(home, quote), await moneyFormat()];
   const { url } = await home.market.post(`/orders/${id}/checkout`);
   show(h("div.trouble", {}, h("p.eyebrow", {}, "Ordered"), h("h1", {}, "Signed. Now pay"),
     h("p.lead", {}, "Nothing starts before the payment is on the ledger."),

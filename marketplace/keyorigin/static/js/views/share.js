@@ -130,7 +130,7 @@ function sender(home, file, look, terms, facets) {
 // The consent: every word of the terms, then one use of the passkey over exactly them.
 export async function consent({ home, rest: [dataset] }) {
   const record = home.documents[`datasets/${dataset}.json`];
-  if (!record || record.erased) throw new Error("this home has no such dataset");
+  if (!record || record.erased) throw new Error("the keys in this browser know no such dataset");
   const terms = record.terms ?? await fromPreset("non_profit_research", { now: Date.now() });
   show(h("div.narrow", {}, h("p.eyebrow", {}, "Step 3 of 3"), h("h1", {}, "Your consent"),
     h("p.lead", {}, "This is all of it. Your passkey signs these terms and no others; compute cannot open your data under any other."),

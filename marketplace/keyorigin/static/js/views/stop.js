@@ -7,7 +7,7 @@ import { toMarket } from "./keys.js";
 
 function find(home, id) {
   const grant = home.documents[`grants/${id}.json`];
-  if (!grant) throw new Error("this home has no such consent. Open it on the device where you gave it, or bring those keys here.");
+  if (!grant) throw new Error("the keys in this browser know no such consent. Open it on the device where you gave it, or bring those keys here.");
   return [grant, home.documents[`datasets/${grant.dataset}.json`]];
 }
 
@@ -63,7 +63,7 @@ export function resume({ home, rest: [id] }) {
 
 export function erase({ home, rest: [dataset] }) {
   const record = home.documents[`datasets/${dataset}.json`];
-  if (!record) throw new Error("this home has no such dataset");
+  if (!record) throw new Error("the keys in this browser know no such dataset");
   if (record.erased) return page("Erased", "This dataset is erased", "The ledger keeps commitments that mean nothing any more.");
   return page("Erase", `Erase ${record.name}?`,
     "Its consents end, the encrypted file is deleted, and so is the private part of every ledger entry about it. This cannot be undone. Your own file stays with you.",
