@@ -10,11 +10,13 @@ from typing import Any
 
 from compute import bucket
 from ledger import Done, OrderState, State
+from marketplace.texts import Texts, mark, say
+from marketplace.web.money_view import Split, split_of
 from marketplace.web.text import people
 from marketplace.web.words import Word, family_words, job_state, purpose_words
 
 CLOSED = ("refused", "cancelled", "expired", "failed")
-NOT_ATTESTED = "Organisation not attested"
+NOT_ATTESTED = mark("Organisation not attested")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,16 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing that happened to an order: ledger index, and time in Unix ms if it is known."""
+    """One thing that happened to an order: ledger index, and time in Unix ms if it is known.
+
+    kind: "review" for a reviewer's word, which the graph leaves out.
+    """
 
     title: str
     detail: str
     index: int
     time: int | None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class JobView:
     code_digest: str
     moments: tuple[Moment, ...]
     reason: str | None
+    split: Split | None
 
 
 def job_row(state: State, order: OrderState, now: int) -> JobRow:
@@ -67,10 +74,10 @@ def job_row(state: State, order: OrderState, now: int) -> JobRow:
     end = order.settlement or order.result
     return JobRow(
         order.id,
-        str(purpose.get("project") or "Untitled project"),
+        str(purpose.get("project") or say("Untitled project")),
         purpose_words(purpose),
         str(purpose.get("sponsor") or ""),
-        str(claims.get("organisation") or NOT_ATTESTED),
+        str(claims.get("organisation") or say(NOT_ATTESTED)),
         str(claims.get("sector") or ""),
         family_words(str(payload["query"].get("family"))),
         job_state(order.status),
@@ -100,50 +107,60 @@ def job_view(state: State, order: OrderState, now: int) -> JobView:
         payload["code_digest"],
         tuple(sorted(_moments(state, order), key=lambda moment: moment.index)),
         order.reason if order.status in CLOSED else None,
+        split_of(order.settlement),
     )
 
 
 def _moments(state: State, order: OrderState) -> list[Moment]:
-    found = [Moment("Placed", "Signed by the researcher", order.index, order.payload["time"])]
-    names = {"received": "Payment arrived", "refunded": "Payment went back"}
-    found += [
-        Moment(names.get(p.kind, "Payment disputed"), f"through {p.provider}", p.index, None)
-        for p in order.payments
-    ]
+    signed = say("Signed by the researcher")
+    found = [Moment(say("Placed"), signed, order.index, order.payload["time"])]
+    found += [Moment(_paid(p.kind), _through(p.provider), p.index, None) for p in order.payments]
     found += [_access(state, access) for access in order.accesses]
     found += [
-        Moment("Reviewed", f"a reviewer decided: {r.decision}", r.index, None)
+        Moment(
+            say("Reviewed"), say("a reviewer decided: %(1)s", r.decision), r.index, None, "review"
+        )
         for r in order.reviews
     ]
+    stops = ((say("Opening refused"), order.refusals), (say("Answer held back"), order.withheld))
     found += [
-        Moment("Opening refused", _why(done.payload), done.index, None) for done in order.refusals
-    ]
-    found += [
-        Moment("Answer held back", _why(done.payload), done.index, None) for done in order.withheld
+        Moment(name, _why(done.payload), done.index, None) for name, ends in stops for done in ends
     ]
     if order.result is not None:
-        at = order.result.payload["time"]
+        index, at = order.result.index, order.result.payload["time"]
         found.append(
-            Moment("Answer committed to", "encrypted to the researcher", order.result.index, at)
+            Moment(say("Answer committed to"), say("encrypted to the researcher"), index, at)
         )
     if order.settlement is not None:
         found.append(_settled(order.settlement))
     return found
 
 
+def _paid(kind: str) -> str:
+    names = Texts({"received": "Payment arrived", "refunded": "Payment went back"})
+    return names.get(kind) or say("Payment disputed")
+
+
+def _through(provider: str) -> str:
+    test = provider.endswith("-test")
+    name = {"stripe": "Stripe", "bank": say("a bank transfer")}.get(provider.removesuffix("-test"))
+    return say("through %(1)s, test money" if test else "through %(1)s", name or provider)
+
+
 def _access(state: State, access_id: str) -> Moment:
     access = state.accesses[access_id]
     size = people(bucket(access.payload["cohort_size"]))
     return Moment(
-        "Data opened", f"of {size} people, after every consent was checked", access.index,
+        say("Data opened"), say("of %(1)s people, after every consent was checked", size),
+        access.index,
         access.payload["time"],
     )  # fmt: skip
 
 
 def _settled(done: Done) -> Moment:
     payload = done.payload
-    detail = f"shared among {people(bucket(payload['shares']))} owners"
-    return Moment("Owners paid", detail, done.index, payload["time"])
+    detail = say("shared among %(1)s owners", people(bucket(payload["shares"])))
+    return Moment(say("Owners paid"), detail, done.index, payload["time"])
 
 
 def _why(payload: Mapping[str, Any]) -> str:

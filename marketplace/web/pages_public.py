@@ -14,11 +14,13 @@ from marketplace.services import Services
 from marketplace.tables import Job
 from marketplace.web import glossary as words
 from marketplace.web import job_view
+from marketplace.web.money_view import splits
 from marketplace.web.ports import pages
 from marketplace.web.witnessed import newest_or_none
 
 PER_PAGE = 25
 WORKER_QUIET_MS = 120_000
+TOTALS_MS = 60_000
 
 
 def add_public_pages(made: Blueprint) -> None:
@@ -102,9 +104,14 @@ def jobs() -> str:
     state = services.view.snapshot().state
     number = _page_number(request.args.get("page", "1"))
     total = len(state.orders)
-    found = job_view.job_rows(state, services.clock(), (number - 1) * PER_PAGE, PER_PAGE)
-    last = max(1, -(-total // PER_PAGE))
-    return render_template("web/jobs.html", jobs=found, page=number, last=last, total=total)
+    now = services.clock()
+    found = job_view.job_rows(state, now, (number - 1) * PER_PAGE, PER_PAGE)
+    # Over every order, so at most once a minute however often the ledger grows.
+    money = pages().memo.get(("money", now // TOTALS_MS), lambda: splits(state.orders.values()))
+    return render_template(
+        "web/jobs.html", jobs=found, page=number, last=max(1, -(-total // PER_PAGE)), total=total,
+        money=money, fees=services.config.fees,
+    )  # fmt: skip
 
 
 def _page_number(text: str) -> int:
@@ -121,7 +128,7 @@ def job(order: str) -> str:
     if found is None:
         raise NotFoundError("the ledger shows no order of this id")
     view = job_view.job_view(state, found, services.clock())
-    graph = [moment for moment in view.moments if moment.title != "Reviewed"]
+    graph = [moment for moment in view.moments if moment.kind != "review"]
     return render_template("web/job.html", job=view, graph=graph)
 
 

@@ -5,6 +5,7 @@ import pytest
 from marketplace import payees, reconcile
 from marketplace.config import InvoiceConfig
 from marketplace.tables import WebhookEvent
+from marketplace.web.text import money
 from tests.marketplace.market_world import World
 from tests.marketplace.web.web_world import post
 
@@ -151,3 +152,20 @@ def test_a_buyer_sees_that_its_bank_holds_the_money(world):
     world.told(world.payments.event("charge.dispute.created", dispute))
     page = browser(world, researcher).get(f"/orders/{order}").text
     assert "Your bank holds" in page
+
+
+def test_everybody_sees_where_the_money_went(lively_world):
+    world, who = lively_world
+    made = [r.leaf.entry.payload for r in world.ledger.records if r.leaf.type == "settlement.made"]
+    page = world.http.get("/jobs").text
+    for name, label in (
+        ("gross", "Paid"),
+        ("platform_fee", "Platform"),
+        ("owners_total", "To owners"),
+    ):
+        told = money(sum(one[name] for one in made), "gbp")
+        assert f'data-label="{label}">{told}</td>' in page, name
+    one = next(one for one in made if one["order"] == who["orders"]["settled"])
+    job = world.http.get(f"/jobs/{one['order']}").text
+    assert f"{money(one['platform_fee'], 'gbp')} to the platform" in job
+    assert "to the platform" not in world.http.get(f"/jobs/{who['orders']['running']}").text
