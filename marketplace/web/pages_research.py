@@ -40,6 +40,7 @@ from marketplace.api.common import send_object
 from marketplace.errors import InputError, NotFoundError
 from marketplace.services import Services
 from marketplace.tables import Payment, Quote
+from marketplace.texts import say
 from marketplace.web import live, query_words, sessions
 from marketplace.web.dry_run_form import (
     Form,
@@ -54,7 +55,7 @@ from marketplace.web.log_view import pretty
 from marketplace.web.order_view import order_page
 from marketplace.web.ports import pages
 from marketplace.web.query_fields import fields_of, names_files
-from marketplace.web.text import drawn
+from marketplace.web.text import drawn, people
 from marketplace.web.words import progress_words
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
@@ -75,6 +76,7 @@ def add_research_pages(made: Blueprint) -> None:
     made.add_url_rule("/orders/<order>/download/<name>", "download", download)
     made.add_url_rule("/dry-run", "dry_run", dry_run)
     made.add_url_rule("/dry-run", "dry_run_post", dry_run_post, methods=["POST"])
+    made.add_url_rule("/dry-run/people", "dry_run_people", dry_run_people, methods=["POST"])
     made.add_url_rule("/reviews", "reviews", reviews)
 
 
@@ -194,8 +196,27 @@ def dry_run_post() -> Response:
             raise InputError("look at the fields that are marked below")
         more = _previewed(form) if request.form.get("do") == "preview" else _priced(form)
     except (InputError, ComputeError) as error:
-        return make_response(_form_page(form, error=str(error)), 400)
+        return make_response(_form_page(form, error=say(str(error))), 400)
     return make_response(_form_page(form, **more))
+
+
+@sessions.require("researcher")
+def dry_run_people() -> Response:
+    """Say how many people allow the form as it stands, for the page to show while it changes.
+
+    Nothing is said of a form that is not filled in yet.
+    """
+    try:
+        form = read_form(request.form)
+        if wrong_in(form):
+            return jsonify({"said": ""})
+        wanted = request_of(form, region_of(pages().services))
+        found = quotes.dry_run(pages().services, sessions.me().party, wanted)["people"]
+    except (InputError, ComputeError):
+        return jsonify({"said": ""})
+    if found == "0":
+        return jsonify({"said": say("Nobody allows this now.")})
+    return jsonify({"said": say("About %(1)s people allow this now.", people(found))})
 
 
 def _priced(form: Form) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 "use strict";
 
 const POLL_MS = 5000;
+const COUNT_MS = 500;
 
 // A sign-in link carries its code after "#", which no server sees; send it from here.
 function finishSignIn() {
@@ -71,6 +72,33 @@ function watchOrder() {
   return window.addEventListener("pagehide", () => events.close());
 }
 
+// While a question is put together, say how many people allow it as it stands.
+function countWhileAsking() {
+  const form = document.getElementById("question-form");
+  const line = document.getElementById("live");
+  if (!form || !line) return;
+  let timer = 0;
+  let turn = 0;
+  const count = async () => {
+    turn += 1;
+    const mine = turn;
+    try {
+      const answer = await fetch(line.dataset.url, { method: "POST", body: new FormData(form) });
+      const { said } = answer.ok ? await answer.json() : { said: "" };
+      if (mine !== turn) return;
+      line.textContent = said;
+      line.hidden = !said;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+  };
+  form.addEventListener("input", () => {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(count, COUNT_MS);
+  });
+  count();
+}
+
 // Sign in with the passkey made for it. Consents are signed by other passkeys, on another address.
 function offerPasskey() {
   const place = document.getElementById("passkey");
@@ -104,3 +132,4 @@ offerPasskey();
 addCopyButtons();
 watchLedger();
 watchOrder();
+countWhileAsking();

@@ -1,8 +1,8 @@
 """Pictures of every page, wide and on a phone: python -m tests.marketplace.web.pictures.
 
 Without an option the few pictures of the README are made anew in docs/pictures. --all DIR writes
-every page at 1280 and 390 pixels, light and dark, and --keys with it the key pages' journey too,
-on a whole market of processes.
+every page and every question's preview at 1280 and 390 pixels, light and dark, and --keys with it
+the key pages' journey too, on a whole market of processes. --only takes one of the three.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from marketplace.web.dry_run_form import FAMILIES
+from marketplace.client.examples import example, filled
+from marketplace.web.dry_run_form import FAMILIES, form_of
 from tests.marketplace.web.web_world import lively
 
 DOCS = Path(__file__).parents[3] / "docs" / "pictures"
@@ -58,6 +59,20 @@ class Studio:
         page.screenshot(path=file, full_page=whole)
         context.close()
 
+    def preview(self, family, file, width, scheme):
+        """Fill a family's form with its example, ask for a preview, take the whole page."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme,
+            storage_state=self.states["researcher"],
+        )  # fmt: skip
+        page = context.new_page()
+        page.goto(f"{self.base}/dry-run?family={family}")
+        fill(page, form_of(filled(example(family))).fields)
+        page.get_by_role("button", name="Preview").click()
+        page.locator("#preview-plots svg").first.wait_for()
+        page.screenshot(path=file, full_page=True)
+        context.close()
+
     def pages(self):
         orders = self.who["orders"]
         yield from (("", p) for p in ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger"))
@@ -79,6 +94,22 @@ class Studio:
         self.world.close()
 
 
+def fill(page, fields):
+    """Put a form's texts into its fields on the page; choices first, since they show others."""
+    asked = [(name, value) for name, value in fields.items() if name.startswith("q:") and value]
+    for radios in (True, False):
+        for name, value in asked:
+            field = page.locator(f'[name="{name}"]')
+            if (field.first.get_attribute("type") == "radio") is not radios:
+                continue
+            if radios:
+                page.locator(f'[name="{name}"][value="{value}"]').check()
+            elif field.evaluate("(one) => one.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+
+
 def for_readme(studio: Studio) -> None:
     studio.take("", "/", DOCS / "landing.png", whole=False)
     studio.take("owner", "/me", DOCS / "my-data.png", whole=False)
@@ -91,11 +122,16 @@ def for_readme(studio: Studio) -> None:
 
 
 def every_page(studio: Studio, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for role, path in studio.pages():
         name = path.strip("/").replace("/", "-").replace("?family=", "-")[:60] or "landing"
         for width, scheme in SIZES:
             studio.take(role, path, folder / f"{name}-{width}-{scheme}.png", width, scheme)
+
+
+def every_preview(studio: Studio, folder: Path) -> None:
+    for family in FAMILIES:
+        for width, scheme in (SIZES[0], SIZES[3]):
+            studio.preview(family, folder / f"preview-{family}-{width}-{scheme}.png", width, scheme)
 
 
 def key_pages(browser, folder: Path) -> None:
@@ -140,19 +176,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", type=Path)
     parser.add_argument("--keys", action="store_true")
+    parser.add_argument("--only", choices=["pages", "previews", "keys"])
     options = parser.parse_args()
     with sync_playwright() as driver:
         path = shutil.which("chromium")
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        studio = Studio(browser)
         if options.all:
-            every_page(studio, options.all)
-        else:
-            for_readme(studio)
-        if options.all and options.keys:
+            options.all.mkdir(parents=True, exist_ok=True)
+        if options.only != "keys":
+            of_market(Studio(browser), options.all, options.only)
+        if options.all and (options.keys or options.only == "keys"):
             key_pages(browser, options.all)
-        studio.close()
         browser.close()
+
+
+def of_market(studio: Studio, folder: Path | None, only: str | None) -> None:
+    if folder is None:
+        for_readme(studio)
+    if folder and only in (None, "pages"):
+        every_page(studio, folder)
+    if folder and only in (None, "previews"):
+        every_preview(studio, folder)
+    studio.close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.web.dry_run_form import FAMILIES
+from marketplace.client.examples import example, filled
+from marketplace.web.dry_run_form import FAMILIES, form_of
+from tests.marketplace.web.pictures import fill
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 CHROMIUM = shutil.which("chromium")
@@ -142,6 +144,38 @@ def test_error_pages_and_the_dry_runs_answer_are_accessible(served, chromium, vi
     page.get_by_label("Second group").fill("YRI")
     page.get_by_role("button", name="Preview").click()
     page.locator("#preview-plots svg").first.wait_for()
+    assert examine(page) == []
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("family", "marks"),
+    [("feature_by_genotype", ("rect.bar", "path.curve", "circle.dot")),
+     ("age_at_onset", ("path.band", "path.curve", "text:has-text(\"At risk\")"))],
+)  # fmt: skip
+def test_an_answer_is_drawn_as_its_kind_asks(served, chromium, visitors, family, marks):
+    base, _world, _who = served
+    context = chromium.new_context(storage_state=visitors["researcher"])
+    page = context.new_page()
+    page.goto(f"{base}/dry-run?family={family}")
+    fill(page, form_of(filled(example(family))).fields)
+    page.get_by_role("button", name="Preview").click()
+    plot = page.locator("#preview-plots svg")
+    plot.first.wait_for()
+    assert all(plot.locator(mark).count() for mark in marks)
+    assert examine(page) == []
+    context.close()
+
+
+def test_the_page_says_who_allows_the_question_while_it_is_put_together(served, chromium, visitors):
+    base, _world, _who = served
+    context = chromium.new_context(storage_state=visitors["researcher"])
+    page = context.new_page()
+    page.goto(base + "/dry-run")
+    page.get_by_text("About 20 to 49 people allow this now.").wait_for()
+    page.goto(base + "/dry-run?family=clinical_counts")
+    page.locator('[name="q:terms"]').fill("HP:0001631")
+    page.get_by_text("Nobody allows this now.").wait_for()
     assert examine(page) == []
     context.close()
 

@@ -44,6 +44,23 @@ def test_orders_come_in_pages_and_the_oldest_are_reached(lively_world, monkeypat
     assert client.get(f"/research?after={'0' * 32}").status_code == 400
 
 
+def test_while_a_question_changes_the_page_says_how_many_allow_it(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+
+    def said(**fields):
+        answer = post(client, "/dry-run/people", {**BASE, **fields}, page="/dry-run")
+        assert answer.status_code == 200 and set(answer.json) == {"said"}
+        return answer.json["said"]
+
+    assert said() == "About 20 to 49 people allow this now."
+    asked = {"family": "clinical_counts", "q:terms": "HP:0001631"}
+    assert said(**asked) == "Nobody allows this now."
+    assert said(**{"q:variants": "region"}) == ""  # not filled in yet
+    assert client.post("/dry-run/people", data=BASE).status_code == 400
+    assert 'data-url="/dry-run/people"' in client.get("/dry-run").text
+
+
 def test_left_out_people_have_reasons(lively_world):
     world, who = lively_world
     page = post(world.browser(who["researcher"]), "/dry-run",
