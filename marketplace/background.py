@@ -51,7 +51,7 @@ TICK_SECONDS = 0.25
 # a rest of so many times its own length.
 REST_FACTOR = 5
 # The ledger is looked at often while it grows and seldom while it does not.
-SYNC_SECONDS = (0.1, 0.5)
+SYNC_SECONDS = (0.2, 0.5)
 SLOW_SYNC_SECONDS = 2.0
 SLOW_EVERY_MS = 15_000
 STOP_SECONDS = 10.0
@@ -105,6 +105,7 @@ class Background:
     _slow_at: int = 0
     _renew_at: int = 0
     _erased: dict[str, str] = field(default_factory=dict)
+    _ungathered: dict[str, int] = field(default_factory=dict)
     _period: str = ""
     _to_forget: bool = False
 
@@ -168,7 +169,7 @@ class Background:
             self._step("approve", lambda: decisions.approve_due(services, known))
             self._step("review", lambda: decisions.review_due(services, known))
             self._step("settle", lambda: settlement.settle_due(services, known))
-            self._step("ingest", lambda: decisions.ingest_due(services, known))
+            self._step("ingest", lambda: decisions.ingest_due(services, known, self._ungathered))
             self._step("erase", lambda: self._erase(known))
         self._step("disputes", lambda: disputes.refuse_due(services))
         self._step("refunds by hand", lambda: refunds.refuse_due(services))

@@ -44,6 +44,7 @@ class Limits:
     resend_ms: int = 15_000
     attempts: int = 5
     ingest_quiet_ms: int = 1_000
+    ingest_wait_ms: int = 5_000
     reviewers: int = 2
     pending_stops: int = 1_000
     part_bytes: int = 8 << 20

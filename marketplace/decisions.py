@@ -173,20 +173,27 @@ def votes_of(snapshot: Snapshot, order: Order) -> dict[str, str]:
     }
 
 
-def ingest_due(services: Services, snapshot: Snapshot) -> bool:
-    """Create one ingest job a region when grants appeared there and then none for a moment."""
-    now = services.clock()
-    if now - newest_time(snapshot) < services.config.limits.ingest_quiet_ms:
-        return False
-    due = [
-        (region, newest)
+def ingest_due(services: Services, snapshot: Snapshot, since: dict[str, int]) -> bool:
+    """Create one ingest job a region when grants appeared there and then nothing for a moment.
+
+    A ledger that is never quiet makes one after ingest_wait_ms. since: from when on (ms) each
+    region's grants wait; the caller keeps it between rounds.
+    """
+    now, limits = services.clock(), services.config.limits
+    wanted = {
+        region: newest
         for region, newest in index_of(snapshot.state).newest_by_region().items()
         if _wanted_now(services, region, newest)
-    ]
-    for region, newest in due:
+    }
+    for region in since.keys() - wanted.keys():
+        del since[region]
+    quiet = now - newest_time(snapshot) >= limits.ingest_quiet_ms
+    due = [r for r in wanted if quiet or now - since.setdefault(r, now) >= limits.ingest_wait_ms]
+    for region in due:
         with services.db.write() as session:
-            if _ingest_wanted(session, region, newest):
-                jobs.create(session, new_id(), jobs.INGEST, now, covers=newest, region=region)
+            if _ingest_wanted(session, region, wanted[region]):
+                covers = wanted[region]
+                jobs.create(session, new_id(), jobs.INGEST, now, covers=covers, region=region)
     return bool(due)
 
 

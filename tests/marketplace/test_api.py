@@ -492,6 +492,17 @@ def test_new_grants_make_one_ingest_job_after_a_quiet_moment(world):
     assert len(world.sender.sent) == 2
 
 
+def test_a_ledger_that_is_never_quiet_makes_an_ingest_job_all_the_same(world):
+    for second in range(9):
+        assert world.sender.sent == [], second
+        world.owner(upload=False)
+        world.turn(1)
+        world.clock.forward(600)
+    world.owner(upload=False)
+    world.turn(2)
+    assert len(world.sender.sent) == 1
+
+
 def test_a_file_that_arrives_after_compute_looked_for_it_makes_one_more_ingest_job(world):
     owner = world.owner(upload=False)
     world.clock.forward(2_000)
