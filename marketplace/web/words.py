@@ -235,6 +235,18 @@ STATEMENT: Mapping[str, str] = Texts(
 )
 
 
+INVOICES: Mapping[str, str] = Texts(
+    {
+        "open": "Waiting for your transfer",
+        "received": "Paid",
+        "refunded": "Paid and given back",
+        "returned": "Paid and given back",
+        "surplus": "Paid a second time: it goes back",
+        "closed": "No longer to be paid",
+    }
+)
+
+
 def order_state(code: str) -> Word:
     """Return the words for a state of an order."""
     return ORDER_STATES.get(code, Word(code, "calm"))
