@@ -57,7 +57,7 @@ export class Axes {
     }
     const every = this.names ? Math.ceil(this.names.length / 12) : 1;
     const places = this.names ? [...this.names.keys()].filter((i) => i % every === 0) : ticks(x0, x1);
-    for (const v of places) this.text(this.sx(v), base + 18, this.names ? clip(this.names[v], Math.max(5, Math.floor(84 / this.names.length))) : short(v));
+    for (const v of places) this.text(this.sx(v), base + 18, this.names ? clip(this.names[v], Math.max(5, Math.floor(84 / this.names.length))) : short(v), this.names ? { class: "row" } : {});
     this.add("path", { class: "axis", d: `M${LEFT},${TOP}V${base}H${W - RIGHT}` });
   }
 
