@@ -2,7 +2,8 @@
 
 Known before anybody is opened, from the query and the table of variants anybody states: rows that
 the answer may have, whatever its strata. Restated from the ledger's query when a budget is rebuilt
-(the table only grows, so never fewer). Private answers give none: rho counts those.
+(the table only grows, so never fewer). How many a match kept is one more. Private answers give
+none: rho counts those.
 """
 
 from collections.abc import Mapping
@@ -19,17 +20,21 @@ def exact_statistics(query: Query, mode: str, variants: SharedVariants) -> int:
     """Return the count one answer is charged; 0 in private mode."""
     if mode != "trusted":
         return 0
-    params = query.params
+    params, counted = query.params, int(bool(query.match))
     if "genotypes" in query.needs.modalities and (
         hasattr(params, "variants") or span_of(params) is not None
     ):
         variants.refresh()
-        return max(1, len(candidate_rows(variants, query)))
+        return max(1, len(candidate_rows(variants, query))) + counted
     bands = getattr(params, "rows", None)
     if isinstance(bands, int):
-        return bands
-    listed = [len(value) for value in vars(params).values() if isinstance(value, list)]
-    return max([1, *listed])
+        return bands + counted
+    listed = [
+        len(value)
+        for name, value in vars(params).items()
+        if isinstance(value, list) and name != "match"
+    ]
+    return max([1, *listed]) + counted
 
 
 def stated_exact(order: Mapping[str, Any], variants: SharedVariants) -> int:

@@ -19,7 +19,14 @@ from compute.builds import CONTIGS, Build
 from compute.errors import QueryError
 from compute.intervals import with_intervals
 from compute.parsed import NO_CALL, Clinical, Demographics, Measurement, Term
-from compute.queries.catalogue import Query, learned_frame, private_form, query_digest, run
+from compute.queries.catalogue import (
+    Query,
+    learned_frame,
+    private_form,
+    query_digest,
+    run,
+    unmatched,
+)
 from compute.queries.data import CohortData, Frame, Key, PersonData, VariantTable
 from compute.queries.disclosure import DOMINATED
 from compute.queries.family import Answer
@@ -42,6 +49,7 @@ def made_up_answer(query: Query, rho: Fraction | None = None) -> Mapping[str, li
     Raises QueryError as a run would, and where the family has no private form.
     """
     rng = np.random.default_rng(int(query_digest(query)[:16], 16))
+    query = unmatched(query)  # everybody here is made up: a match has nothing to be judged on
     answer = _exact(query, rng, PEOPLE if rho is None else PRIVATE_PEOPLE)
     if rho is None:
         columns: dict[str, list[Any]] = with_intervals(answer).as_json()["columns"]

@@ -10,6 +10,7 @@ from compute.queries.catalogue import (
     code_digest,
     learn,
     learned_frame,
+    matched,
     parse_query,
     private_form,
     query_digest,
@@ -18,6 +19,8 @@ from compute.queries.catalogue import (
     run,
     start,
     states_first,
+    supports_match,
+    unmatched,
 )
 from compute.queries.data import CohortData, Frame, PersonData, VariantTable, align
 from compute.queries.family import (
@@ -29,6 +32,15 @@ from compute.queries.family import (
     Sensitivity,
     source_digest,
 )
+from compute.queries.filter_lines import filters_of_text, text_of_filters
+from compute.queries.filters import (
+    Filter,
+    exclude_each_other,
+    filter_needs,
+    holds,
+    named_variants,
+    together,
+)
 from compute.queries.params import span_of
 from compute.queries.private import PrivateForm, Shape, Told
 
@@ -38,6 +50,7 @@ __all__ = [
     "Build",
     "CohortData",
     "Family",
+    "Filter",
     "Frame",
     "GenotypeBlock",
     "Layout",
@@ -57,8 +70,14 @@ __all__ = [
     "canonical_query",
     "catalogue",
     "code_digest",
+    "exclude_each_other",
+    "filter_needs",
+    "filters_of_text",
+    "holds",
     "learn",
     "learned_frame",
+    "matched",
+    "named_variants",
     "parse_query",
     "private_form",
     "query_digest",
@@ -69,4 +88,8 @@ __all__ = [
     "span_of",
     "start",
     "states_first",
+    "supports_match",
+    "text_of_filters",
+    "together",
+    "unmatched",
 ]

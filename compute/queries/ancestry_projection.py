@@ -26,6 +26,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.loadings import Loadings
 from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
 from compute.queries.params import Strict
@@ -35,7 +36,7 @@ from compute.queries.traits import Sha256
 FAMILY: Final = "ancestry_projection"
 
 
-class AncestryProjectionParams(Strict):
+class AncestryProjectionParams(FamilyParams):
     """Which loadings, by which stratum, and how many of their variants must be there."""
 
     loadings: Sha256

@@ -2,7 +2,7 @@
 
     {"v": 1, "family": "genotype_counts", "build": "GRCh37", "params": {"variants": {"panel": "all"}}}
 
-Canonical form is RFC 8785 with defaults written out and lists sorted, so that two ways of asking
+Any family's params may hold a match (`compute.queries.filters`). Canonical form is RFC 8785 with defaults written out and lists sorted, so that two ways of asking
 the same question have one digest.
 """  # noqa: E501
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, cast, get_args
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from compute.builds import Build
 from compute.errors import QueryError
+from compute.parsed import Modality
 from compute.queries.age_at_onset import AgeAtOnset
 from compute.queries.ancestry_projection import AncestryProjection
 from compute.queries.blocks import BlockPartial
@@ -28,12 +29,13 @@ from compute.queries.cis_association import CisAssociation
 from compute.queries.clinical_counts import ClinicalCounts
 from compute.queries.clinical_crosstab import ClinicalCrosstab
 from compute.queries.cohort_quality import CohortQuality
-from compute.queries.data import CohortData, Frame, PersonData
+from compute.queries.data import CohortData, Frame, PersonData, level_of
 from compute.queries.distribution import FeatureDistribution, ScoreDistribution
 from compute.queries.family import Answer, Family, Needs, Partial, source_digest
 from compute.queries.feature_by_genotype import FeatureByGenotype
 from compute.queries.feature_differential import FeatureDifferential
 from compute.queries.feature_summary import FeatureSummary
+from compute.queries.filters import Filter, filter_needs, holds, together
 from compute.queries.genotype_counts import (
     FAMILY,
     STATES,
@@ -95,6 +97,16 @@ class Query:
         return _CATALOGUE[self.family].needs(self.params)
 
     @property
+    def match(self) -> Sequence[Filter]:
+        """Return the filters over encrypted data, all of which must hold; none: everybody."""
+        return getattr(self.params, "match", None) or ()
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """Return every kind of data it opens: the family's, and what its match is judged on."""
+        return _modalities(_CATALOGUE[self.family], self.params)
+
+    @property
     def picks_variants(self) -> bool:
         """Tell whether the buyer chose variants one by one."""
         return picked_by_buyer(getattr(self.params, "variants", None))
@@ -103,6 +115,11 @@ class Query:
 def catalogue() -> Mapping[str, Family]:
     """Return every family by name."""
     return _CATALOGUE
+
+
+def supports_match(family: str) -> bool:
+    """Tell whether a family's question may be asked of those of a scope whom a match keeps."""
+    return "match" in _CATALOGUE[family].params.model_fields
 
 
 def parse_query(value: Mapping[str, Any] | str | bytes) -> Query:
@@ -121,11 +138,16 @@ def parse_query(value: Mapping[str, Any] | str | bytes) -> Query:
     params = _params(family, fields.get("params"))
     build = fields.get("build")
     # What reads no genotypes has no build: written out, one question would have two digests.
-    if "genotypes" not in family.needs(params).modalities:
+    if "genotypes" not in _modalities(family, params):
         build = None
     elif build not in get_args(Build):
         raise QueryError(f"build must be one of {', '.join(get_args(Build))}", code="build")
     return Query(family.name, family.version, cast("Build | None", build), params)
+
+
+def _modalities(family: Family, params: Any) -> frozenset[Modality]:
+    judged = [filter_needs(one).modalities for one in params.match or ()]
+    return family.needs(params).modalities.union(*judged)
 
 
 def _mapping(value: Mapping[str, Any] | str | bytes) -> Mapping[str, Any]:
@@ -219,8 +241,33 @@ def reduce(query: Query, partial: Partial) -> Answer:
     return _CATALOGUE[query.family].reduce(partial)
 
 
+def matched(query: Query, cohort: CohortData) -> CohortData:
+    """Return a cohort in memory with the people a query's match keeps, as if there were no others.
+
+    Carriers of a variant that the cohort's table lacks are nobody.
+    """
+    if not query.match:
+        return cohort
+    frame = cohort.frame
+    kept = tuple(
+        person
+        for person in cohort.people
+        if together(holds(one, person, frame) for one in query.match)
+    )
+    levels = {
+        name: tuple(sorted({level_of(person, name) for person in kept})) for name in frame.levels
+    }
+    return CohortData(replace(frame, levels=levels), kept)
+
+
+def unmatched(query: Query) -> Query:
+    """Return the same question of everybody in scope."""
+    return replace(query, params=query.params.model_copy(update={"match": None}))
+
+
 def run(query: Query, cohort: CohortData) -> Answer:
     """Answer a query over a cohort in memory, in the cohort's order."""
+    cohort = matched(query, cohort)
     partial = start(query, learned_frame(query, cohort))
     if isinstance(partial, BlockPartial):
         partial.add_people(cohort.people)

@@ -18,6 +18,7 @@ from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
 from compute.queries.design import Design, learn_design
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity
+from compute.queries.filters import FamilyParams
 from compute.queries.linear import LINEAR_MODULES, LinearPartial
 from compute.queries.params import CHROM, Selected, Strict, Variants, select, select_span
 from compute.queries.traits import (
@@ -34,7 +35,7 @@ MAX_WINDOW: Final = 5_000_000
 Base = Annotated[int, Field(ge=1, le=300_000_000)]
 
 
-class CisAssociationParams(Strict):
+class CisAssociationParams(FamilyParams):
     """A feature, either its gene's place with a window or chosen variants, and covariates."""
 
     gene: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]

@@ -26,6 +26,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict
 from compute.queries.prevalence import Prevalence
 from compute.queries.private import PrivateForm
@@ -41,7 +42,7 @@ Terms = Annotated[
 ]
 
 
-class ClinicalCountParams(Strict):
+class ClinicalCountParams(FamilyParams):
     """Which terms, by which ontology their descendants count, by which stratum."""
 
     terms: Terms

@@ -24,6 +24,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict
 from compute.queries.traits import TermTrait, has_term
 from compute.stats import fisher_two_by_two
@@ -33,7 +34,7 @@ CELLS: Final = ("both", "first_only", "second_only", "neither")
 DERIVED: Final = ("odds_ratio", "fisher_p")
 
 
-class ClinicalCrosstabParams(Strict):
+class ClinicalCrosstabParams(FamilyParams):
     """Two terms (each with its ontology), and by which stratum."""
 
     first: TermTrait

@@ -23,6 +23,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
 from compute.queries.params import Selected, Strict, Variants, select
 from compute.queries.summaries import DISCLOSURE, answer_of
@@ -32,7 +33,7 @@ METRICS: Final = ("covered", "call_rate", "heterozygosity", "het_hom_ratio", "ti
 _TRANSITIONS: Final = frozenset({"AG", "GA", "CT", "TC"})
 
 
-class CohortQualityParams(Strict):
+class CohortQualityParams(FamilyParams):
     """Over which variants, and by which stratum."""
 
     variants: Variants

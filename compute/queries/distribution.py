@@ -25,7 +25,8 @@ from pydantic import Field, model_validator
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
-from compute.queries.params import Strict, VariantName, select
+from compute.queries.filters import FamilyParams
+from compute.queries.params import Decimal, Strict, VariantName, select
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
 from compute.queries.traits import Label
 
@@ -38,13 +39,12 @@ MODULES: Final = (
     "compute.queries.traits",
 )
 
-Decimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$")]
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
 Bins = Annotated[int, Field(ge=1, le=50)]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 
-class Range(Strict):
+class Range(FamilyParams):
     """Where values are clamped to, as decimal text, and how many equal bins it has."""
 
     low: Decimal

@@ -28,7 +28,13 @@ from compute.queries.params import Selected, Strict
 ReleaseMode = Literal["trusted", "private"]
 Column: TypeAlias = npt.NDArray[Any]
 
-_SHARED: Final = ("compute.queries.data", "compute.queries.params", "compute.queries.family")
+_SHARED: Final = (
+    "compute.queries.data",
+    "compute.queries.params",
+    "compute.queries.family",
+    "compute.queries.filters",
+    "compute.queries.traits",
+)
 
 
 @dataclass(frozen=True, slots=True)

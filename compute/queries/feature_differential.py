@@ -28,6 +28,7 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.feature_summary import Features, scaled
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict
 from compute.queries.traits import Label, Measured, TermTrait, trait_value
 from compute.stats import benjamini_hochberg, welch
@@ -49,7 +50,7 @@ class Strata(Strict):
     b: Level
 
 
-class FeatureDifferentialParams(Strict):
+class FeatureDifferentialParams(FamilyParams):
     """Which features, how they are stated, and which two groups (a term: a has it, b has not)."""
 
     features: Features

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, ReleaseMode, Sensitivity
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
 from compute.queries.traits import FeatureId, Label, Measured
@@ -28,7 +29,7 @@ Features = Annotated[
 ]
 
 
-class FeatureSummaryParams(Strict):
+class FeatureSummaryParams(FamilyParams):
     """Which features, how they are stated, the scale, and by which stratum."""
 
     features: Features

@@ -30,6 +30,7 @@ from compute.queries.family import (
     dosages,
     variant_columns,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.frequencies import Frequencies
 from compute.queries.params import Strict, Variants, select
 from compute.queries.private import PrivateForm
@@ -43,7 +44,7 @@ ALLELES: Final = ("ac", "af", "present")
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 
-class GenotypeCountParams(Strict):
+class GenotypeCountParams(FamilyParams):
     """Which variants, and by which stratum."""
 
     variants: Variants

@@ -23,6 +23,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.linear import LINEAR_MODULES, LinearPartial
 from compute.queries.params import Strict, Variants, select
 from compute.queries.traits import (
@@ -38,7 +39,7 @@ FAMILY: Final = "linear_association"
 EFFECTS: Final = ("ac", "af", "beta", "se", "t", "p")
 
 
-class LinearAssociationParams(Strict):
+class LinearAssociationParams(FamilyParams):
     """A trait, which variants, covariates, and what is done to the trait first."""
 
     trait: Trait

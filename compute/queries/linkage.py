@@ -25,6 +25,7 @@ from compute.queries.family import (
     Sensitivity,
     dosages,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Region, Strict, VariantList, select
 
 FAMILY: Final = "linkage"
@@ -34,7 +35,7 @@ HIDES: Final = ("ac_a", "ac_b", "r", "r2")
 Float64: TypeAlias = npt.NDArray[np.float64]
 
 
-class LinkageParams(Strict):
+class LinkageParams(FamilyParams):
     """Which few variants: a region, or a list where the release mode takes lists."""
 
     variants: Region | VariantList

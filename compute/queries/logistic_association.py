@@ -45,6 +45,7 @@ from compute.queries.family import (
     Sensitivity,
     variant_columns,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict, Variants, select
 from compute.queries.traits import (
     Covariates,
@@ -67,7 +68,7 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 Int64: TypeAlias = npt.NDArray[np.int64]
 
 
-class LogisticAssociationParams(Strict):
+class LogisticAssociationParams(FamilyParams):
     """A yes-or-no trait, which variants, covariates, and which test."""
 
     trait: CovariateTrait | TermTrait = Field(discriminator="kind")

@@ -57,6 +57,7 @@ VariantList = Annotated[
     list[VariantName], Field(min_length=1, max_length=100_000), AfterValidator(_normal_list)
 ]
 Variants = Panel | Region | VariantList
+Decimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$")]
 
 
 def picked_by_buyer(variants: Any) -> bool:

@@ -30,6 +30,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
 from compute.queries.params import Strict
 from compute.queries.score_match import Matched, match
@@ -46,7 +47,7 @@ Int64: TypeAlias = npt.NDArray[np.int64]
 _CALLED: Final = ((2, 0, 2), (3, 1, 2), (4, 2, 2), (5, 0, 1), (6, 1, 1))
 
 
-class PolygenicScoreParams(Strict):
+class PolygenicScoreParams(FamilyParams):
     """Which scoring file, and how alleles and missing calls are treated."""
 
     score: Sha256

@@ -27,6 +27,7 @@ from compute.queries.family import (
     Sensitivity,
     dosages,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict, Variants, select
 
 FAMILY: Final = "relatedness"
@@ -40,7 +41,7 @@ BLOCK: Final = 256
 Float32: TypeAlias = npt.NDArray[np.float32]
 
 
-class RelatednessParams(Strict):
+class RelatednessParams(FamilyParams):
     """From which variants kinship is estimated."""
 
     variants: Variants

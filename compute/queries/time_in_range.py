@@ -16,9 +16,9 @@ from pydantic import Field, model_validator
 
 from compute.queries.clinical import clinical_needs
 from compute.queries.data import Frame, PersonData
-from compute.queries.distribution import Decimal
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, ReleaseMode, Sensitivity
-from compute.queries.params import Strict
+from compute.queries.filters import FamilyParams
+from compute.queries.params import Decimal, Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
 from compute.queries.traits import Curie, Label, readings
 
@@ -26,7 +26,7 @@ FAMILY: Final = "time_in_range"
 METRICS: Final = ("in_range", "below", "above", "mean", "cv", "readings")
 
 
-class TimeInRangeParams(Strict):
+class TimeInRangeParams(FamilyParams):
     """Which readings, the range as decimal text (both ends in it), how many a person needs."""
 
     code: Curie

@@ -9,7 +9,15 @@ import pytest
 
 from compute.parsed import Clinical, Demographics, Term
 from compute.private import FormNoise, private_problem
-from compute.queries import CohortData, PersonData, VariantTable, parse_query, private_form, run
+from compute.queries import (
+    CohortData,
+    PersonData,
+    VariantTable,
+    parse_query,
+    private_form,
+    query_value,
+    run,
+)
 from compute.queries.private_association import STEPS, SUMS, contribution, fitted
 from compute.utility import UselessError, expected_error, rehearsal_rows, require_useful
 from compute.verdict import Release
@@ -62,6 +70,47 @@ def test_one_person_moves_the_vector_by_no_more_than_declared_and_by_as_much(que
             worst = max(worst, int((moved**2).sum()))
     assert len(before) == shape.values
     assert worst == shape.sensitivity_squared
+
+
+MATCH = [
+    {"kind": "carrier", "variant": NAMES[0]},
+    {"kind": "number", "most": "7", "of": {
+        "kind": "feature", "namespace": "Ensembl", "unit": "TPM", "id": "F"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+@pytest.mark.parametrize("match", [MATCH, MATCH[:1], MATCH[1:]], ids=["both", "carrier", "number"])
+def test_with_a_match_one_person_moves_the_vector_no_further_and_who_does_not_match_not_at_all(
+    query, match
+):
+    """Added to a cohort in which they are the first who matches, or not: all they move is theirs."""
+    form = private_form(query)
+    shape, worst, still = form.shape(query.params), 0, 0
+    matched = parse_query({**query_value(query), "params": {
+        **query_value(query)["params"], "match": match}})  # fmt: skip
+    assert form.shape(matched.params) == shape
+    for base in ([], [person(((1, 2), (0, 2)), 4.0)], [person(((0, 2), (1, 2)), 7.5)]):
+        before = vector(matched, base)
+        for calls in itertools.product(CALLS, repeat=2):
+            for value in VALUES:
+                moved = vector(matched, [*base, person(calls, value)]) - before
+                keeps = (len(match) == 1 and "of" in match[0]) or calls[0][0] > 0
+                keeps = keeps and (match == MATCH[:1] or value <= 7)
+                alone = vector(query, [person(calls, value)]) - vector(query, [])
+                assert (moved == (alone if keeps else 0)).all()
+                worst, still = max(worst, int((moved**2).sum())), still + (not keeps)
+    assert 0 < worst <= shape.sensitivity_squared
+    assert still > 0
+
+
+def test_what_a_private_answer_says_of_a_match_is_that_it_says_nothing_exact():
+    data, _, _ = cohort(400)
+    query = query_of("feature_distribution", feature="F", bins=4, match=MATCH[:1], **RANGE)
+    told = FormNoise(query, seeded(1)).add(run(query, data), Fraction(1))
+    assert {"path": "facts/match", "code": "not_noised"} in told["suppressed"]
+    assert "match" not in told["facts"]
+    assert "people" not in told
 
 
 @pytest.mark.parametrize("family", ["feature_distribution", "private_association"])
