@@ -24,14 +24,14 @@ def sum_blocks(
     tick: Tick = lambda: None,
     begin: Callable[[int], None] = lambda _calls: None,
 ) -> None:
-    """Add everybody, part of the table by part. people: records, in the reader's order.
+    """Add whom the reader keeps, part of the table by part. people: their records, in its order.
 
     rows: where each row of the partial's table lies in the store. Raises StoreError; whatever tick
     raises stops it. begin: told beforehand how often tick will be called.
     """
     partial.expect(people)
     parts_due = list(parts_of(rows, partial.most_rows()))
-    begin(len(parts_due) * len(people))
+    begin(len(parts_due) * len(reader))
     for chunk, own in parts_due:
         layout, words = laid_out(own, rows[own] - chunk * CHUNK_ROWS, reader.rows(chunk))
         parts: list[Any] = [partial.part(layout) for _ in range(threads)]

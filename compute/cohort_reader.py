@@ -56,6 +56,19 @@ class Block:
     haploid_of: npt.NDArray[np.intp]
     by_stretch: npt.NDArray[np.bool_]
 
+    def taken(self, chosen: npt.NDArray[np.intp], first: int) -> "Block":
+        """Return the block of the people at `chosen`, rising; first: the index of the first."""
+        own_u, own_h = (np.isin(of, chosen) for of in (self.uncovered_of, self.haploid_of))
+        return Block(
+            first,
+            self.planes[chosen],
+            self.uncovered[own_u],
+            np.searchsorted(chosen, self.uncovered_of[own_u]),
+            self.haploid[own_h],
+            np.searchsorted(chosen, self.haploid_of[own_h]),
+            self.by_stretch[chosen],
+        )
+
 
 class OpenedCopy:
     """One person's copy under its own cipher. context: `copy_context` of its dataset and grant."""
@@ -139,7 +152,11 @@ class CohortReader:
     """The genotypes of the people of one access, in the order the vault was asked for them.
 
     A batch's keys are unwrapped when its turn comes, so that nobody is opened who stopped before.
+    kept (people,): whose genotypes are handed on, None: everybody's. The others' are read all the
+    same, so that time and work do not tell how many they are.
     """
+
+    kept: npt.NDArray[np.bool_] | None = None
 
     def __init__(self, people: int, open_some: Opener, variants: SharedVariants) -> None:
         self._count, self._open_some, self._variants = people, open_some, variants
@@ -168,7 +185,8 @@ class CohortReader:
     ) -> None:
         """Call work(thread, block) for every batch of people over one chunk.
 
-        Each thread has its own number, so that it may add to sums of its own. tick is called in
+        A block counts people among those kept. Each thread has its own number, so that it may add
+        to sums of its own. tick is called in
         this thread once a person before a batch is opened, and may stop it all by raising.
         """
         with ExitStack() as stack:
@@ -192,7 +210,12 @@ class CohortReader:
                     one.cancel()
 
     def _run(self, work: Callable[[int, Block], None], number: int, chunk: int, start: int) -> None:
-        work(number, self.block(chunk, start))
+        block = self.block(chunk, start)
+        if self.kept is not None:
+            own = np.flatnonzero(self.kept[start : start + len(block.planes)])
+            block = block.taken(own, int(self.kept[:start].sum()))
+        if len(block.planes):
+            work(number, block)
 
     def block(self, chunk: int, first: int) -> Block:
         """Decrypt one batch of people over one chunk. Raises StoreError.

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, or_
 from sqlmodel import Session, col, select
 
 from compute.tables import IngestRow, OrderRow, StoreStateError, write_lock
@@ -109,6 +109,18 @@ class OrderBook:
         wanted = [phase.value for phase in ANSWERED]
         with Session(self._engine) as session:
             query = select(OrderRow).where(col(OrderRow.phase).in_(wanted), OrderRow.order != but)
+            return [_in_hand(row) for row in session.exec(query)]
+
+    def opened(self, but: str) -> list[OrderInHand]:
+        """Return `answered`, and those closed after their cohort was opened: ends tell, too."""
+        with Session(self._engine) as session:
+            query = select(OrderRow).where(
+                or_(
+                    col(OrderRow.phase).in_([phase.value for phase in ANSWERED]),
+                    col(OrderRow.access_index).is_not(None),
+                ),
+                OrderRow.order != but,
+            )
             return [_in_hand(row) for row in session.exec(query)]
 
     def move(self, held: OrderInHand, phase: Phase, **changes: Any) -> OrderInHand:

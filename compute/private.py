@@ -66,8 +66,13 @@ class FormNoise:
             "columns": dict(told.columns),
             "facts": dict(told.facts),
             "privacy": {**_privacy(shape, rho, done.sd), "released": told.released, **told.privacy},
-            "suppressed": [dict(note) for note in told.suppressed],
+            "suppressed": [dict(note) for note in (*told.suppressed, *_match_note(self.query))],
         }
+
+
+def _match_note(query: Query) -> list[Mapping[str, str]]:
+    """Say that how many people a match kept is told by the noised numbers alone."""
+    return [{"path": "facts/match", "code": "not_noised"}] if query.match else []
 
 
 def _vector(form: PrivateForm, params: Any, answer: Answer, shape: Shape) -> Int64:

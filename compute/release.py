@@ -2,7 +2,9 @@
 
 Floors on the cohort, on its complement within the same scope, and on independent owners; then
 noise, where the order is private, or else suppression of small strata, rows and cells. Scopes are
-consents and published facets, never data, so their sizes are public and judged exactly. Never
+consents and published facets, never data, so their sizes are public and judged exactly. Whom a
+match keeps is data: it is held to the floors where answers are exact, and never looked at where
+they are noised. Never
 opens data and never logs an answer. What cannot pass is withheld by code, whole.
 Spec: DESIGN section 4 (release control).
 """
@@ -18,6 +20,8 @@ import numpy.typing as npt
 from compute.errors import ComputeError
 from compute.intervals import with_intervals
 from compute.queries import Answer
+from compute.queries.disclosure import ROUND_TO
+from compute.scope import bucket
 from compute.suppress import suppress_cells
 
 MIN_PEOPLE = 20
@@ -61,13 +65,17 @@ class CohortFacts:
     """What the floors look at: people, people of the same scope left out by facets, owners.
 
     owners: distinct owners whose attestation says a person and unaffiliated with the buyer.
-    largest: the most people any one owner (a custodian) stands for.
+    largest: the most people any one owner (a custodian) stands for. Where a match kept some of a
+    scope, people, owners and largest are of those; rest: how many it left out; unknown: how many
+    of them for want of data alone (None: there was no match).
     """
 
     people: int
     complement: int
     owners: int
     largest: int = 1
+    rest: int = 0
+    unknown: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +88,14 @@ class Released:
 
 
 def check_floors(facts: CohortFacts, floors: Floors, mode: str = "trusted") -> None:
-    """Check the cohort's size, its complement (0 or as large), its owners, and that none of them
-    stands for more than half of it.
+    """Check the cohort's size, its complement (0 or as large), whom a match left out of it (0 or as
+    many), its owners, and that none of them stands for more than half of it.
 
     Raises WithheldError, with one code for all: which floor failed would tell sizes apart.
     """
     least = floors.private_people if mode == "private" else 0
     small = facts.people < max(least, floors.people)
-    near = 0 < facts.complement < floors.people
+    near = any(0 < left < floors.people for left in (facts.complement, facts.rest))
     dominated = 2 * facts.largest > facts.people
     if small or near or dominated or facts.owners < floors.owners:
         raise WithheldError("a floor of the cohort does not hold", code="below_floor")
@@ -119,7 +127,17 @@ def release_gate(
     kept, more = suppress_rows(kept, floors.people)
     kept, cells = suppress_cells(kept)
     kept = with_intervals(kept)
-    return Released(_plain(kept, floors.people), facts.people, (*notes, *more, *cells))
+    told = _plain(kept, floors.people)
+    told["facts"] |= _of_match(facts)
+    return Released(told, facts.people, (*notes, *more, *cells))
+
+
+def _of_match(facts: CohortFacts) -> dict[str, Any]:
+    """Return what is told of a match: people rounded to 5, who has no such data in a bucket."""
+    if facts.unknown is None:
+        return {}
+    people = ROUND_TO * round(facts.people / ROUND_TO)
+    return {"match": {"people": people, "no_such_data": bucket(facts.unknown)}}
 
 
 def suppress_strata(answer: Answer, least: int) -> tuple[Answer, list[Mapping[str, str]]]:

@@ -4,17 +4,18 @@ A private answer that was delivered is kept (encrypted, until a member's grant e
 question: query, code, release and the exact grants of its cohort. Asked again it is returned byte
 for byte, by no new draw of noise, and charges nothing; the new order still has its own consent
 check and access entry. In trusted mode, where answers are exact, one question over two cohorts
-that differ by a few people would give those people away: it is refused. Spec: DESIGN section 4.
+that differ by a few people would give those people away: it is refused. So is an exact question
+whose match might differ by a few people from one asked before. Spec: DESIGN section 4.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from compute.orderbook import TERMINAL, OrderInHand
-from compute.queries import Query, parse_query
+from compute.queries import Query, exclude_each_other, filter_needs, parse_query
 from compute.queries.params import may_overlap, span_of
 from compute.release import Released
 from compute.result import answer_bytes
@@ -111,6 +112,59 @@ def is_too_near(
         if 0 < len(people ^ _people(state, other.members)) < least:
             return True
     return False
+
+
+def matches_collide(
+    state: State, query: Query, grants: Sequence[str], others: Iterable[OrderInHand]
+) -> bool:
+    """Tell whether a match could be differenced out of exact answers about some of these people.
+
+    Whom a match keeps is data, so two matches may differ by one person and nobody may look whether
+    they do. Decided from words and grants alone: with any person in common, another exact question
+    may stand only if it has the very same match judged on the same data of the same people, or one
+    by whose words nobody is in both, or no match and nothing to tell that this one tells. Then no
+    two answers' difference is about fewer people than an answer is. others: as `OrderBook.opened`;
+    a refusal by a floor has told something, too.
+    """
+    people = _people(state, grants)
+    for other in others:
+        order = state.orders.get(other.order)
+        if order is None or order.payload["release"]["mode"] != "trusted":
+            continue
+        asked = parse_query(order.payload["query"])
+        if not (query.match or asked.match) or not people & _people(state, other.members):
+            continue
+        if not (query.match and asked.match):
+            if _tell_alike(query, asked):
+                return True
+        elif not _apart(query, asked) and not (
+            query.match == asked.match
+            and people == _people(state, other.members)
+            and _judged_on(state, query, grants) == _judged_on(state, asked, other.members)
+        ):
+            return True
+    return False
+
+
+def _tell_alike(one: Query, other: Query) -> bool:
+    """Tell whether two questions read one kind of data and may speak of the same variants."""
+    if not one.needs.modalities & other.needs.modalities:
+        return False
+    return may_overlap(span_of(one.params), span_of(other.params))
+
+
+def _apart(one: Query, other: Query) -> bool:
+    """Tell whether nobody can be kept by both matches; a variant's name is of its build."""
+    mine = [part for part in one.match if part.kind != "carrier" or one.build == other.build]
+    return exclude_each_other(mine, other.match)
+
+
+def _judged_on(state: State, query: Query, grants: Iterable[str]) -> set[str]:
+    """Return the datasets among grants that a query's match is judged on."""
+    modalities = frozenset[str]().union(*(filter_needs(one).modalities for one in query.match))
+    found = {name: state.grants.get(name) for name in grants}
+    datasets = {name: state.datasets.get(grant.dataset) for name, grant in found.items() if grant}
+    return {one.id for one in datasets.values() if one is not None and one.modality in modalities}
 
 
 def _people(state: State, grants: Iterable[str]) -> set[tuple[str, str]]:

@@ -7,18 +7,21 @@ block by block in planes (compute.block_sums) or one by one, after a first pass 
 where strata, or a family, must know them before.
 Variants a buyer lists are the frame as they stand, known to anybody's file or not: were they
 looked up, one person's file could decide whether everybody else's calls are counted.
+A match is judged in a pass of its own, before any other, and whom it does not keep is opened with
+the rest and added nowhere: the answer is that of a cohort without them.
 Nothing of a person outlives its turn. Never releases anything: the gate does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
 
 from compute.block_sums import sum_blocks
-from compute.builds import CONTIGS, Build
-from compute.cohort_reader import CohortReader
+from compute.builds import CONTIGS
+from compute.cohort import DEFAULT_BUILD, Cohort, Matched, key_of, matched_cohort
 from compute.copies import SharedVariants
 from compute.genome_counts import StateCounts, count_states
 from compute.kernels import cores
@@ -42,36 +45,21 @@ from compute.queries import (
     states_first,
 )
 from compute.selection import Member
-from compute.shelf import Shelf
-from compute.vault import RecordedAccess, Vault
 
 BATCH: Final = 64  # people held at once where they are opened one by one
-DEFAULT_BUILD: Final[Build] = "GRCh37"  # of queries that speak of no variant
 COUNTED: Final = frozenset({"genotype_counts"})  # families whose partial takes counts of states
 ONE_BY_ONE: Final = frozenset({"feature_by_genotype", "linkage"})  # of people, not of blocks
-Key: TypeAlias = tuple[int, int, str, str]
-"""(contig index, 1-based position, ref, alt)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cohort:
-    """The people of one access, what opens them, and the operator's reference files."""
-
-    vault: Vault
-    variants: SharedVariants
-    members: Sequence[Member]
-    access: RecordedAccess
-    references: Shelf = field(default_factory=Shelf)
 
 
 def passes_of(query: Query) -> int:
     """Return how many passes over the cohort a query is planned in; it follows from it alone."""
     needs = query.needs
-    first = int(bool(needs.strata)) + int(needs.learns)
+    judged = int(bool(query.match))
+    first = judged + int(bool(needs.strata)) + int(needs.learns)
     if "genotypes" not in needs.modalities or query.picks_variants:
         return first + 1
     if query.family in COUNTED:
-        return int(bool(needs.strata)) + 1
+        return judged + int(bool(needs.strata)) + 1
     # Counts of states; then records and sums over blocks, or everybody one by one.
     return first + (2 if query.family in ONE_BY_ONE else 3)
 
@@ -81,13 +69,20 @@ def answer_query(
     query: Query,
     tick: Tick = lambda: None,
     told: Callable[[int, int], None] = lambda _done, _total: None,
+    judged: Callable[[Matched], None] = lambda _matched: None,
 ) -> Answer:
     """Return the exact answer. tick is called for each person: it may stop the job by raising.
 
-    told: called with (done, total) planned partitions. Raises VaultRefusedError when a member may
-    not be opened, QueryError, StoreError.
+    told: called with (done, total) planned partitions. judged: called with whom the query's match
+    keeps, if it has one, before the sums; it may stop the job as well. Raises VaultRefusedError
+    when a member may not be opened, QueryError, StoreError.
     """
-    return _answer(cohort, query, Pace(passes_of(query), tick, told))
+    pace = Pace(passes_of(query), tick, told)
+    if query.match:
+        cohort = matched_cohort(cohort, query, pace)
+    if cohort.matched is not None:
+        judged(cohort.matched)
+    return _answer(cohort, query, pace)
 
 
 def _answer(cohort: Cohort, query: Query, tick: Pace) -> Answer:
@@ -97,14 +92,14 @@ def _answer(cohort: Cohort, query: Query, tick: Pace) -> Answer:
         return _person_by_person(cohort, query, frame, None, tick)
     cohort.variants.refresh()
     if query.picks_variants:
-        keys = sorted(_key(name) for name in asked_variants(query))
+        keys = sorted(key_of(name) for name in asked_variants(query))
         frame = _first_pass(cohort, query, VariantTable.of(build, keys), tick)
         picked = PickedRows.named(cohort.variants, build, keys)
         return _person_by_person(cohort, query, frame, picked, tick)
     rows = candidate_rows(cohort.variants, query)
     if query.family in COUNTED:
         return _counted(cohort, query, rows, tick)
-    found = _count(cohort, rows, [0] * len(cohort.members), 1, tick)
+    found = _count(cohort, rows, [0] * cohort.people, 1, tick)
     rows = rows[found.stated[rows]]
     table = VariantTable.of(build, cohort.variants.keys_of(rows))
     frame = _first_pass(cohort, query, table, tick)
@@ -114,7 +109,7 @@ def _answer(cohort: Cohort, query: Query, tick: Pace) -> Answer:
     if not isinstance(partial, BlockPartial):
         return _person_by_person(cohort, query, frame, PickedRows.of(cohort.variants, rows), tick)
     people = _records(cohort, query, tick)
-    sum_blocks(_reader(cohort), partial, people, rows, threads=cores(), tick=tick, begin=tick.begin)
+    sum_blocks(cohort.reader(), partial, people, rows, threads=cores(), tick=tick, begin=tick.begin)
     return reduce(query, partial)
 
 
@@ -137,13 +132,8 @@ def _count(
     chunks = np.unique(rows // CHUNK_ROWS).tolist()
     tick.begin(len(chunks) * len(cohort.members))
     return count_states(
-        _reader(cohort), of_member, levels, chunks=chunks, threads=cores(), tick=tick
+        cohort.reader(), of_member, levels, chunks=chunks, threads=cores(), tick=tick
     )
-
-
-def _reader(cohort: Cohort) -> CohortReader:
-    grants = [member.grants["genotypes"].id for member in cohort.members]
-    return cohort.vault.cohort(grants, cohort.access, cohort.variants)
 
 
 def candidate_rows(variants: SharedVariants, query: Query) -> Int64:
@@ -160,10 +150,10 @@ def candidate_rows(variants: SharedVariants, query: Query) -> Int64:
 def _level_numbers(
     cohort: Cohort, query: Query, tick: Pace
 ) -> tuple[dict[str, tuple[str, ...]], list[int]]:
-    """Return the levels of the stratum a query asks for, if any, and which each member has."""
+    """Return the levels of the stratum a query asks for, if any, and which each person has."""
     needs = query.needs
     if not needs.strata:
-        return {}, [0] * len(cohort.members)
+        return {}, [0] * cohort.people
     people = _records(cohort, query, tick)
     levels = levels_of(needs.strata, people)
     name = needs.strata[0]
@@ -174,25 +164,18 @@ def _records(cohort: Cohort, query: Query, tick: Pace) -> list[PersonData]:
     """Return everybody as the sums want them: with strata, unless the family learnt them before."""
     needs = query.needs
     wanted = needs.modalities & {"participant"} if not needs.learns else frozenset()
-    people = []
-    tick.begin(len(cohort.members))
-    for member in cohort.members:
-        tick()
-        one = replace(needs, modalities=wanted)
-        people.append(open_person(cohort.vault, cohort.access, one, member))
-    return people
+    records = replace(needs, modalities=wanted)
+    return list(
+        cohort.each(tick, lambda one: open_person(cohort.vault, cohort.access, records, one))
+    )
 
 
 def _person_by_person(
     cohort: Cohort, query: Query, frame: Frame, picked: PickedRows | None, tick: Pace
 ) -> Answer:
     partial = start(query, frame)
-    tick.begin(len(cohort.members))
-    for first in range(0, len(cohort.members), BATCH):
-        people = []
-        for member in cohort.members[first : first + BATCH]:
-            tick()
-            people.append(_person(cohort, query, member, picked))
+    opened = cohort.each(tick, lambda member: _person(cohort, query, member, picked))
+    while people := list(islice(opened, BATCH)):
         if isinstance(partial, BlockPartial):
             partial.add_people(people)
         else:
@@ -208,20 +191,12 @@ def _first_pass(cohort: Cohort, query: Query, table: VariantTable, tick: Pace) -
     if not needs.learns and not needs.strata:
         return Frame(table, references=references)
 
-    def people(wanted: Needs) -> Iterator[PersonData]:
-        tick.begin(len(cohort.members))
-        for member in cohort.members:
-            tick()
-            yield open_person(cohort.vault, cohort.access, wanted, member)
+    def people(wanted: Needs) -> Iterable[PersonData]:
+        return cohort.each(tick, lambda one: open_person(cohort.vault, cohort.access, wanted, one))
 
     records = replace(needs, modalities=needs.modalities & {"participant"})
     frame = Frame(table, levels_of(needs.strata, people(records)), references=references)
     return replace(frame, learned=learn(query, people(needs), frame)) if needs.learns else frame
-
-
-def _key(name: str) -> Key:
-    contig, pos, ref, alt = name.split("-")
-    return CONTIGS.index(contig), int(pos), ref, alt
 
 
 def _person(cohort: Cohort, query: Query, member: Member, picked: PickedRows | None) -> PersonData:

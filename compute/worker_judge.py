@@ -1,20 +1,30 @@
 """Who an order would use now, and whether its question may be answered for them at all.
 
 Decides from the fold, published facets, budgets and earlier orders, never from data; opens and
-records nothing. Spec: DESIGN sections 3.1 and 4.1.
+records nothing. (`matched_facts` is for the run: whom a match kept is known only then.)
+Spec: DESIGN sections 3.1 and 4.1.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from compute.accountant import Charge
+from compute.cohort import Matched
 from compute.elsewhere import came_between, used_elsewhere
 from compute.exact import exact_statistics, stated_exact
 from compute.match import parse_release
 from compute.planner import NOBODY, Plan, plan_order
 from compute.release import CohortFacts
-from compute.repeat import charged_rho, is_answered, is_too_near, is_under_way
+from compute.repeat import (
+    charged_rho,
+    is_answered,
+    is_too_near,
+    is_under_way,
+    matches_collide,
+)
 from compute.selection import Member
 from compute.utility import UselessError, require_useful
 from compute.worker_entries import from_text
@@ -60,9 +70,29 @@ def check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
         except UselessError:
             raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
         return
-    state, others = run.shop.follower.state, run.shop.book.answered(but=order.id)
-    if is_too_near(state, order.query, plan.grant_ids, others, run.floors.people):
+    state, book, grants = run.shop.follower.state, run.shop.book, plan.grant_ids
+    others, opened = book.answered(but=order.id), book.opened(but=order.id)
+    if is_too_near(state, order.query, grants, others, run.floors.people):
         raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
+    if matches_collide(state, order.query, grants, opened):
+        raise JobRefusedError(Code.NEAR_COHORT, "another match stands among these people")
+
+
+def matched_facts(
+    run: Run, facts: CohortFacts, members: Sequence[Member], matched: Matched
+) -> CohortFacts:
+    """Return what the floors of an exact answer look at where a match kept some of the members."""
+    shop, now = run.shop, run.now()
+    kept = [one for one, own in zip(members, matched.kept.tolist(), strict=True) if own]
+    owners = Counter(member.owner for member in kept)
+    return replace(
+        facts,
+        people=len(kept),
+        rest=len(members) - len(kept),
+        owners=sum(is_independent(shop.follower.state, shop.trust, one, now) for one in owners),
+        largest=max(owners.values(), default=0),
+        unknown=matched.unknown,
+    )
 
 
 def charges_of(

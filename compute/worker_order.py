@@ -149,7 +149,7 @@ def _asked(shop: Workshop, order: str, payload: Any, query: Query, claims: Claim
         raise JobRefusedError(Code.BAD_ORDER, "a private order needs a rho above 0")
     if scope.region != shop.region:
         raise JobRefusedError(Code.WRONG_REGION, "the order is for another region")
-    if not query.needs.modalities <= set(scope.modalities):
+    if not query.modalities <= set(scope.modalities):
         raise JobRefusedError(Code.BAD_ORDER, "the query needs a modality outside the scope")
     if scope.build not in (None, query.build):
         raise JobRefusedError(Code.BAD_ORDER, "scope and query name two genome builds")

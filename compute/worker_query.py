@@ -13,6 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from compute.accountant import BudgetExceededError
+from compute.cohort import Cohort, Matched
 from compute.errors import ComputeError
 from compute.exact import exact_statistics
 from compute.genomes import genomes_of, one_each
@@ -27,13 +28,14 @@ from compute.repeat import charged_release, charged_rho, repeated
 from compute.selection import Member
 from compute.vault import VaultRefusedError, recorded_access
 from compute.worker_bundle import openings
-from compute.worker_engine import Cohort, answer_query
+from compute.worker_engine import answer_query
 from compute.worker_entries import Use, access_entry, from_text, to_text, tree_of
 from compute.worker_ingest import ingest, pending
 from compute.worker_judge import (
     charges_of,
     check_nobody_answers_it,
     check_question,
+    matched_facts,
     plan_now,
     plan_or_repeat,
     require_first,
@@ -242,20 +244,32 @@ def _summed(run: Run, members: Sequence[Member]) -> list[Member]:
 def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> Released:
     """Sum person by person and pass the gate.
 
-    Copies of one genome are one person to the floors of exact answers. Under noise the floors look
-    at the public size: a copy noticed there would tell its maker whom the cohort holds.
+    Copies of one genome are one person to the floors of exact answers, and so are those a match
+    keeps. Under noise the floors look at the public size: a copy noticed there would tell its
+    maker whom the cohort holds, and a match how many it keeps.
     """
-    people = len(cohort.members) if order.mode == "trusted" else in_scope
-    half = people // 2
+    trusted = order.mode == "trusted"
+    people = len(cohort.members) if trusted else in_scope
+    kept: list[Matched] = []
+
+    def facts() -> CohortFacts:
+        # The complement and the owners as they stand now; the cohort is the one recorded.
+        found = replace(plan_now(run, order, rho=Fraction(0)).facts, people=people)
+        return matched_facts(run, found, cohort.members, kept[0]) if kept else found
+
+    def judged(matched: Matched) -> None:
+        if trusted:
+            kept.append(matched)
+            check_floors(facts(), run.floors)
+
+    tick = _ticker(run, people // 2)
     try:
-        exact = answer_query(cohort, order.query, _ticker(run, half), _teller(run))
+        exact = answer_query(cohort, order.query, tick, _teller(run), judged)
     except VaultRefusedError:
         raise MemberStoppedError("a member of the cohort can no longer be opened") from None
-    # The complement and the owners as they stand now; the cohort is the one recorded.
-    facts = replace(plan_now(run, order, rho=Fraction(0)).facts, people=people)
     return release_gate(
         exact,
-        facts,
+        facts(),
         mode=order.mode,
         rho=order.asked.rho,
         floors=run.floors,

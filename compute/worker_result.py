@@ -32,12 +32,23 @@ def make_result(order: VerifiedOrder, held: OrderInHand, released: Released) -> 
         "query_digest": order.query_digest,
         "code_digest": order.code_digest,
         "release": dict(order.release),
-        "n": {"bucket": bucket(released.people)},
+        "n": _people(order, released),
         "answer": released.answer,
         "suppressed": [dict(note) for note in released.suppressed],
         "opening": make_opening(secrets.token_bytes(SALT_BYTES), answer),
     }
     return answer_bytes(document)
+
+
+def _people(order: VerifiedOrder, released: Released) -> dict[str, str]:
+    """Return the bucket of the people an answer is about; "of" says whether a match kept them.
+
+    A private answer tells nothing exact of a match: its bucket is the scope's.
+    """
+    told = {"bucket": bucket(released.people)}
+    if not order.query.match:
+        return told
+    return {**told, "of": "match" if order.mode == "trusted" else "scope"}
 
 
 def commitment_of(result: bytes) -> str:

@@ -36,6 +36,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
+from compute.queries.filters import FamilyParams
 from compute.queries.onset_noise import OnsetNoise
 from compute.queries.params import Strict
 from compute.queries.private import PrivateForm
@@ -56,7 +57,7 @@ Codes = Annotated[
 ]
 
 
-class AgeAtOnsetParams(Strict):
+class AgeAtOnsetParams(FamilyParams):
     """The condition's codes, the ontology of their descendants, bands of age in years, stratum."""
 
     terms: Codes

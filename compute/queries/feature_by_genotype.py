@@ -30,6 +30,7 @@ from compute.queries.family import (
     dosages,
 )
 from compute.queries.feature_summary import scaled
+from compute.queries.filters import FamilyParams
 from compute.queries.params import Region, Strict, VariantName
 from compute.queries.summaries import QUANTILES, STATISTICS, SummaryPartial, summary
 from compute.queries.traits import FeatureId, Label, Measured
@@ -39,7 +40,7 @@ GENOTYPES: Final = ("0", "1", "2")
 MEASURED: Final = ("mean", *QUANTILES)
 
 
-class FeatureByGenotypeParams(Strict):
+class FeatureByGenotypeParams(FamilyParams):
     """One feature, how it is stated and scaled, and one variant."""
 
     feature: FeatureId

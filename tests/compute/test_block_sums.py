@@ -31,6 +31,9 @@ class Reader:
     def __init__(self, dosage, ploidy, rows_a_chunk):
         self._dosage, self._ploidy, self._step = dosage, ploidy, rows_a_chunk
 
+    def __len__(self):
+        return len(self._dosage)
+
     def rows(self, chunk):
         return min(self._step, self._dosage.shape[1] - chunk * self._step)
 

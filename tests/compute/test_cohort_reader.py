@@ -99,6 +99,19 @@ def test_counts_blocks_and_picked_rows_agree_with_decoding(tmp_path_factory, peo
             for level in range(2):
                 mine = [alone(c) for n, c in enumerate(decoded) if levels[n] == level]
                 assert np.array_equal(found[level], sum(mine, np.zeros((7, len(table)), int)))
+        for leave in (lambda n: n % 3 == 0, lambda n: n < 2, lambda _: True):
+            some = [n for n in range(len(people)) if not leave(n)]
+            reader.kept = np.array([not leave(n) for n in range(len(people))])
+            ticks = []
+            found = count_states(
+                reader, [levels[n] for n in some], 2, threads=2, tick=lambda t=ticks: t.append(1)
+            )
+            for level in range(2):
+                mine = [alone(decoded[n]) for n in some if levels[n] == level]
+                kept_sum = sum(mine, np.zeros((7, len(table)), int))
+                assert np.array_equal(found.counts[level], kept_sum)
+            assert len(ticks) == len(people) * len(reader.chunks())
+        reader.kept = None
         keys = [(0, *site) for site in SITES]
         rows = [table.row_of("GRCh38", key) for key in keys]
         picked = PickedRows.named(table, "GRCh38", keys)

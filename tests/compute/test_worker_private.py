@@ -299,8 +299,8 @@ def test_whether_anybodys_file_lists_a_variant_changes_nobody_elses_calls(world)
     picked = PickedRows.named(world.shop.variants, query.build, keys)
     order = world.order(query=listed("1-20000-A-G"), release=PRIVATE)
     world.run("query", order)
+    from compute.cohort import Cohort
     from compute.vault import recorded_access
-    from compute.worker_engine import Cohort
     from compute.worker_entries import from_text, tree_of
 
     held = world.shop.book.find(order)
