@@ -23,7 +23,7 @@ from compute.planner import select
 from compute.private import FormNoise
 from compute.progress import Progress
 from compute.queries import QueryError
-from compute.release import Released, WithheldError, check_floors, release_gate
+from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
 from compute.selection import Member
 from compute.vault import VaultRefusedError, recorded_access

@@ -82,7 +82,7 @@ def _check_sizes(request: Request) -> None:
 def _check_fit(request: Request) -> None:
     """Refuse before anybody pays what the worker would have to refuse. Raises InputError."""
     query, scope = request.query, request.scope
-    missing = sorted(query.needs.modalities - set(scope.modalities))
+    missing = sorted(query.modalities - set(scope.modalities))
     if missing:
         raise InputError(f"the query needs {', '.join(missing)} among the scope's modalities")
     if scope.build not in (None, query.build):

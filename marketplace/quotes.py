@@ -1,7 +1,8 @@
 """Prices: a dry run is free, a quote is itemised, signed for by its digest and valid for a while.
 
 Priced on the public bucket of the scope (its upper end), never on an exact or a matched number,
-so a price says nothing a bucket does not. Opens no data. Published rule, minor units throughout:
+so a price says nothing a bucket does not; a match is judged inside the order. Opens no data.
+Published rule, minor units throughout:
 data = for each modality: people of the bucket x the modality's weight x the highest price a
 permitted owner asks for this purpose x rate; rate = 1 when trusted, else 10 x rho between 1/10
 and 1; platform = percent of data, rounded up; compute = a flat fee. What is left after the fees is
@@ -43,6 +44,11 @@ from marketplace.services import Services
 from marketplace.tables import Quote
 from marketplace.view import Snapshot
 
+MATCH_WORDS = (
+    "How many of these people match is not known yet: it is judged on encrypted data, inside the "
+    "order only. Price, access and budget are those of the whole scope, however many match; the "
+    "expected error is that of everybody matching."
+)
 UNDERTAKING = "no-reidentification/1"
 
 
@@ -144,11 +150,17 @@ def dry_run(services: Services, party: str, body: Mapping[str, Any]) -> dict[str
         "people": bucket(len(found.people)),
         "left_out": catalogue.left_out_buckets(found),
         "other_builds": elsewhere,
+        "match": match_words(request),
         "price": None if cost is None else cost.total,
         "currency": request.currency,
         "items": [] if cost is None else list(cost.items),
         "expected_error": _expected(request, found),
     }
+
+
+def match_words(request: Request) -> str | None:
+    """Return what is known of a match before its order runs: nothing, said in words; else None."""
+    return MATCH_WORDS if request.query.match else None
 
 
 def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
@@ -216,7 +228,7 @@ def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, 
     )  # fmt: skip
     with services.db.write() as session:
         session.add(quote)
-    return {**public(quote), "other_builds": elsewhere}
+    return {**public(quote), "other_builds": elsewhere, "match": match_words(request)}
 
 
 def _body(request: Request, cost: Price, valid_until: int) -> dict[str, Any]:

@@ -30,7 +30,8 @@ EXAMPLES: Mapping[str, Any] = {
     },
     "DryRunOut": {
         "people": "50-99", "left_out": {"purpose": "20-49"}, "other_builds": {"GRCh38": "20-49"},
-        "price": 16835, "currency": "gbp", "items": [ITEM], "expected_error": {"kind": "exact"},
+        "match": None, "price": 16835, "currency": "gbp", "items": [ITEM],
+        "expected_error": {"kind": "exact"},
     },
 }  # fmt: skip
 FIELDS: Mapping[str, Any] = {
@@ -40,7 +41,8 @@ FIELDS: Mapping[str, Any] = {
     "state": "running", "modality": "genotypes", "role": "owner", "build": "GRCh37",
     "country": "GB", "charity": "children", "code": "children", "name": "A children's charity",
     "purchase_order": "PO-2026-17", "region": "local", "kind": "code", "mode": "bank",
-    "index": 4_211, "settlement_index": 4_310, "access": ID, "reason": None, "compute": "ingested",
+    "index": 4_211, "settlement_index": 4_310, "access": ID, "reason": None, "match": None,
+    "compute": "ingested",
     "url": "https://market.example/signin#one-time-code", "token": "x1yZ…, shown once",
     "objects": ["result", "bundle"], "test_money": True, "ledger_size": 4_512,
     "orders": {"settled": 12, "running": 1}, "scopes": ["read"],

@@ -128,7 +128,16 @@ class CatalogueOut(BaseModel):
 
 
 class AskIn(In):
-    """What a researcher asks: four documents in the forms compute defines, and in what money."""
+    """What a researcher asks: four documents in the forms compute defines, and in what money.
+
+    Any family's query.params may hold a `match`, a list of filters over encrypted data that must
+    all hold of a person to be counted:
+    {"kind": "term", "term": CURIE, "ontology": SHA-256 for descendants, "present": true},
+    {"kind": "group", "stratum": "sex" or "population", "levels": [...]},
+    {"kind": "number", "of": a covariate, measurement or feature trait, "least": "1", "most": "2"},
+    {"kind": "carrier", "variant": "1-1000-A-G", "carries": true}.
+    Their modalities must stand in the scope.
+    """
 
     purpose: dict[str, Any]
     query: dict[str, Any]
@@ -138,11 +147,15 @@ class AskIn(In):
 
 
 class DryRunOut(BaseModel):
-    """people, left_out and other_builds are buckets; other_builds: held on that build only."""
+    """people, left_out and other_builds are buckets; other_builds: held on that build only.
+
+    match: where the query has one, that it is judged inside the order only, in words.
+    """
 
     people: str
     left_out: dict[str, str]
     other_builds: dict[str, str]
+    match: str | None
     price: int | None
     currency: str
     items: list[dict[str, Any]]
@@ -150,10 +163,14 @@ class DryRunOut(BaseModel):
 
 
 class QuoteOut(BaseModel):
-    """other_builds: people, in buckets, who hold data on that build only: not included."""
+    """other_builds: people, in buckets, who hold data on that build only: not included.
+
+    match: where the query has one, that it is judged inside the order only, in words.
+    """
 
     quote: str
     other_builds: dict[str, str]
+    match: str | None
     total: int
     currency: str
     items: list[dict[str, Any]]

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from compute import parse_purpose, parse_release, parse_scope
-from compute.queries import catalogue, source_digest
+from compute.queries import catalogue, source_digest, supports_match
 from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
 from marketplace.client.order_words import dry_run_lines, elsewhere, order_lines, price_lines
-from marketplace.client.researcher import Request, Researcher
+from marketplace.client.researcher import Request, Researcher, matching
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
 
@@ -20,6 +20,17 @@ order_app = typer.Typer(help="Ask for a price, order, pay, and open the answer."
 
 RequestFile = Annotated[
     Path, typer.Argument(help="A request as JSON: purpose, query, scope, release.")
+]
+
+
+Matches = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--match",
+        help="Count only whom this holds of (repeat it: all must), judged inside compute alone: "
+        "'has TERM', 'lacks TERM', 'sex female', 'number height 150..180', "
+        "'measurement CODE UNIT mean 4..7', 'carries 1-1000-A-G'.",
+    ),
 ]
 
 
@@ -37,9 +48,11 @@ def _researcher(context: typer.Context) -> Researcher:
     return Researcher(Session.open(context_of(context).open_home()))
 
 
-def _request(path: Path) -> Request:
+def _request(path: Path, match: list[str] | None = None) -> Request:
     try:
         value = json.loads(path.read_text())
+        if match:
+            value = matching(value, *match)
         return Request(
             parse_purpose(value["purpose"]),
             value["query"],
@@ -99,6 +112,7 @@ def queries(context: typer.Context) -> None:
             "about": family.title,
             "release": sorted(family.modes),
             "limits": family.limits,
+            "match": supports_match(name),
             "sensitivity": family.sensitivity.statement,
             "code_digest": source_digest(family.modules),
         }
@@ -107,8 +121,13 @@ def queries(context: typer.Context) -> None:
     if options.json_output:
         typer.echo(json.dumps(families, indent=2))
         return
-    rows = [(f["family"], f["about"], ", ".join(f["release"]), f["limits"]) for f in families]
-    console.print(table("Queries you can buy", ("family", "about", "release", "limits"), rows))
+    heads = ("family", "about", "release", "match", "limits")
+    rows = [
+        (f["family"], f["about"], ", ".join(f["release"]), "yes" if f["match"] else "no",
+         f["limits"])
+        for f in families
+    ]  # fmt: skip
+    console.print(table("Queries you can buy", heads, rows))
     say("Start from an example: omic order template --family NAME > request.json")
 
 
@@ -195,16 +214,16 @@ def resolve(
         console.print(table("Lifted", ("asked", "variant", "strand", "problem"), lifted))
 
 
-def dry_run(context: typer.Context, request: RequestFile) -> None:
+def dry_run(context: typer.Context, request: RequestFile, match: Matches = None) -> None:
     """Say, free of charge and from public quantities only, what an order would give."""
-    answer = _researcher(context).dry_run(_request(request))
+    answer = _researcher(context).dry_run(_request(request, match))
     show(context_of(context), answer, dry_run_lines(answer))
 
 
 @order_app.command("place")
-def place(context: typer.Context, request: RequestFile) -> None:
+def place(context: typer.Context, request: RequestFile, match: Matches = None) -> None:
     """Get a quote, sign the order, and print where to pay."""
-    researcher, wanted = _researcher(context), _request(request)
+    researcher, wanted = _researcher(context), _request(request, match)
     quote = researcher.quote(wanted)
     order = researcher.order(wanted, quote)
     checkout = researcher.checkout(order)
@@ -212,6 +231,7 @@ def place(context: typer.Context, request: RequestFile) -> None:
     lines = [
         f"Order [bold]{order}[/] for {money(quote['total'], quote['currency'])}",
         *elsewhere(quote),
+        *filter(None, [quote["match"]]),
         *price_lines(quote["items"], quote["total"], quote["currency"]),
         f"Pay at {checkout['url']}",
         f"Then: omic order wait {order}",

@@ -66,7 +66,7 @@ def example(family: str) -> dict[str, Any]:
     parsed = parse_query(filled(query))
     if parsed.build is None:
         del query["build"]
-    needed = parsed.needs.modalities
+    needed = parsed.modalities
     mode = "trusted" if "trusted" in catalogue()[family].modes else "private"
     scope: dict[str, Any] = {
         "modalities": [name for name in ORDER if name in needed],

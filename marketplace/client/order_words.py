@@ -17,6 +17,7 @@ def dry_run_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     if left_out:
         yield f"Left out, by reason: {left_out}"
     yield from elsewhere(answer)
+    yield from filter(None, [answer["match"]])
     error = dict(answer["expected_error"])
     useless = "" if error.pop("useful", True) else " (too much to be of use)"
     yield f"Expected error: {', '.join(f'{name} {v}' for name, v in error.items())}{useless}"

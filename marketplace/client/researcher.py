@@ -12,7 +12,14 @@ from typing import Any
 
 from compute import Purpose, Scope
 from compute.crypt import decrypt_file
-from compute.queries import code_digest, parse_query, query_digest, query_value
+from compute.queries import (
+    QueryError,
+    code_digest,
+    filters_of_text,
+    parse_query,
+    query_digest,
+    query_value,
+)
 from ledger import Submission, b64
 from marketplace.client.errors import ClientError
 from marketplace.client.owner import cosigned
@@ -46,6 +53,28 @@ class Request:
             "scope": self.scope.to_dict(),
             "release": dict(self.release),
         }
+
+
+def matching(request: Mapping[str, Any], *lines: str) -> dict[str, Any]:
+    """Return a request that counts those of its scope of whom every line holds as well.
+
+    lines: filters such as "has HP:0001250", "number height 150..180", "sex female". They are judged
+    on encrypted data inside compute; what they are judged on joins the scope's modalities, so that
+    its owners are asked, paid and charged for it. Raises ClientError naming the line.
+    """
+    try:
+        query, scope = dict(request["query"]), dict(request["scope"])
+        before = query["params"].get("match") or []
+        query["params"] = {
+            **query["params"], "match": [*before, *filters_of_text("\n".join(lines))]
+        }  # fmt: skip
+        needed = sorted(parse_query(query).modalities - set(scope["modalities"]))
+    except QueryError as error:
+        raise ClientError(f"this match cannot be asked: {error}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise ClientError("this is not a request; see `omic order template`") from None
+    scope["modalities"] = [*scope["modalities"], *needed]
+    return {**request, "query": query, "scope": scope}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from marketplace.client import answers
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
 from marketplace.client.market import Market as Connection
-from marketplace.client.researcher import FINAL_STATES, Request, Researcher
+from marketplace.client.researcher import FINAL_STATES, Request, Researcher, matching
 from marketplace.client.session import Session
 
 ANSWERED = "settled"
@@ -36,7 +36,8 @@ ANSWERED = "settled"
 class Rehearsal:
     """A dry run: people (a bucket), price in minor units (None: nobody permits), expected error.
 
-    other_builds: build -> bucket of people who hold data on it only: not included.
+    other_builds: build -> bucket of people who hold data on it only: not included. match: what is
+    known of a match before it is paid for, in words; None without one.
     """
 
     people: str
@@ -45,6 +46,7 @@ class Rehearsal:
     expected_error: Mapping[str, Any]
     left_out: Mapping[str, str]
     other_builds: Mapping[str, str]
+    match: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,19 @@ class Market:
         body = {"scopes": list(scopes), "minutes": minutes}
         return str(self.session.market.post("/tokens", body)["token"])
 
+    def matching(self, request: Mapping[str, Any], *lines: str) -> dict[str, Any]:
+        """Return a request that counts whom of its scope every line holds of as well.
+
+        lines: "has HP:0001250", "number height 150..180", "sex female", judged inside compute
+        alone. Raises ClientError naming the line.
+        """
+        return matching(request, *lines)
+
     def dry_run(self, request: Mapping[str, Any]) -> Rehearsal:
         """Learn who could take part, the price and the expected error; costs nothing."""
         told = self.researcher.dry_run(_request(request))
-        names = ("people", "price", "currency", "expected_error", "left_out", "other_builds")
+        names = ("people", "price", "currency", "expected_error", "left_out", "other_builds",
+                 "match")  # fmt: skip
         return Rehearsal(**{name: told[name] for name in names})
 
     def order(self, request: Mapping[str, Any]) -> Order:

@@ -10,7 +10,7 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from compute.queries import catalogue, parse_query
+from compute.queries import catalogue, parse_query, text_of_filters
 from marketplace.errors import InputError
 from marketplace.web.query_fields import Field, FieldError, fields_of, problems, values_of
 from marketplace.web.query_words import GROUPS
@@ -115,7 +115,7 @@ def request_of(form: Form, region: str) -> dict[str, Any]:
     """Return the request document {purpose, query, scope, release}. Raises QueryError."""
     query = query_of(form)
     parsed = parse_query(query)
-    needed = catalogue()[parsed.family].needs(parsed.params).modalities
+    needed = parsed.modalities
     scope = {
         "modalities": [name for name in MODALITIES if name in needed],
         "build": parsed.build,
@@ -172,7 +172,7 @@ def _filled(fields: Iterable[Field], params: Mapping[str, Any]) -> Iterator[tupl
         elif one.options:
             yield from _filled_option(one, value)
         elif value is not None:
-            yield one.name, _text(value)
+            yield one.name, text_of_filters(value) if one.kind == "match" else _text(value)
 
 
 def _filled_option(one: Field, value: Any) -> Iterator[tuple[str, str]]:

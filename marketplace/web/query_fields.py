@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from compute.queries import catalogue
+from compute.queries import QueryError, catalogue, filters_of_text
 from marketplace.texts import say
 from marketplace.web.query_words import Said, said
 
-Kind = Literal["text", "whole", "pick", "list", "pairs", "file", "one_of", "group"]
+Kind = Literal["text", "whole", "pick", "list", "pairs", "match", "file", "one_of", "group"]
 Read = Callable[[str], str]
+MATCH = "match"  # filters of any kind and number: one a line, in words, behind the other fields
 FILES = frozenset({"score", "loadings", "ontology"})
 
 
@@ -101,8 +102,11 @@ class _Reader:
 
     def fields(self, schema: Mapping[str, Any], at: At) -> Iterator[Field]:
         needed = schema.get("required", ())
-        for name, part in schema["properties"].items():
-            if "const" not in part:
+        parts = schema["properties"]
+        for name, part in sorted(parts.items(), key=lambda item: item[0] == MATCH):
+            if name == MATCH:
+                yield self.made(at.into(name), "match", False, "")
+            elif "const" not in part:
                 yield self.field(at.into(name), part, name in needed)
 
     def field(self, at: At, part: Mapping[str, Any], required: bool) -> Field:
@@ -202,6 +206,8 @@ def _value(field: Field, read: Read) -> Any:
         return items or ([] if not field.required else None)
     if field.kind == "pairs":
         return _pairs(field.name, text) or None
+    if field.kind == "match":
+        return _filters(field.name, text) or None
     if not text:
         return None
     return _whole(field.name, text) if field.kind == "whole" else text
@@ -235,6 +241,13 @@ def _pairs(name: str, text: str) -> dict[str, str]:
             raise FieldError(name, say("each line is a variant and its weight"))
         found[parts[0]] = parts[1]
     return found
+
+
+def _filters(name: str, text: str) -> list[dict[str, Any]]:
+    try:
+        return filters_of_text(text)
+    except QueryError as error:
+        raise FieldError(name, str(error)) from None
 
 
 def problems(family: str, params: Mapping[str, Any], read: Read) -> dict[str, str]:

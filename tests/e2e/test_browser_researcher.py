@@ -27,12 +27,15 @@ pytestmark = [
 COLLABORATION = {"id": "DUO:0000020", "parameters": {}}
 
 
-def ordered(person, market, project):
+def ordered(person, market, project, match=""):
     """Place an order in the browser; return it and the link that leads to the payment."""
     page = person.page
     page.goto(f"{market.layout.url('marketplace')}/dry-run")
     page.fill("#project", project)
+    page.fill("#q-match", match)
     person.click("Estimate")
+    if match:
+        page.get_by_text("judged on encrypted data, inside the order only").wait_for()
     person.click("Get a binding price and order", "link")
     person.click("Unlock with my passkey")
     page.wait_for_selector("tfoot")
@@ -63,7 +66,7 @@ def researcher(chromium, market):
 def answered(researcher, market):
     """A researcher who asked, paid, and opened the answer in the browser."""
     person, page, base = researcher, researcher.page, market.layout.url("marketplace")
-    person.order, pay = ordered(person, market, "A browser's project")
+    person.order, pay = ordered(person, market, "A browser's project", "population CEU")
     pay.click()
     page.locator("button", has_text="Pay").first.click()
     page.wait_for_load_state()
@@ -87,6 +90,8 @@ def test_the_answer_is_opened_drawn_and_checked_in_the_browser(answered, market)
     page = answered.page
     assert page.locator("figure.plot svg").count() >= 1
     assert "code with digest" in page.inner_text("#methods")
+    assert "population CEU" in page.inner_text("#methods")
+    assert "People: 20-49, those whom the match keeps." in page.inner_text("header.page")
     assert answered.order in page.inner_text("#citation")
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()

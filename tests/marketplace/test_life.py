@@ -10,6 +10,8 @@ from ledger import canonical, leaf_hash, verify_inclusion
 from marketplace.tables import Payment
 from tests.marketplace.market_world import ASK, SCOPE, Party, digest
 
+QUERY = ASK["query"]
+
 
 def test_paid_order_is_approved_run_published_and_settled(world):
     owners = [world.owner(price=200) for _ in range(3)]
@@ -256,6 +258,29 @@ def test_people_of_another_build_are_told_in_buckets_and_neither_priced_nor_incl
     assert "other_builds" not in after["body"]
     ask["scope"]["facets"] = {"population": ["YRI"]}
     assert asked("dry-run")["other_builds"] == {"GRCh38": "<20"}
+
+
+def test_a_match_is_priced_as_its_scope_and_said_to_be_judged_inside_only(world):
+    researcher = world.researcher()
+    params = {**QUERY["params"], "match": [{"kind": "carrier", "variant": "1-1000-A-G"}]}
+    matched = {**ASK, "query": {**QUERY, "params": params}}
+
+    def asked(path, body):
+        return world.http.post(f"/api/v1/{path}", json=body, headers=researcher.auth).json
+
+    for path, total in (("dry-run", "price"), ("quotes", "total")):
+        plain, told = asked(path, ASK), asked(path, matched)
+        assert (told[total], told["items"]) == (plain[total], plain["items"])
+        assert plain["match"] is None
+        assert "inside the order only" in told["match"]
+    record = [{"kind": "group", "stratum": "sex", "levels": ["female"]}]
+    params = {**QUERY["params"], "match": record}
+    refused = world.http.post(
+        "/api/v1/quotes", json={**ASK, "query": {**QUERY, "params": params}},
+        headers=researcher.auth,
+    )  # fmt: skip
+    assert refused.status_code == 422
+    assert "participant" in refused.text
 
 
 def test_a_stranger_cannot_sign_in(world):

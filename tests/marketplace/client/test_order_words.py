@@ -19,6 +19,7 @@ ITEMS = [
 ]
 DRY_RUN = {
     "people": "50-99", "left_out": {"modality": "<20"}, "other_builds": {"GRCh38": "<20"},
+    "match": "How many match is judged inside.",
     "expected_error": {"kind": "exact", "useful": True}, "items": ITEMS, "price": 3223,
     "currency": "gbp",
 }  # fmt: skip

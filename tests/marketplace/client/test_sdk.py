@@ -54,6 +54,22 @@ def test_a_request_that_lacks_a_part_is_named(market):
         made.dry_run({k: v for k, v in REQUEST.items() if k != "scope"})
 
 
+def test_a_match_in_words_joins_the_query_and_its_data_the_scope(market):
+    made, _ = market
+    asked = made.matching(REQUEST, "sex female", "has HP:0000001")
+    again = made.matching(asked, "number height 150..")
+    kinds = [one["kind"] for one in again["query"]["params"]["match"]]
+    assert kinds == ["group", "term", "number"]
+    assert again["scope"]["modalities"] == ["genotypes", "clinical", "participant"]
+    assert "match" not in REQUEST["query"]["params"]
+    with pytest.raises(ClientError, match="must begin with has"):
+        made.matching(REQUEST, "tall people")
+    with pytest.raises(ClientError, match=r"params\.match"):
+        made.matching(REQUEST, "has heart")
+    with pytest.raises(ClientError, match="order template"):
+        made.matching({"query": []}, "sex female")
+
+
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ClientError, match="pip install pandas"):

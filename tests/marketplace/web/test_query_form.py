@@ -15,7 +15,15 @@ MORE = {
         {"trait": {"kind": "measurement", "code": "LOINC:1-1", "unit": "mg", "statistic": "last"}},
         {"variants": {"region": "22:1-99"}},
     ],
-    "genotype_counts": [{"variants": ["22-10-A-G", "22-11-A-G"], "by": "sex"}],
+    "genotype_counts": [
+        {"variants": ["22-10-A-G", "22-11-A-G"], "by": "sex"},
+        {"match": [
+            {"kind": "term", "term": "HP:0000001", "ontology": "a" * 64, "present": False},
+            {"kind": "group", "stratum": "population", "levels": ["North West", "YRI"]},
+            {"kind": "number", "of": {"kind": "covariate", "name": "height"}, "least": "1.5"},
+            {"kind": "carrier", "variant": "22-10-A-G", "carries": True},
+        ]},
+    ],
     "feature_summary": [{"features": ["A,1", "B"]}],
     "feature_differential": [{"groups": {"kind": "term", "term": "HP:0000001"}}],
     "cis_association": [{"chrom": None, "start": None, "end": None, "window_bp": None,
@@ -43,9 +51,7 @@ def test_a_request_survives_its_form(family, more):
     assert wrong_in(form) == {}
     again = request_of(form, "local")
     assert query_digest(parse_query(again["query"])) == query_digest(parse_query(asked["query"]))
-    assert sorted(again["scope"]["modalities"]) == sorted(
-        parse_query(asked["query"]).needs.modalities
-    )
+    assert sorted(again["scope"]["modalities"]) == sorted(parse_query(asked["query"]).modalities)
     assert again["release"] == asked["release"]
 
 
@@ -70,8 +76,13 @@ def typed(family, **fields):
          "first.term"),
         ("time_in_range", {"q:code": "LOINC:1-1", "q:unit": "mg", "q:low": "1", "q:high": "2",
                            "q:min_readings": "1"}, "min_readings"),
+        ("linkage", {"q:variants": "region", "q:variants.region.region": "1:1-2",
+                     "q:match": "sex female\nis tall"}, "match"),
+        ("feature_summary", {"q:namespace": "E", "q:unit": "TPM", "q:features": "G",
+                             "q:match": "feature mood E TPM G 1..2"}, "match"),
     ],
-    ids=["region", "variant", "no_variant", "trait", "whole", "weights", "term", "readings"],
+    ids=["region", "variant", "no_variant", "trait", "whole", "weights", "term", "readings",
+         "line", "filter"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_of_its_own_field(family, fields, wrong):
     found = wrong_in(typed(family, **fields))
@@ -90,6 +101,10 @@ def test_fields_have_names_of_their_own():
     for family in FAMILIES:
         found = list(names(fields_of(family)))
         assert len(found) == len(set(found)), family
+
+
+def test_a_match_is_the_last_thing_asked_of_every_family():
+    assert all(fields_of(family)[-1].kind == "match" for family in FAMILIES)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

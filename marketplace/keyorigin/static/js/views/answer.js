@@ -4,6 +4,7 @@ import { config, words } from "../config.js";
 import { checkBundle } from "../bundle.js";
 import { action, alert, facts, h, plainError, save, show } from "../dom.js";
 import { policy } from "../log.js";
+import { conditionsOf } from "../match.js";
 import { plotsOf, png, standalone } from "../../plots.js";
 import * as researcher from "../researcher.js";
 
@@ -50,10 +51,8 @@ async function reveal(order, found) {
   verdict.replaceChildren(await checked(found));
 }
 
-const people = (n) => {
-  const values = Object.values(n ?? {}).filter((v) => typeof v !== "object");
-  return values.length ? `People: ${values.join(", ")}.` : "";
-};
+const OF = { match: ", those whom the match keeps", scope: " in scope; how many of them match, only the noised numbers tell" };
+const people = (n) => (n?.bucket ? `People: ${n.bucket}${OF[n.of] ?? ""}.` : "");
 
 async function checked({ bundle }) {
   try {
@@ -108,12 +107,17 @@ function sharing(order, found) {
     }, { quiet: true }));
 }
 
+function matched(query) {
+  const conditions = conditionsOf(query);
+  return conditions.length ? ` Only participants for whom all of this holds were counted (participants without such data were not): ${conditions.join("; ")}.` : "";
+}
+
 function methods(doc, trust, asked) {
   const { query, release } = doc;
   const exact = release.mode === "trusted" ? "Exact results were released after review by two accredited output reviewers."
     : `Results carry calibrated discrete Gaussian noise (zero-concentrated differential privacy, \u03c1 = ${release.rho} for each participant).`;
   const code = [query.family, `version ${query.version ?? 1}`, query.build].filter(Boolean).join(", ");
-  return `\u201c${asked}\u201d (${code}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records. ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
+  return `\u201c${asked}\u201d (${code}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records.${matched(query)} ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
 }
 
 function citation(doc, trust) {

@@ -3,6 +3,7 @@
 import { words } from "../config.js";
 import { action, facts, h, list, show } from "../dom.js";
 import { publicEntry } from "../log.js";
+import { conditionsOf } from "../match.js";
 import * as owner from "../owner.js";
 import { describe } from "../terms.js";
 import { toMarket } from "./keys.js";
@@ -25,6 +26,7 @@ export async function approve({ home, rest: [order, dataset] }) {
     facts([
       ["Who asks", who], ["Why", `${purposes[purpose.primary] ?? purpose.primary}; ${purpose.commercial ? "for commercial use" : "not for commercial use"}`],
       ["Question", titles[query.family] ?? query.family],
+      ...(conditionsOf(query).length ? [["Counting only", conditionsOf(query).join("; ")]] : []),
       ["Answer", release.mode === "trusted" ? "exact, after two people reviewed it" : `with noise, \u03c1 = ${release.rho}`],
       ["Your data", record.name], ["Read from", `ledger entry ${asked.index}, checked here`],
       ["Why you are asked", asked.reasons.map((one) => one.text).join("; ")],

@@ -3,6 +3,7 @@
 import { fromUtf8, unb64url } from "../bytes.js";
 import { words } from "../config.js";
 import { action, facts, h, show } from "../dom.js";
+import { conditionsOf } from "../match.js";
 import { moneyFormat } from "../money.js";
 import * as researcher from "../researcher.js";
 
@@ -20,6 +21,7 @@ export async function order({ home, query }) {
       ["Purpose", `${purposes[purpose.primary]}; ${purpose.commercial ? "for commercial use" : "not for commercial use"}`],
       ["Question", titles[question.family] ?? question.family], ...(question.build ? [["Genome build", question.build]] : []),
       ["Of whom", Object.entries(scope.facets ?? {}).map(([k, v]) => `${k} ${v.join(" or ")}`).join(", ") || "everybody who allows it"],
+      ...(conditionsOf(question).length ? [["Counting only", `${conditionsOf(question).join("; ")}: judged inside the answer, after you pay for everybody in scope`]] : []),
       ["Answer", release.mode === "trusted" ? "Exact, after two reviewers" : `With noise, \u03c1 = ${release.rho}`],
       ["You promise", "to identify nobody"],
     ]),
