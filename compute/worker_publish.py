@@ -161,7 +161,7 @@ def close(run: Run) -> bool:
     """CLOSING, on a tick: append the closing entry, give an unused charge back, forget every file.
 
     A charge is given back only when the log took result.withheld for an access whose result was
-    never on its way to the log.
+    never on its way to the log, and whose end tells nothing by itself.
     """
     said = False
     if run.held.submission is not None:
@@ -171,11 +171,20 @@ def close(run: Run) -> bool:
             said = True
     checkpoint_step("close_appended")
     access = _withheld_access(run)
-    if said and access is not None and run.held.commitment is None:
+    unused = run.held.commitment is None and not _end_tells(run)
+    if said and access is not None and unused:
         run.shop.accountant.refund(access)
     run.shop.store.forget(f"{run.held.order}/")
     run.move(run.held.final or Phase.FAILED)
     return False
+
+
+def _end_tells(run: Run) -> bool:
+    """Tell whether the end alone says something of data: an exact match was held to its floors."""
+    order = run.shop.follower.state.orders.get(run.held.order)
+    if order is None or order.payload["release"]["mode"] != "trusted":
+        return False
+    return bool(order.payload["query"].get("params", {}).get("match"))
 
 
 def _withheld_access(run: Run) -> str | None:

@@ -87,7 +87,7 @@ def test_with_a_match_one_person_moves_the_vector_no_further_and_who_does_not_ma
     """Added to a cohort in which they are the first who matches, or not: all they move is theirs."""
     form = private_form(query)
     shape, worst, still = form.shape(query.params), 0, 0
-    matched = parse_query({**query_value(query), "params": {
+    matched = parse_query({**query_value(query), "build": "GRCh37", "params": {
         **query_value(query)["params"], "match": match}})  # fmt: skip
     assert form.shape(matched.params) == shape
     for base in ([], [person(((1, 2), (0, 2)), 4.0)], [person(((0, 2), (1, 2)), 7.5)]):
