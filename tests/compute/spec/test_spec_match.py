@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compute.queries import catalogue, parse_query, run
 from tests.compute import reference
 from tests.compute.spec import families_world as w
-from tests.compute.spec.test_spec_families import REFERENCES
+from tests.compute.spec.test_spec_families import LEVELS, ONSETS, REFERENCES
 from tests.compute.spec.test_spec_properties import VARIANTS, groups
 from tests.compute.spec.test_spec_tables import engine, read
 
@@ -100,6 +100,8 @@ QUERIES = {
         "groups": {"kind": "stratum", "stratum": "population", "a": "CEU", "b": "YRI"}},
     "clinical_counts": {"terms": ["HP:0000001"], "ontology": w.ONTOLOGY, "by": "sex"},
     "clinical_crosstab": {"first": TERM, "second": {"kind": "term", "term": "HP:0000003"}},
+    "feature_by_genotype": LEVELS,
+    "age_at_onset": {**ONSETS, "by": "population"},
     "time_in_range": {"code": w.GLUCOSE, "unit": w.UNIT, "low": "70", "high": "180"},
     "linkage": {"variants": {"region": "1:1000-1060"}},
     "cohort_quality": {**PANEL, "by": "population"},
