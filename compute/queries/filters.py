@@ -9,6 +9,7 @@ Spec: DESIGN section 4.1 (scope and match).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
@@ -139,7 +140,7 @@ def holds(one: Filter, person: PersonData, frame: Frame) -> bool | None:
         return _carries(one, person, frame)
     trait = one.of if isinstance(one, NumberFilter) else _term(one)
     value = trait_value(trait, person, frame.references)
-    if value is None:
+    if value is None or not math.isfinite(value):
         return None
     if isinstance(one, TermFilter):
         return bool(value) is one.present
