@@ -18,6 +18,7 @@ PEOPLE = 104
 QUERIES = {
     "genotype_counts": ({"variants": ["1-1000-A-G", "1-2000-A-G"]}, "1/40"),
     "clinical_counts": ({"terms": ["HP:0000003"]}, "1/40"),
+    "age_at_onset": ({"terms": ["HP:0000002"], "width": 20, "oldest": 80}, "1/20"),
     "feature_distribution": ({"feature": GENE, "low": "0", "high": "10", "bins": 2}, "1/40"),
     "score_distribution": (
         {"weights": {"1-1000-A-G": "1", "1-2000-A-G": "0.5"}, "low": "0", "high": "3", "bins": 2},

@@ -19,7 +19,7 @@ from compute.queries import (
     run,
     start,
 )
-from compute.queries.scorefile import parse_scorefile
+from compute.queries.scorefile import Weights, parse_scorefile
 from tests.compute.queries.test_known_families import rows, text
 
 CALLS = {"0|0": (0, 2), "0|1": (1, 2), "1|0": (1, 2), "1|1": (2, 2), "0": (0, 1), "1": (1, 1)}
@@ -68,10 +68,11 @@ def test_scores_equal_plink2s_for_every_person():
     """plink2 was run by chr:pos names, which leaves out sites of several ALTs and other strands."""
     used = set(text("pgs/tiny1000G_PGS001229.sscore.vars").split())
     score = people().frame.references["a" * 64]
-    weights = [w for w in score.weights if f"{CONTIGS[w.contig]}:{w.pos}" in used]
+    every = map(score.weights.row, range(len(score.weights)))
+    weights = [w for w in every if f"{CONTIGS[w.contig]}:{w.pos}" in used]
     assert len(weights) == len(used) == 970
     data = replace(people(), frame=replace(people().frame, references={
-        "a" * 64: replace(score, weights=tuple(weights), rows=len(weights))}))  # fmt: skip
+        "a" * 64: replace(score, weights=Weights.of(weights), rows=len(weights))}))  # fmt: skip
     query = ask("polygenic_score", score="a" * 64, palindromic="as_written")
     partial = start(query, learned_frame(query, data))
     partial.add_people(people().people)
