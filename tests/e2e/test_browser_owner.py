@@ -249,7 +249,7 @@ def test_a_share_is_stopped_in_the_browser_and_its_link_is_dead(owner, market, t
     with pytest.raises(RemoteError):
         list(passport.fetch(link))
     owner.keys(f"unshare/{given['share']}/{'0' * 32}")
-    page.get_by_text("does not hold the key of that dataset").wait_for()
+    page.get_by_text("do not hold the key of that dataset").wait_for()
 
 
 def test_a_passkey_of_its_own_signs_in(chromium, market):

@@ -36,7 +36,10 @@ const VIEWS = {
   verify: [verifyView.verify, false],
 };
 
+let newest = 0;
+
 async function route() {
+  const mine = ++newest;
   const [path, query = ""] = window.location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = path.split("/");
   const [view, needsKeys] = VIEWS[name] ?? [missing, false];
@@ -46,10 +49,12 @@ async function route() {
       await (known ? unlockView.gate : startView.start)({ next: window.location.hash, known });
     } else {
       const moved = await renewed();
+      if (mine !== newest) return; // somebody went on meanwhile: that view is not to be written over
       await view({ rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), home: homes.unlocked() });
       if (moved) document.getElementById("main").append(said(moved));
     }
   } catch (error) {
+    if (mine !== newest && !(error instanceof ChangedPast)) return;
     show(error instanceof ChangedPast ? changedPast(error)
       : h("div.trouble", {}, h("h1", {}, "That did not work"), alert(plainError(error)), h("p", {}, h("a", { href: "#/" }, "Back to your keys"))));
     if (!(error instanceof DOMException)) console.warn(error.message);
