@@ -5,6 +5,7 @@ python ledger_crash.py METHOD before|after|forgets COUNT --dir D
 forgets is a control: the call is answered as done and is not done, and the next one kills.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -14,18 +15,17 @@ from ledger.store_sql import SqlStore
 
 METHOD, MOMENT, COUNT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 real = getattr(SqlStore, METHOD)
-calls = 0
+calls = itertools.count(1)
 
 
 def deadly(self, *args, **kwargs):
-    global calls
-    calls += 1
-    if MOMENT == "forgets" and calls == COUNT:
+    call = next(calls)  # its own number: several threads are in the store at once
+    if MOMENT == "forgets" and call == COUNT:
         return None
-    if calls == COUNT + (MOMENT == "forgets") and MOMENT != "after":
+    if call == COUNT + (MOMENT == "forgets") and MOMENT != "after":
         os.kill(os.getpid(), signal.SIGKILL)
     result = real(self, *args, **kwargs)
-    if calls == COUNT:
+    if call == COUNT:
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 
