@@ -5,12 +5,12 @@ digests and signed public entries; never an answer (those are in the encrypted s
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Engine, or_
+from sqlalchemy import Engine, or_, text
 from sqlmodel import Session, col, select
 
 from compute.tables import IngestRow, OrderRow, StoreStateError, write_lock
@@ -51,7 +51,12 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     _P.FAILED: frozenset(),
 }
 ANSWERED = frozenset(_P) - {_P.STARTED, _P.CLOSING, _P.WITHHELD, _P.REFUSED, _P.FAILED}
+JUDGES_LOCK = 0x6F6D69634A  # "omicJ" as a number: PostgreSQL's advisory lock of who judges
 TERMINAL = frozenset(phase for phase, after in TRANSITIONS.items() if not after)
+_IS_OPENED = or_(
+    col(OrderRow.phase).in_([phase.value for phase in ANSWERED]),
+    col(OrderRow.access_index).is_not(None),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class IngestNote:
     access: str | None = None
 
 
+Beside: TypeAlias = Callable[[Sequence[OrderInHand]], None]
+"""Told orders that are `opened`; raises where another may not stand beside them."""
+
+
 class OrderBook:
     """Reads and moves rows; every move is one transaction, durable before it returns."""
 
@@ -104,35 +113,34 @@ class OrderBook:
             row = session.get(OrderRow, order)
             return None if row is None else _in_hand(row)
 
-    def answered(self, but: str) -> list[OrderInHand]:
-        """Return the orders with a cohort whose answer was given or is under way, all but one."""
-        wanted = [phase.value for phase in ANSWERED]
+    def opened(self, but: str) -> list[OrderInHand]:
+        """Return the orders (all but one) whose answer was given or is under way, or that closed
+        after their cohort was opened: such ends tell, too.
+        """
         with Session(self._engine) as session:
-            query = select(OrderRow).where(col(OrderRow.phase).in_(wanted), OrderRow.order != but)
+            query = select(OrderRow).where(_IS_OPENED, OrderRow.order != but)
             return [_in_hand(row) for row in session.exec(query)]
 
-    def opened(self, but: str) -> list[OrderInHand]:
-        """Return `answered`, and those closed after their cohort was opened: ends tell, too."""
-        with Session(self._engine) as session:
-            query = select(OrderRow).where(
-                or_(
-                    col(OrderRow.phase).in_([phase.value for phase in ANSWERED]),
-                    col(OrderRow.access_index).is_not(None),
-                ),
-                OrderRow.order != but,
-            )
-            return [_in_hand(row) for row in session.exec(query)]
+    def judge(
+        self, held: OrderInHand, seen: Collection[str], beside: Beside, **changes: Any
+    ) -> OrderInHand:
+        """Move an order to JUDGED if it may stand beside the others; one judge at a time.
+
+        Of two orders that may not both be answered the later one sees the earlier, whichever
+        threads, processes or machines judge them. beside: told who is `opened` by then,
+        but for those whose access is in `seen` (looked at already: little is left to do while
+        others wait). Whatever it raises leaves the order where it was.
+        """
+        with write_lock(self._engine), Session(self._engine) as session, session.begin():
+            if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+                session.execute(text(f"SELECT pg_advisory_xact_lock({JUDGES_LOCK})"))
+            beside(_unseen(session, held.order, seen))
+            return _moved(session, held, Phase.JUDGED, changes)
 
     def move(self, held: OrderInHand, phase: Phase, **changes: Any) -> OrderInHand:
         """Move an order on, with changed fields. Raises StoreStateError on a forbidden move."""
         with write_lock(self._engine), Session(self._engine) as session, session.begin():
-            row = session.get(OrderRow, held.order, with_for_update=True)
-            if row is None or row.phase != held.phase or phase not in TRANSITIONS[held.phase]:
-                raise StoreStateError(f"an order at {held.phase} cannot move to {phase}")
-            row.phase = phase.value
-            for name, value in changes.items():
-                setattr(row, name, json.dumps(list(value)) if name == "members" else value)
-            return _in_hand(row)
+            return _moved(session, held, phase, changes)
 
     def ingested(self) -> dict[str, tuple[str, str | None]]:
         """Return grant -> (state, reason) of every grant ever tried."""
@@ -154,6 +162,25 @@ class OrderBook:
             for row in session.exec(query):
                 if row.grant in wanted:
                     row.state = "destroyed"
+
+
+def _unseen(session: Session, but: str, seen: Collection[str]) -> list[OrderInHand]:
+    query = select(OrderRow.access).where(_IS_OPENED, OrderRow.order != but)
+    fresh = {access for access in session.exec(query) if access is not None} - set(seen)
+    found = (select(OrderRow).where(OrderRow.access == access) for access in sorted(fresh))
+    return [_in_hand(session.exec(one).one()) for one in found]
+
+
+def _moved(
+    session: Session, held: OrderInHand, phase: Phase, changes: Mapping[str, Any]
+) -> OrderInHand:
+    row = session.get(OrderRow, held.order, with_for_update=True)
+    if row is None or row.phase != held.phase or phase not in TRANSITIONS[held.phase]:
+        raise StoreStateError(f"an order at {held.phase} cannot move to {phase}")
+    row.phase = phase.value
+    for name, value in changes.items():
+        setattr(row, name, json.dumps(list(value)) if name == "members" else value)
+    return _in_hand(row)
 
 
 def _in_hand(row: OrderRow) -> OrderInHand:

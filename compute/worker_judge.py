@@ -16,6 +16,7 @@ from compute.cohort import Matched
 from compute.elsewhere import came_between, used_elsewhere
 from compute.exact import exact_statistics, stated_exact
 from compute.match import parse_release
+from compute.orderbook import ANSWERED, OrderInHand
 from compute.planner import NOBODY, Plan, plan_order
 from compute.release import CohortFacts
 from compute.repeat import (
@@ -36,16 +37,6 @@ from compute.worker_state import Run
 LEAST_NOISE_MAF = Fraction(1, 2)  # what drowns at 1/2 drowns at every frequency
 
 
-def check_nobody_answers_it(run: Run, order: VerifiedOrder, plan: Plan) -> None:
-    """Let a private question wait whose answer is on its way: it will then be the same bytes, free.
-
-    Raises TryAgainError.
-    """
-    others = run.shop.book.answered(but=order.id)
-    if order.mode == "private" and is_under_way(run.shop, order.id, plan.grant_ids, others):
-        raise TryAgainError("the same question is being answered: ask again when it has been")
-
-
 def plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
     """Return the plan, and whether its private question was answered before (then it is free).
 
@@ -61,20 +52,31 @@ def plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
     return plan, is_answered(run.shop, order.id, plan.grant_ids)
 
 
-def check_question(run: Run, order: VerifiedOrder, plan: Plan) -> None:
-    """Refuse noise that drowns the answer, and an exact question too near one answered before."""
-    if order.mode == "private":
-        release = parse_release(order.asked.release)
-        try:
-            require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF)
-        except UselessError:
-            raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
+def check_useful(order: VerifiedOrder, plan: Plan) -> None:
+    """Refuse noise that drowns the answer. Raises JobRefusedError."""
+    if order.mode != "private":
         return
-    state, book, grants = run.shop.follower.state, run.shop.book, plan.grant_ids
-    others, opened = book.answered(but=order.id), book.opened(but=order.id)
-    if is_too_near(state, order.query, grants, others, run.floors.people):
+    release = parse_release(order.asked.release)
+    try:
+        require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF)
+    except UselessError:
+        raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
+
+
+def check_beside(run: Run, order: VerifiedOrder, plan: Plan, opened: Sequence[OrderInHand]) -> None:
+    """Refuse an exact question too near another; let a private one wait for its own answer.
+
+    A private question whose answer is on its way will then be the same bytes, and free. opened: as
+    `OrderBook.opened`. Raises JobRefusedError, TryAgainError.
+    """
+    answered = [other for other in opened if other.phase in ANSWERED]
+    state, grants = run.shop.follower.state, plan.grant_ids
+    if order.mode == "private":
+        if is_under_way(run.shop, order.id, grants, answered):
+            raise TryAgainError("the same question is being answered: ask again when it has been")
+    elif is_too_near(state, order.query, grants, answered, run.floors.people):
         raise JobRefusedError(Code.NEAR_COHORT, "the same question stands for nearly these people")
-    if matches_collide(state, order.query, grants, opened):
+    elif matches_collide(state, order.query, grants, opened):
         raise JobRefusedError(Code.NEAR_COHORT, "another match stands among these people")
 
 

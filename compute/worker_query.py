@@ -11,6 +11,7 @@ runs once more with the smaller cohort under a new access entry. Spec: DESIGN 3.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 from compute.accountant import BudgetExceededError
 from compute.cohort import Cohort, Matched
@@ -18,7 +19,7 @@ from compute.errors import ComputeError
 from compute.exact import exact_statistics
 from compute.genomes import genomes_of, one_each
 from compute.messages import JobMessage
-from compute.orderbook import TERMINAL, Phase
+from compute.orderbook import TERMINAL, OrderInHand, Phase
 from compute.planner import select
 from compute.private import FormNoise
 from compute.progress import Progress
@@ -33,8 +34,8 @@ from compute.worker_entries import Use, access_entry, from_text, to_text, tree_o
 from compute.worker_ingest import ingest, pending
 from compute.worker_judge import (
     charges_of,
-    check_nobody_answers_it,
-    check_question,
+    check_beside,
+    check_useful,
     matched_facts,
     plan_now,
     plan_or_repeat,
@@ -126,9 +127,10 @@ def _judge(run: Run) -> bool:
     plan, free = plan_or_repeat(run, order)
     check_floors(plan.facts, run.floors, order.mode)
     require_price(order, plan.members)
-    check_question(run, order, plan)
-    if not free:
-        check_nobody_answers_it(run, order, plan)
+    check_useful(order, plan)
+    beside = _free if free else partial(check_beside, run, order, plan)
+    opened = shop.book.opened(but=order.id)
+    beside(opened)
     access = shop.new_id()
     grants = shop.follower.state.grants
     tags = shop.vault.tags([grants[grant] for grant in plan.grant_ids], access)
@@ -142,8 +144,10 @@ def _judge(run: Run) -> bool:
         attempt=run.held.attempt,
     )
     submission = access_entry(shop, access, use, tags, plan.excluded)
-    run.move(
-        Phase.JUDGED,
+    # Once more, one judge at a time, beside whom others judged meanwhile.
+    run.judge(
+        [str(other.access) for other in opened],
+        beside,
         access=access,
         members=plan.grant_ids,
         access_submission=to_text(submission),
@@ -151,6 +155,10 @@ def _judge(run: Run) -> bool:
     )
     checkpoint_step("query_judged")
     return False
+
+
+def _free(_opened: Sequence[OrderInHand]) -> None:
+    """An answer given before stands beside anything."""
 
 
 def _ingest_scope(run: Run, order: VerifiedOrder) -> None:

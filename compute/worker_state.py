@@ -3,11 +3,11 @@
 Shared by the steps that compute and those that publish; takes no step itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from compute.messages import JobMessage, Outcome
-from compute.orderbook import OrderInHand, Phase
+from compute.orderbook import Beside, OrderInHand, Phase
 from compute.planner import select
 from compute.progress import Progress, Step
 from compute.release import Floors
@@ -38,9 +38,16 @@ class Run:
 
     def move(self, phase: Phase, **changes: object) -> None:
         """Move the order on, durably."""
-        self.held = self.shop.book.move(self.held, phase, **changes)
-        if phase in STEPS:
-            self.heart.progress.note(Progress(STEPS[phase]))
+        self._stand(self.shop.book.move(self.held, phase, **changes))
+
+    def judge(self, seen: Collection[str], beside: Beside, **changes: object) -> None:
+        """Move the order to JUDGED, durably, if it may stand beside the others (`OrderBook`)."""
+        self._stand(self.shop.book.judge(self.held, seen, beside, **changes))
+
+    def _stand(self, held: OrderInHand) -> None:
+        self.held = held
+        if held.phase in STEPS:
+            self.heart.progress.note(Progress(STEPS[held.phase]))
 
     def now(self) -> int:
         """Return the time consent and attestations are judged at: the checkpoint's own (ms)."""

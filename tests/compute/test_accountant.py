@@ -1,13 +1,9 @@
-import os
-import secrets
 import threading
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from compute.accountant import (
     Accountant,
@@ -17,6 +13,7 @@ from compute.accountant import (
     Stated,
 )
 from compute.tables import StoreStateError, open_engine, upgrade
+from tests.compute.postgres import postgres_engine
 
 LIMIT = Fraction(1, 10)
 FIFTH = Fraction(1, 50)
@@ -155,26 +152,10 @@ def test_64_buyers_at_once_cannot_overspend(accountant):
 
 @pytest.mark.service
 def test_64_buyers_at_once_cannot_overspend_on_postgresql():
-    server = os.environ.get("OMIC_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
-    admin = open_engine(server + "/postgres").execution_options(isolation_level="AUTOCOMMIT")
-    name = f"omic_test_{secrets.token_hex(6)}"
-    try:
-        with admin.connect() as db:
-            db.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("no PostgreSQL here")
-    engine = open_engine(f"{server}/{name}")
-    try:
-        upgrade(f"{server}/{name}")
+    with postgres_engine() as engine:
         accountant = Accountant(engine)
         assert len(race(accountant)) == 5
         assert {accountant.spent(who) for who in ("ann", "bob", "eve")} == {LIMIT}
-    finally:
-        engine.dispose()
-        with admin.connect() as db:
-            db.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def stated(access, *names, strangers=0):
