@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from compute.errors import ComputeError
 from compute.intervals import with_intervals
-from compute.queries import Answer
+from compute.queries import Answer, catalogue
 from compute.queries.disclosure import ROUND_TO
 from compute.scope import bucket
 from compute.suppress import suppress_cells
@@ -87,14 +87,15 @@ class Released:
     suppressed: tuple[Mapping[str, str], ...] = field(default=())
 
 
-def check_floors(facts: CohortFacts, floors: Floors, mode: str = "trusted") -> None:
+def check_floors(facts: CohortFacts, floors: Floors, mode: str = "trusted", least: int = 0) -> None:
     """Check the cohort's size, its complement (0 or as large), whom a match left out of it (0 or as
     many), its owners, and that none of them stands for more than half of it.
 
-    Raises WithheldError, with one code for all: which floor failed would tell sizes apart.
+    least: the query family's own floor of people. Raises WithheldError, with one code for all:
+    which floor failed would tell sizes apart.
     """
-    least = floors.private_people if mode == "private" else 0
-    small = facts.people < max(least, floors.people)
+    private = floors.private_people if mode == "private" else 0
+    small = facts.people < max(private, floors.people, least)
     near = any(0 < left < floors.people for left in (facts.complement, facts.rest))
     dominated = 2 * facts.largest > facts.people
     if small or near or dominated or facts.owners < floors.owners:
@@ -115,7 +116,7 @@ def release_gate(
     mode "trusted": exact numbers after floors and suppression, for human review. mode "private":
     noise for all of rho, and nothing at all without it.
     """
-    check_floors(facts, floors, mode)
+    check_floors(facts, floors, mode, least_of(answer.family))
     if mode == "private":
         if noise is None or rho <= 0:
             raise WithheldError("a private answer needs noise and a rho above 0", code="no_noise")
@@ -130,6 +131,11 @@ def release_gate(
     told = _plain(kept, floors.people)
     told["facts"] |= _of_match(facts)
     return Released(told, facts.people, (*notes, *more, *cells))
+
+
+def least_of(family: str) -> int:
+    """Return a query family's own floor of people, 0 where it has none."""
+    return catalogue()[family].least_people if family in catalogue() else 0
 
 
 def _of_match(facts: CohortFacts) -> dict[str, Any]:

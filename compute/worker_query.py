@@ -125,7 +125,7 @@ def _judge(run: Run) -> bool:
     follow(shop)
     order = read_order(shop, run.held.order, run.now())
     plan, free = plan_or_repeat(run, order)
-    check_floors(plan.facts, run.floors, order.mode)
+    check_floors(plan.facts, run.floors, order.mode, order.query.least_people)
     require_price(order, plan.members)
     check_useful(order, plan)
     beside = _free if free else partial(check_beside, run, order, plan)
@@ -268,7 +268,7 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> 
     def judged(matched: Matched) -> None:
         if trusted:
             kept.append(matched)
-            check_floors(facts(), run.floors)
+            check_floors(facts(), run.floors, least=order.query.least_people)
 
     tick = _ticker(run, people // 2)
     try:

@@ -12,6 +12,7 @@ slower. People are added block by block and forgotten; two partial objects of on
     score = LogisticScore(null, rows); score.add(first, planes); score.result()
     full = LogisticFit(null).fit(all_planes, rows)            # then firth=True where separated
     scores = PolygenicScores(weights, absent).scores(planes)  # (people, scores)
+    add_products(matrix, planes, af); values, vectors = leading(matrix / variants, count)  # PCA
 
 y float64 (people,), covariates float64 (people, q) without an intercept, finite, in the order
 people are added; `first` is the index of a block's first person in them. Results (`Association`)
@@ -19,6 +20,13 @@ have a row a variant: n, AC, beta and SE per copy of ALT, statistic, p, and a re
 Haploid calls are diploid ones here: code them 0 or 2 where a copy counts twice (plink2's X model).
 """
 
+from compute.kernels.components import (
+    TW_5_PERCENT,
+    add_products,
+    leading,
+    tracy_widom,
+    weights_of,
+)
 from compute.kernels.counts import BitCounter, CodeCounter
 from compute.kernels.engine import cores, engine, name
 from compute.kernels.hardy import hwe_exact
@@ -35,6 +43,7 @@ from compute.kernels.planes import (
 from compute.kernels.scores import PolygenicScores
 
 __all__ = [
+    "TW_5_PERCENT",
     "Association",
     "BitCounter",
     "CodeCounter",
@@ -45,13 +54,17 @@ __all__ = [
     "PolygenicScores",
     "TraitError",
     "Words",
+    "add_products",
     "cores",
     "engine",
     "hwe_exact",
+    "leading",
     "name",
     "pack_bits",
     "pack_dosages",
+    "tracy_widom",
     "unpack_bits",
     "unpack_dosages",
+    "weights_of",
     "words_of",
 ]

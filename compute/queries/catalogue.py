@@ -28,6 +28,7 @@ from compute.queries.blocks import BlockPartial
 from compute.queries.cis_association import CisAssociation
 from compute.queries.clinical_counts import ClinicalCounts
 from compute.queries.clinical_crosstab import ClinicalCrosstab
+from compute.queries.cohort_pca import CohortPca
 from compute.queries.cohort_quality import CohortQuality
 from compute.queries.data import CohortData, Frame, PersonData, level_of
 from compute.queries.distribution import FeatureDistribution, ScoreDistribution
@@ -75,6 +76,7 @@ _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
             AgeAtOnset(),
             Linkage(),
             AncestryProjection(),
+            CohortPca(),
             Relatedness(),
             CohortQuality(),
         )
@@ -105,6 +107,11 @@ class Query:
     def modalities(self) -> frozenset[Modality]:
         """Return every kind of data it opens: the family's, and what its match is judged on."""
         return _modalities(_CATALOGUE[self.family], self.params)
+
+    @property
+    def least_people(self) -> int:
+        """Return how few people the family may be asked about, above any cohort's floor."""
+        return _CATALOGUE[self.family].least_people
 
     @property
     def picks_variants(self) -> bool:

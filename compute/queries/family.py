@@ -162,6 +162,7 @@ class Family(Protocol):
     disclosure: ClassVar[Disclosure | None]
     limits: ClassVar[str]
     states_first: ClassVar[bool]  # needs Frame.states before the sums
+    least_people: ClassVar[int]  # a floor of its own above that of any cohort, else 0
 
     def needs(self, params: Any) -> Needs:
         """Return what the query opens of each person."""
@@ -194,6 +195,7 @@ class Defaults:
     disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
     limits: ClassVar[str] = ""
     states_first: ClassVar[bool] = False
+    least_people: ClassVar[int] = 0
 
     def learn(self, params: Any, people: Iterable[PersonData], frame: Frame) -> Any:
         """Learn nothing."""

@@ -46,6 +46,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     },
     "linkage": _REGION,
     "ancestry_projection": {"loadings": SHELF, "by": "population"},
+    "cohort_pca": {**_PANEL, "components": 4, "by": "population"},
     "relatedness": _PANEL,
     "cohort_quality": {**_PANEL, "by": "population"},
     "feature_distribution": {

@@ -10,6 +10,7 @@ import pytest
 from compute.copies import SharedVariants
 from compute.progress import PARTS
 from compute.queries import CohortData, PersonData, VariantTable, catalogue, parse_query, run
+from compute.queries.cohort_pca import CohortPca
 from compute.release import CohortFacts, release_gate
 from compute.shelf import Shelf
 from compute.worker_engine import passes_of
@@ -162,15 +163,29 @@ def in_memory(world, query):
 
 def test_every_trusted_family_is_run():
     trusted = {name for name, family in catalogue().items() if "trusted" in family.modes}
-    # relatedness needs a hundred variants: test_relatedness_... below the floor of its own.
-    assert {*QUERIES, "relatedness"} == trusted
+    # relatedness needs a hundred variants, cohort_pca 200 people: tests of their own below.
+    assert {*QUERIES, "relatedness", "cohort_pca"} == trusted
 
 
 @pytest.mark.parametrize("family", sorted(QUERIES))
 def test_the_encrypted_answer_is_the_exact_one_after_the_gate(world, family):
-    query = parse_query(asked(world, family))
+    holds_as_in_memory(world, asked(world, family))
+
+
+def test_components_are_refused_to_a_cohort_below_their_own_floor(world, monkeypatch):
+    query = {"v": 1, "family": "cohort_pca", "build": "GRCh37",
+             "params": {**PANEL, "components": 1, "by": "population"}}  # fmt: skip
+    modalities = ("genotypes", "participant")
+    outcome = world.run("query", world.order(query=query, modalities=modalities))
+    assert (outcome.state, outcome.code) == ("refused", Code.COHORT_FLOOR.value)
+    monkeypatch.setattr(CohortPca, "least_people", 48)
+    holds_as_in_memory(world, query)
+
+
+def holds_as_in_memory(world, asked):
+    query = parse_query(asked)
     needed = tuple(name for name in ALL if name in query.needs.modalities)
-    order = world.order(query=asked(world, family), modalities=needed)
+    order = world.order(query=asked, modalities=needed)
     outcome = world.complete(order)
     assert outcome.state == "released", outcome
     result = world.result(order)

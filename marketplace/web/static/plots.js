@@ -27,6 +27,7 @@ export function plotsOf({ columns = {}, facts = {} }) {
   if (has("prevalence", "term")) made.push(prevalence(columns));
   if (has("odds_ratio", "both")) made.push(odds(columns));
   if (has("variant_a", "r2")) made.push(linkage(columns));
+  if (has("table", "pc1")) made.push(scree(columns), groups(columns));
   if (has("degree", "pairs")) made.push(degrees(columns));
   return made.filter(Boolean);
 }
@@ -276,6 +277,31 @@ function linkage(columns) {
     if (a === undefined || b === undefined || !known(r2)) return;
     const [x, y] = [axes.sx(Math.min(a, b)), axes.sy(Math.max(a, b) + 1)];
     axes.root.append(svg("rect", { class: "bar s0", "fill-opacity": Math.max(0.03, r2).toFixed(3), x, y, width: axes.sx(1) - axes.sx(0), height: axes.sy(0) - axes.sy(1) }));
+  });
+  return axes;
+}
+
+// A cohort's components: a line for each kind of number, a column (pc1 ...) for each component.
+function scree(columns) {
+  const names = Object.keys(columns).filter((name) => /^pc\d+$/.test(name));
+  const at = columns.table.indexOf("share");
+  if (at < 0) return null;
+  const shares = names.map((name) => columns[name][at] ?? 0);
+  const axes = new Axes({ name: "components", title: "Variance along each component", x: "Component", y: "Share of variance", xs: names.map((name) => name.toUpperCase()), ys: [0, Math.max(...shares) * 1.08] });
+  shares.forEach((v, i) => axes.bar(i - 0.3, i + 0.3, v));
+  return axes;
+}
+
+function groups({ table, group, pc1, pc2 }) {
+  const marks = table.flatMap((kind, i) => (kind === "mean" && known(pc1[i]) && known(pc2?.[i]) ? [{ name: group[i], x: pc1[i], y: pc2[i], dx: pc1[i + 1], dy: pc2[i + 1] }] : []));
+  if (marks.length < 2) return null;
+  const reach = (at, wide) => bounds(marks.flatMap((m) => [m[at] - (m[wide] ?? 0), m[at] + (m[wide] ?? 0)]));
+  const axes = new Axes({ name: "component-means", title: "Groups on the first two components: mean and standard deviation", x: "PC1", y: "PC2", xs: reach("x", "dx"), ys: reach("y", "dy"), pad: true });
+  marks.forEach(({ name, x, y, dx, dy }, i) => {
+    axes.line([x - (dx ?? 0), y], [x + (dx ?? 0), y], "whisker", i);
+    axes.line([x, y - (dy ?? 0)], [x, y + (dy ?? 0)], "whisker", i);
+    axes.dot(x, y, i, 4);
+    axes.text(axes.sx(x), axes.sy(y) - 8, name);
   });
   return axes;
 }

@@ -228,3 +228,38 @@ def kinship(one, other):
     if not least:
         return None
     return (both - 2 * opposite) / (2 * least) + 0.5 - 0.25 * (het_one + het_other) / least
+
+
+# -- principal components --------------------------------------------------------------------------
+
+
+def components(cohort, count, least):
+    """Eigenvalues, share, scores (people, k), loadings (variants, k), by a plain SVD of Z.
+
+    variants: (name, AF) of those used: autosomal, called in least percent of people, and of both
+    alleles 20 copies and 1 %.
+    """
+    names, used, columns = list(cohort.frame.table.names()), [], []
+    for at, name in enumerate(names):
+        if name.split("-")[0] in ("X", "Y", "MT"):
+            continue
+        calls = [
+            int(p.dosage[at])
+            if p.dosage[at] >= 0 and (p.ploidy is None or p.ploidy[at] == 2)
+            else None
+            for p in cohort.people
+        ]
+        there = [call for call in calls if call is not None]
+        af = sum(there) / (2 * len(there))
+        fewer = min(sum(there), 2 * len(there) - sum(there))
+        if 100 * len(there) < least * len(calls) or fewer < 20 or fewer < 0.01 * 2 * len(there):
+            continue
+        used.append((name, af))
+        sd = math.sqrt(2 * af * (1 - af))
+        columns.append([0.0 if call is None else (call - 2 * af) / sd for call in calls])
+    z = np.array(columns).T / math.sqrt(len(used))
+    u, s, vt = np.linalg.svd(z, full_matrices=False)
+    return {
+        "variants": used, "values": s[:count] ** 2, "share": s[:count] ** 2 / sum(s**2),
+        "scores": u[:, :count], "loadings": vt[:count].T,
+    }  # fmt: skip

@@ -109,8 +109,8 @@ QUERIES = {
     "score_distribution": {"weights": dict.fromkeys(LISTED, "1"), "bins": 3, **RANGE},
     "private_association": {"feature": "G1", "variants": LISTED, **RANGE},
 }  # fmt: skip
-# Scores, loadings and relatedness need files or more variants: the worker's tests ask them.
-ELSEWHERE = {"polygenic_score", "ancestry_projection", "relatedness"}
+# These need files or more variants: the worker's tests ask them.
+ELSEWHERE = {"polygenic_score", "ancestry_projection", "relatedness", "cohort_pca"}
 MATCH = [
     TERM,
     {"kind": "number", "of": {"kind": "covariate", "name": "height"}, "least": "998"},
