@@ -6,7 +6,7 @@ no I/O, no clock. Code is compiled by numba where it is installed, else numpy's 
 slower. People are added block by block and forgotten; two partial objects of one question `merge`.
 
     counter = CodeCounter(rows); counter.add(planes); one, two, no_call = counter.counts()
-    p = hwe_exact(hom_ref, het, hom_alt)
+    p = hwe_exact(hom_ref, het, hom_alt)                      # on X hwe_x_exact, with men
     linear = LinearAssociation(y, covariates, rows); linear.add(first, planes); linear.result()
     null = NullModel(y, covariates)                           # of a case/control trait
     score = LogisticScore(null, rows); score.add(first, planes); score.result()
@@ -29,7 +29,7 @@ from compute.kernels.components import (
 )
 from compute.kernels.counts import BitCounter, CodeCounter
 from compute.kernels.engine import cores, engine, name
-from compute.kernels.hardy import hwe_exact
+from compute.kernels.hardy import hwe_exact, hwe_x_exact
 from compute.kernels.linear import Association, LinearAssociation
 from compute.kernels.logistic import LogisticFit, LogisticScore, NullModel, TraitError
 from compute.kernels.planes import (
@@ -58,6 +58,7 @@ __all__ = [
     "cores",
     "engine",
     "hwe_exact",
+    "hwe_x_exact",
     "leading",
     "name",
     "pack_bits",

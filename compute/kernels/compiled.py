@@ -29,6 +29,7 @@ __all__ = [
     "fit_logistic",
     "flush",
     "hwe",
+    "hwe_x",
     "score",
     "sum_absent",
     "sum_values",
@@ -154,13 +155,9 @@ def _log_chance(h: int, rare: int, people: int, logs: Float64) -> float:
 
 
 @jit
-def _hwe_one(hom_ref: int, het: int, hom_alt: int, logs: Float64) -> float:
-    people = hom_ref + het + hom_alt
-    rare = 2 * min(hom_ref, hom_alt) + het
-    if rare == 0:
-        return 1.0
-    # The likeliest number of heterozygotes lies within one step of this.
-    middle = int(rare * (2.0 * people - rare) / (2.0 * people))
+def _likeliest(rare: int, people: int, logs: Float64) -> int:
+    """Return the likeliest number of heterozygotes; it lies within one step of where it starts."""
+    middle = int(rare * (2.0 * people - rare) / (2.0 * max(people, 1)))
     middle += (middle ^ rare) & 1
     middle = min(max(middle, rare & 1), rare)
     while middle + 2 <= rare and _log_chance(middle + 2, rare, people, logs) > _log_chance(
@@ -171,6 +168,16 @@ def _hwe_one(hom_ref: int, het: int, hom_alt: int, logs: Float64) -> float:
         middle, rare, people, logs
     ):
         middle -= 2
+    return middle
+
+
+@jit
+def _hwe_one(hom_ref: int, het: int, hom_alt: int, logs: Float64) -> float:
+    people = hom_ref + het + hom_alt
+    rare = 2 * min(hom_ref, hom_alt) + het
+    if rare == 0:
+        return 1.0
+    middle = _likeliest(rare, people, logs)
     seen = _log_chance(het, rare, people, logs)
     tie = 1e-9 + 8e-16 * logs[people]
     if _log_chance(middle, rare, people, logs) - seen <= tie:
@@ -190,6 +197,59 @@ def _hwe_one(hom_ref: int, het: int, hom_alt: int, logs: Float64) -> float:
         here = math.exp(_log_chance(far, rare, people, logs) - scale)
         found += here * _tail(far, -step, rare, people)
     return min(found, 1.0)
+
+
+@jit
+def hwe_x(
+    hom_ref: Int64, het: Int64, hom_alt: Int64, hap_ref: Int64, hap_alt: Int64, logs: Float64,
+    out: Float64,
+) -> None:  # fmt: skip
+    """Exact p of each X position; logs[i] = log(i!) up to the number of alleles."""
+    for at in range(len(het)):
+        out[at] = _hwe_x_one(hom_ref[at], het[at], hom_alt[at], hap_ref[at], hap_alt[at], logs)
+
+
+@jit
+def _hwe_x_one(
+    hom_ref: int, het: int, hom_alt: int, hap_ref: int, hap_alt: int, logs: Float64
+) -> float:
+    women, men = hom_ref + het + hom_alt, hap_ref + hap_alt
+    alleles, copies = 2 * women + men, 2 * hom_alt + het + hap_alt
+    # Chances of women's heterozygotes are those of `_log_chance` (A the allele counted, either of
+    # the two), beside log of men! / (mA! mB!); with `scale` all configurations add up to one.
+    scale = logs[alleles] - logs[women] - logs[men] - logs[copies] - logs[alleles - copies]
+    seen = _log_chance(het, 2 * hom_alt + het, women, logs) - logs[hap_alt] - logs[hap_ref]
+    tie = 1e-9 + 8e-16 * logs[alleles]
+    found = 0.0
+    for carrying in range(max(0, copies - 2 * women), min(men, copies) + 1):
+        own = logs[carrying] + logs[men - carrying]
+        left = copies - carrying
+        found += _row(min(left, 2 * women - left), women, seen + tie + own, scale + own, logs)
+    return min(found, 1.0)
+
+
+@jit
+def _row(rare: int, women: int, most: float, scale: float, logs: Float64) -> float:
+    """Sum the chances, of one count of men, of women's configurations no likelier than `most`."""
+    middle = _likeliest(rare, women, logs)
+    if _log_chance(middle, rare, women, logs) <= most:
+        # All of them: what the hypergeometric law says of such a count of men.
+        return math.exp(logs[2 * women] - logs[women] - logs[rare] - logs[2 * women - rare] - scale)
+    found = 0.0
+    for step in (-2, 2):
+        near, far = middle, rare if step > 0 else rare & 1
+        if _log_chance(far, rare, women, logs) > most:
+            continue
+        while abs(far - near) > 2:  # the first configuration no likelier than `most`
+            half = near + (far - near) // 4 * 2 if step > 0 else near - (near - far) // 4 * 2
+            if _log_chance(half, rare, women, logs) <= most:
+                far = half
+            else:
+                near = half
+        here = _log_chance(far, rare, women, logs) - scale
+        if here > -700.0:
+            found += math.exp(here) * _tail(far, step, rare, women)
+    return found
 
 
 @jit

@@ -1,4 +1,7 @@
-"""Exact Hardy-Weinberg p of many positions (Wigginton, Cutler and Abecasis 2005; no mid-p)."""
+"""Exact Hardy-Weinberg p of many positions, without mid-p.
+
+Wigginton, Cutler and Abecasis 2005; on X, women and men together, Graffelman and Weir 2016.
+"""
 
 import itertools
 from concurrent.futures import Executor
@@ -28,6 +31,23 @@ def hwe_exact(
         kernel(hom_ref, het, hom_alt, logs, out)
         return out
     list(pool.map(lambda s: kernel(hom_ref[s], het[s], hom_alt[s], logs, out[s]), spans))
+    return out
+
+
+def hwe_x_exact(
+    hom_ref: Int64, het: Int64, hom_alt: Int64, hap_ref: Int64, hap_alt: Int64
+) -> Float64:
+    """Return p of each X position: equal to `compute.stats.hwe_x_exact`.
+
+    hom_ref, het, hom_alt: women; hap_ref, hap_alt: men, who have one copy.
+    """
+    out = np.empty(len(het), np.float64)
+    if not len(het):
+        return out
+    women, men = hom_ref + het + hom_alt, hap_ref + hap_alt
+    logs = _log_factorials(int((2 * women + men).max()))
+    work = int(((men + 1) * (women + 1)).sum())
+    engine_for(work).hwe_x(hom_ref, het, hom_alt, hap_ref, hap_alt, logs, out)
     return out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.kernels.planes import Words, unpack_bits, unpack_dosages
-from compute.stats import Products, hwe_exact_many, least_squares
+from compute.stats import Products, hwe_exact_many, hwe_x_exact_many, least_squares
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Int32: TypeAlias = npt.NDArray[np.int32]
@@ -75,6 +75,14 @@ def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> Non
 def hwe(hom_ref: Int64, het: Int64, hom_alt: Int64, logs: Float64, out: Float64) -> None:
     """As `compiled.hwe`."""
     out[:] = hwe_exact_many(hom_ref, het, hom_alt)
+
+
+def hwe_x(
+    hom_ref: Int64, het: Int64, hom_alt: Int64, hap_ref: Int64, hap_alt: Int64, logs: Float64,
+    out: Float64,
+) -> None:  # fmt: skip
+    """As `compiled.hwe_x`."""
+    out[:] = hwe_x_exact_many(hom_ref, het, hom_alt, hap_ref, hap_alt)
 
 
 def fit_linear(

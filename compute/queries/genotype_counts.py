@@ -2,8 +2,9 @@
 
 Counts are of people and of allele copies. At a split multi-allelic site the other ALT keeps its
 place: it counts in AN and, as "no copy of this ALT", in hom_ref or het. A person not covered at
-a variant enters neither AC, AN nor the call rate. HWE is exact without mid-p, from diploid
-calls, on autosomes and X: where males are stated with one copy, X is tested in females alone.
+a variant enters neither AC, AN nor the call rate. HWE is exact without mid-p, as plink2's --hardy:
+on autosomes from diploid calls, on X from women's genotypes and men's single alleles together
+(Graffelman and Weir 2016), which also tests that both sexes have one allele frequency.
 A variant is present where somebody is called with a copy of it; what hides AC hides that, too.
 """
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from compute.builds import CONTIGS
 from compute.errors import QueryError
-from compute.kernels import hwe_exact
+from compute.kernels import hwe_exact, hwe_x_exact
 from compute.queries.data import Frame, PersonData, Strata
 from compute.queries.family import (
     Answer,
@@ -42,6 +43,7 @@ GENOTYPES: Final = STATES[2:]
 ALLELES: Final = ("ac", "af", "present")
 
 Counts: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class GenotypeCountParams(FamilyParams):
@@ -145,7 +147,7 @@ class GenotypeCounts(Defaults):
             {
                 "stratum": np.full(len(partial.rows), level, dtype=object),
                 **place,
-                **_statistics(partial.counts[i], diploid),
+                **_statistics(partial.counts[i], diploid, place["contig"] == "X"),
             }
             for i, level in enumerate(partial.levels)
         ]
@@ -167,7 +169,7 @@ def _facts(partial: GenotypeCountPartial) -> dict[str, Any]:
     return facts
 
 
-def _statistics(counts: Counts, two_copies: npt.NDArray[np.bool_]) -> dict[str, Column]:
+def _statistics(counts: Counts, two_copies: Mask, on_x: Mask) -> dict[str, Column]:
     state = dict(zip(STATES, counts, strict=True))
     diploid = state["hom_ref"] + state["het"] + state["hom_alt"]
     haploid = state["hap_ref"] + state["hap_alt"]
@@ -175,6 +177,8 @@ def _statistics(counts: Counts, two_copies: npt.NDArray[np.bool_]) -> dict[str, 
     an = 2 * diploid + haploid
     called = diploid + haploid
     hwe = hwe_exact(state["hom_ref"], state["het"], state["hom_alt"])
+    men = np.flatnonzero(on_x & (haploid > 0) & (diploid > 0))
+    hwe[men] = hwe_x_exact(*(state[name][men] for name in GENOTYPES))
     reason = np.full(len(an), "", dtype="<U16")
     reason[diploid == 0] = "no_diploid_calls"
     reason[~two_copies] = "not_diploid"

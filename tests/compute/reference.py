@@ -40,6 +40,21 @@ def hwe(hom_ref, het, hom_alt):
     return float(sum(w for w in weights.values() if w <= observed) / sum(weights.values()))
 
 
+def hwe_x(hom_ref, het, hom_alt, hap_ref, hap_alt):
+    """Enumerate men with ALT and women heterozygous, with whole numbers (Graffelman, Weir 2016)."""
+    women, men = hom_ref + het + hom_alt, hap_ref + hap_alt
+    copies, weights, f = 2 * hom_alt + het + hap_alt, {}, math.factorial
+    for carrying in range(men + 1):
+        for hets in range(women + 1):
+            twice = copies - carrying - hets
+            homs, others = twice // 2, women - hets - twice // 2
+            if twice >= 0 and twice % 2 == 0 and others >= 0:
+                ways = f(carrying) * f(men - carrying) * f(homs) * f(hets) * f(others)
+                weights[carrying, hets] = Fraction(2**hets, ways)
+    observed = weights[hap_alt, het]
+    return float(sum(w for w in weights.values() if w <= observed) / sum(weights.values()))
+
+
 def counts(people, variant):
     """Count one variant over some people."""
     out = dict.fromkeys(
@@ -63,7 +78,9 @@ def counts(people, variant):
     out["present"] = any(c not in (NO_CALL, NOT_COVERED) and c[0] > 0 for c in called_here)
     out["af"] = out["ac"] / out["an"] if out["an"] else None
     out["call_rate"] = called / (called + out["no_call"]) if called + out["no_call"] else None
-    out["hwe_p"] = hwe(out["hom_ref"], out["het"], out["hom_alt"]) if diploid else None
+    women = out["hom_ref"], out["het"], out["hom_alt"]
+    men = (out["hap_ref"], out["hap_alt"]) if variant.startswith("X-") else (0, 0)
+    out["hwe_p"] = (hwe_x(*women, *men) if any(men) else hwe(*women)) if diploid else None
     return out
 
 

@@ -20,6 +20,7 @@ from compute.kernels import (
     PolygenicScores,
     TraitError,
     hwe_exact,
+    hwe_x_exact,
     pack_bits,
     pack_dosages,
     unpack_bits,
@@ -27,7 +28,7 @@ from compute.kernels import (
 )
 from compute.kernels.engine import engine
 from compute.kernels.reference import logistic_one
-from compute.stats import hwe_exact_many
+from compute.stats import hwe_exact_many, hwe_x_exact_many
 
 CALLED = st.integers(0, 2**32 - 1)
 
@@ -97,6 +98,20 @@ def test_bits_round_trip_in_little_order():
 def test_hwe_is_the_enumerated_one(triples):
     counts = np.array(triples, np.int64).T
     assert np.allclose(hwe_exact(*counts), hwe_exact_many(*counts), rtol=1e-8, atol=0)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 25)] * 5), min_size=1, max_size=20))
+@settings(deadline=None, max_examples=60)
+def test_hwe_on_x_is_the_enumerated_one(rows):
+    counts = np.array(rows, np.int64).T
+    assert np.allclose(hwe_x_exact(*counts), hwe_x_exact_many(*counts), rtol=1e-8, atol=0)
+
+
+def test_hwe_on_x_of_large_and_lopsided_counts():
+    rows = [(400, 90, 10, 300, 200), (0, 900, 0, 5, 900), (900, 9, 1, 0, 1000), (0, 0, 50, 900, 0),
+            (0, 0, 0, 3, 4), (500, 0, 500, 1, 0), (0, 0, 0, 0, 0)]  # fmt: skip
+    counts = np.array(rows, np.int64).T
+    assert np.allclose(hwe_x_exact(*counts), hwe_x_exact_many(*counts), rtol=1e-7, atol=1e-280)
 
 
 def test_hwe_of_large_and_lopsided_counts():

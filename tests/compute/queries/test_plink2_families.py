@@ -8,9 +8,11 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from compute.queries import CohortData, run
+from compute.builds import CONTIGS
+from compute.queries import CohortData, PersonData, VariantTable, run
 from compute.queries.relatedness import king
 from tests.compute.cohort import cohort
+from tests.compute.queries.test_known_answers import six
 from tests.compute.queries.test_known_families import DATA, PANEL, ask, chr21, cineca
 from tests.compute.queries.test_plink2_peer import plink2
 
@@ -78,6 +80,60 @@ def test_mean_imputed_scores(plink2, tmp_path):
         partial.add(person)
     mine = partial.summaries().values["all"]["score"]
     assert mine == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def on_x(people=120, variants=60):
+    """People and variants of X outside PAR: men with one copy, some far from equilibrium."""
+    rng = np.random.default_rng(8)
+    af = rng.uniform(0.02, 0.98, variants)
+    found = []
+    for at in range(people):
+        man = at % 2 == 0
+        shift = np.where(np.arange(variants) % 7 == 0, 0.25 if man else -0.25, 0)
+        dosage = rng.binomial(1 if man else 2, np.clip(af + shift, 0.01, 0.99)).astype(np.int8)
+        if not man:
+            inbred = (np.arange(variants) % 11 == 0) & (dosage == 1)
+            dosage[inbred] = 2 * rng.integers(0, 2, inbred.sum())
+        dosage[rng.random(variants) < 0.03] = -1
+        ploidy = np.where(dosage < 0, 0, 1 if man else 2).astype(np.int8)
+        sex = "male" if man else "female"
+        found.append(PersonData(f"s{at}", dosage, ploidy if man else None, {"sex": sex}))
+    keys = [(CONTIGS.index("X"), 5_000_000 + at, "A", "G") for at in range(variants)]
+    return CohortData.of(VariantTable.of("GRCh37", keys), found)
+
+
+def written(data, folder):
+    """Write people as x.vcf and their sex as sex.txt."""
+    names = {(-1, 0): ".", (0, 1): "0", (1, 1): "1", (0, 2): "0/0", (1, 2): "0/1", (2, 2): "1/1"}
+    lines = ["##fileformat=VCFv4.2", "##contig=<ID=X>",
+             '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+             "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
+                       + [p.participant for p in data.people])]  # fmt: skip
+    for at, (_, pos, ref, alt) in enumerate(data.frame.table.keys()):
+        calls = [
+            names[int(p.dosage[at]), int(p.ploidy[at])] if p.ploidy is not None
+            else names.get((int(p.dosage[at]), 2), "./.") for p in data.people
+        ]  # fmt: skip
+        lines.append("\t".join(["X", str(pos), ".", ref, alt, ".", ".", ".", "GT", *calls]))
+    (folder / "x.vcf").write_text("\n".join(lines) + "\n")
+    sexes = (f"{p.participant}\t{p.strata['sex'][0].upper()}\n" for p in data.people)
+    (folder / "sex.txt").write_text("#IID\tSEX\n" + "".join(sexes))
+
+
+def test_hardy_weinberg_on_x(plink2, tmp_path):
+    data = on_x()
+    written(data, tmp_path)
+    go(plink2, tmp_path, "--vcf", "x.vcf", "--update-sex", "sex.txt", "--hardy")
+    rows = table(tmp_path / "o.hardy.x")
+    mine = run(ask("genotype_counts", **PANEL), data).rows()
+    assert len(mine) == len(rows) == 60
+    for own, peer in zip(mine, rows, strict=True):
+        women = [own["hom_ref"], own["het"], own["hom_alt"]]
+        counts = ["FEMALE_HOM_A1_CT", "FEMALE_HET_A1_CT", "FEMALE_TWO_AX_CT"]
+        assert women[:: 1 if peer["A1"] == "A" else -1] == [int(peer[name]) for name in counts]
+        assert six(own["hwe_p"]) == six(float(peer["P"])), (own, peer)
+        assert own["hwe_na"] == ""
+    assert min(float(row["P"]) for row in rows) < 1e-6 < max(float(row["P"]) for row in rows)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.stats import Products, hwe_exact, hwe_exact_many, least_squares
-from tests.compute.reference import hwe
+from compute.stats import Products, hwe_exact, hwe_exact_many, hwe_x_exact, least_squares
+from tests.compute.reference import hwe, hwe_x
 
 counts = st.integers(0, 120)
 
@@ -36,6 +36,32 @@ def test_hwe_does_not_depend_on_which_allele_is_ref(hom_ref, het, hom_alt):
 )
 def test_hwe_by_hand(hom_ref, het, hom_alt, p):
     assert hwe_exact(hom_ref, het, hom_alt) == pytest.approx(p, rel=1e-12)
+
+
+few = st.integers(0, 9)
+
+
+@given(st.tuples(few, few, few, few, few))
+def test_hwe_on_x_equals_exact_enumeration(counts):
+    assert hwe_x_exact(*counts) == pytest.approx(hwe_x(*counts), rel=1e-11)
+
+
+@given(counts, counts, counts)
+def test_without_men_the_test_on_x_is_that_of_an_autosome(hom_ref, het, hom_alt):
+    assert hwe_x_exact(hom_ref, het, hom_alt, 0, 0) == pytest.approx(
+        hwe_exact(hom_ref, het, hom_alt), rel=1e-9, abs=1e-300
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "p"),
+    # By hand. One woman, one man, two copies of three: AA with B, or AB with A; weights 1 and 2.
+    [((0, 0, 1, 1, 0), 1 / 3), ((0, 1, 0, 0, 1), 1.0), ((5, 0, 0, 7, 0), 1.0),
+     # Two women homozygous for REF, two men with ALT: weights 1, 4 (one het), 1 (AA) of 15.
+     ((2, 0, 0, 0, 2), 1 / 15)],
+)  # fmt: skip
+def test_hwe_on_x_by_hand(counts, p):
+    assert hwe_x_exact(*counts) == pytest.approx(p, rel=1e-12)
 
 
 def test_hwe_of_a_large_cohort_does_not_overflow():
