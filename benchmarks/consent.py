@@ -44,13 +44,17 @@ from ledger import (
     collector,
     complete_payload,
     fingerprint,
+    format_leaf,
     make_leaf,
     parse_entry_bytes,
+    parse_leaf,
+    split_terms,
 )
 from ledger import entry_bytes as bytes_of
 from marketplace.frozen import Frozen
 
 MILLION, QUICK, BREACH = 1_000_000, 50_000, 100_000
+SALT = bytes(32)
 KINDS = 200  # bodies of terms a million people chose; from when differs for everybody
 RECIPIENT = {"key_id": "epoch-1", "region": "local"}
 CHUNK = 5_000
@@ -110,7 +114,7 @@ def peopled(count: int) -> State:
 
 
 def entries(count: int) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Yield parts of (entry bytes, salt): consents with signatures nobody checks here."""
+    """Yield parts of (entry bytes, leaf bytes): consents with signatures nobody checks here."""
     terms = bodies()
     for start in range(0, count, CHUNK):
         part = []
@@ -119,20 +123,24 @@ def entries(count: int) -> Iterator[list[tuple[bytes, bytes]]]:
             actor = fingerprint(key_of(number))
             data = canonical(complete_payload("consent.granted", payload, actor))
             signature = Signature("ed25519", key_of(number), (bytes(64),))
-            part.append((bytes_of(Entry("consent.granted", 1, data, (signature,))), bytes(32)))
+            entry = Entry("consent.granted", 1, data, (signature,))
+            part.append((bytes_of(entry), format_leaf(make_leaf(entry, SALT, START))))
         yield part
 
 
 def fold(count: int) -> list[Figure]:
-    """Fold so many consent.granted entries, each with terms of its own."""
+    """Fold so many consent.granted entries, each with terms of its own, as a follower does.
+
+    From the bytes of leaf and envelope; commitments and signatures are other processes' work.
+    """
     state, seconds = peopled(count), 0.0
     state.parties = _Parties()
     for part in entries(count):
         start = perf_counter()
         with collector.paused():  # as log, follower and audit do
-            for data, salt in part:
+            for data, leaf in part:
                 entry = parse_entry_bytes(data)
-                state.apply(Record(state.size, make_leaf(entry, salt, START), entry, salt))
+                state.apply(Record(state.size, parse_leaf(leaf), entry, SALT))
         seconds += perf_counter() - start
     if state.violations or len(state.grants) != count:
         raise RuntimeError(f"the fold did not take every entry: {state.violations[:1]}")
@@ -159,16 +167,16 @@ def granted(count: int) -> State:
         p = grant_fields(number, terms[number % KINDS])
         state.grants[p.id] = p
         state.datasets[p.dataset].standing = p
-        state.shared[p.terms_sha256.encode()] = p.terms
+        p.body = state.share(p.body)
     state.size = count + 1
     return state
 
 
 def grant_fields(number: int, terms: Mapping[str, Any]) -> Grant:
-    own = {**terms, "valid_from": START - MILLION + number}
+    body, window = split_terms({**terms, "valid_from": START - MILLION + number})
     return Grant(
         id=ident("g", number), owner=ident("o", number), dataset=ident("d", number), offer=None,
-        terms=own, terms_sha256=hashlib.sha256(b"%d" % number).hexdigest(),
+        body=body, window=window, terms_sha256=hashlib.sha256(b"%d" % number).hexdigest(),
         facets={"population": "CEU" if number % 3 else "YRI"}, recipient=RECIPIENT,
         sealed_grant_sha256="", activity_commitment="", order=None, index=number + 1,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from compute.duo import BY_SHORTHAND
 from compute.errors import TermsError
 from compute.modifiers import months_after
 from compute.terms import terms_sha256
+from ledger import WINDOW
 
 if TYPE_CHECKING:
     from ledger import Dataset, Grant, State
@@ -32,7 +33,6 @@ DERIVED = "compute.consent_index"
 FOR_EVER = np.iinfo(np.int64).max
 LAST_MS = 2**53 - 1
 _TIME_LIMIT = BY_SHORTHAND["TS"]
-_WINDOW = ("valid_from", "valid_until")
 _LEAF_BITS = 32  # of a row's sort key; person above, leaf index below
 NO_ORDER, INVALID = -1, -1
 _COLUMNS = (
@@ -208,7 +208,7 @@ class _Rows:
 
 
 def _rows(state: State, grants: Iterable[Grant], books: Books) -> _Rows:
-    datasets, shared, found = state.datasets, getattr(state, "shared", {}), _Rows()
+    datasets, found, bodies = state.datasets, _Rows(), _Bodies(state, books)
     facets_seen: dict[int, int] = {}  # by identity: the fold keeps equal facets once
     for grant in grants:
         dataset = datasets.get(grant.dataset)
@@ -218,17 +218,16 @@ def _rows(state: State, grants: Iterable[Grant], books: Books) -> _Rows:
         if facets is None:
             facets = books.facets.number(marshal.dumps(dict(grant.facets), 2), grant.facets)
             facets_seen[id(grant.facets)] = facets
-        checked = shared.get(grant.terms_sha256.encode()) is grant.terms
         found.keys.append(f"{dataset.participant}/{grant.owner}".encode())
-        found.numbers.extend(_row(grant, dataset, books, checked, facets))
+        found.numbers.extend(_row(grant, dataset, books, bodies, facets))
         found.grants.append(grant)
     return found
 
 
 def _row(
-    grant: Grant, dataset: Dataset, books: Books, checked: bool, facets: int
+    grant: Grant, dataset: Dataset, books: Books, bodies: _Bodies, facets: int
 ) -> tuple[int, ...]:
-    body, begins, ends = _body(grant, books, checked)
+    body, begins, ends = bodies.of(grant)
     kept = FOR_EVER if dataset.retain_until is None else dataset.retain_until
     return (
         grant.index,
@@ -244,24 +243,37 @@ def _row(
     )
 
 
-def _body(grant: Grant, books: Books, checked: bool) -> tuple[int, int, int]:
-    """Return the number of the terms' body and their time; INVALID for terms with another hash.
+class _Bodies:
+    """Numbers of the bodies of terms met in one pass."""
 
-    checked: the fold itself compared these very terms with the hash.
-    """
-    terms = grant.terms
-    begins, until = terms.get("valid_from"), terms.get("valid_until")
-    if not checked and not _is_hash_of(grant.terms_sha256, terms):
-        return INVALID, 0, 0
-    if not _is_time(begins) or not (until is None or (_is_time(until) and until > begins)):
-        return INVALID, 0, 0
-    body = dict(terms)
-    for name in _WINDOW:
-        body.pop(name, None)
-    # Version 2 writes equal values equally; by bytes, not by ==, for which 1 and true are the same.
-    number = books.body.number(marshal.dumps(body, 2), body)
-    ends = int(FOR_EVER) if until is None else until
-    return number, begins, min(ends, _months_end(terms, begins)) if body.get("modifiers") else ends
+    def __init__(self, state: State, books: Books) -> None:
+        self._state, self._books = state, books
+        self._seen: dict[int, tuple[int, bool]] = {}  # by identity: the fold keeps equal ones once
+
+    def of(self, grant: Grant) -> tuple[int, int, int]:
+        """Return the number of the terms' body and their time; INVALID for another hash."""
+        number, checked = self._numbered(grant.body)
+        begins, until = (grant.window.get(name) for name in WINDOW)
+        if not checked and not _is_hash_of(grant.terms_sha256, grant.terms):
+            return INVALID, 0, 0
+        if not _is_time(begins) or not (until is None or (_is_time(until) and until > begins)):
+            return INVALID, 0, 0
+        ends = int(FOR_EVER) if until is None else until
+        if grant.body.get("modifiers"):
+            ends = min(ends, _months_end(grant.body, begins))
+        return number, begins, ends
+
+    def _numbered(self, body: Mapping[str, Any]) -> tuple[int, bool]:
+        """Return a body's number, and whether it is the fold's own.
+
+        Terms of a body that is were compared with their hash when they were folded.
+        """
+        known = self._seen.get(id(body))
+        if known is None:
+            # Version 2 writes equal values equally; by bytes, as 1 and true are the same by ==.
+            number = self._books.body.number(marshal.dumps(dict(body), 2), body)
+            known = self._seen[id(body)] = number, self._state.is_shared(body)
+        return known
 
 
 def _is_hash_of(sha256: str, terms: Mapping[str, Any]) -> bool:

@@ -98,6 +98,7 @@ from ledger.errors import (
     VerificationError,
 )
 from ledger.fold_model import (
+    WINDOW,
     Access,
     Attestation,
     ComputeKey,
@@ -116,6 +117,7 @@ from ledger.fold_model import (
     Review,
     Share,
     UnknownReference,
+    split_terms,
 )
 from ledger.fold_operators import (
     BANK,
@@ -189,6 +191,7 @@ __all__ = [
     "PARTY_ROLES",
     "RECOVERY_WAIT_MS",
     "RULES",
+    "WINDOW",
     "Access",
     "AnchorReport",
     "Appended",
@@ -290,6 +293,7 @@ __all__ = [
     "settle_collector",
     "sign_ed25519",
     "sign_entry",
+    "split_terms",
     "submission_for",
     "submission_from_json",
     "submission_to_json",

@@ -40,6 +40,7 @@ from ledger.signatures import verify_ed25519, verify_passkey
 
 Signer = Callable[[bytes], Signature]
 IndexLists = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+_NO_LISTS: IndexLists = ((), (), ())
 
 
 def is_personal(rule: Rule, payload: Mapping[str, Any]) -> bool:
@@ -63,8 +64,8 @@ def validate_payload(entry: Entry) -> Rule:
     except FormatError as error:
         raise FormatError(f"{entry.type}: the payload is {error}") from None
     _check_fields(rule, payload)
-    if payload["schema"] != f"{rule.type}/{rule.version}":
-        raise FormatError(f"{entry.type}: schema must be {rule.type}/{rule.version}")
+    if payload["schema"] != rule.schema:
+        raise FormatError(f"{entry.type}: schema must be {rule.schema}")
     _check_basis(rule, payload)
     _check_signers(rule, entry, payload)
     remember_rule(entry, rule)
@@ -72,7 +73,7 @@ def validate_payload(entry: Entry) -> Rule:
 
 
 def _check_fields(rule: Rule, payload: Mapping[str, Any]) -> None:
-    if not _has_required(rule, payload):
+    if not rule.form.fits(payload):
         for name, kind in rule.required:
             if name not in payload:
                 raise FormatError(f"{rule.type}: the field {name} is missing")
@@ -84,17 +85,6 @@ def _check_fields(rule: Rule, payload: Mapping[str, Any]) -> None:
             count += 1
     if len(payload) != count:
         raise FormatError(f"{rule.type}: the payload holds a field this version does not have")
-
-
-def _has_required(rule: Rule, payload: Mapping[str, Any]) -> bool:
-    """Tell whether all is well, in one narrow loop; what is wrong is looked for elsewhere."""
-    try:
-        for name, test in rule.tests:
-            if not test(payload[name]):
-                return False
-    except (KeyError, TypeError):
-        return False
-    return True
 
 
 def _check_field(rule: Rule, name: str, kind: k.Kind, value: Any) -> None:
@@ -263,6 +253,8 @@ def cosign(entry: Entry, signer: Signer) -> Entry:
 
 def clear_lists(rule: Rule, payload: Mapping[str, Any]) -> IndexLists:
     """Return the lists (stops, resumes, erases) that stand in the clear in an entry's leaf."""
+    if not rule.points:
+        return _NO_LISTS
     stops = (payload["replaces"],) if rule.stop == REPLACE else tuple(payload.get("stops", ()))
     return stops, tuple(payload.get("resumes", ())), tuple(payload.get("erases", ()))
 

@@ -5,8 +5,10 @@ version that is not in the table raises UnknownEntry: mirrors and witnesses go o
 decisions stop. A version, once released, never changes: its golden file is in the tests.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from ledger import kinds as k
@@ -43,14 +45,42 @@ class Rule:
     attachments: Mapping[str, str] = field(default_factory=dict)
     erasable: bool = False
     required: tuple[tuple[str, Kind], ...] = field(init=False, repr=False, compare=False)
-    tests: tuple[tuple[str, Callable[[Any], object]], ...] = field(
-        init=False, repr=False, compare=False
-    )
+    form: "Form" = field(init=False, repr=False, compare=False)
+    schema: str = field(init=False, repr=False, compare=False)
+    points: bool = field(init=False, repr=False, compare=False)  # has index lists in the clear
 
     def __post_init__(self) -> None:
         required = tuple({**COMMON, **self.fields}.items())
         object.__setattr__(self, "required", required)
-        object.__setattr__(self, "tests", tuple((name, kind.test) for name, kind in required))
+        object.__setattr__(self, "form", Form(required))
+        object.__setattr__(self, "schema", f"{self.type}/{self.version}")
+        lists = {"stops", "resumes", "erases"} & {*self.fields, *self.optional}
+        object.__setattr__(self, "points", bool(lists) or self.stop == REPLACE)
+
+
+class Form:
+    """The required fields of an entry as one quick test: every entry of the log passes it."""
+
+    __slots__ = ("_others", "_texts", "_texts_fit")
+
+    def __init__(self, required: Sequence[tuple[str, Kind]]) -> None:
+        texts = [(name, kind.pattern) for name, kind in required if kind.pattern is not None]
+        # No pattern matches a line end, so the joined texts fit only if each of them does.
+        self._texts_fit = re.compile("\n".join(f"(?:{pattern})" for _, pattern in texts)).fullmatch
+        self._texts = itemgetter(*(name for name, _ in texts))
+        self._others = tuple((name, kind.test) for name, kind in required if kind.pattern is None)
+
+    def fits(self, payload: Mapping[str, Any]) -> bool:
+        """Tell whether every required field is there and of its kind."""
+        try:
+            if self._texts_fit("\n".join(self._texts(payload))) is None:
+                return False
+            for name, test in self._others:
+                if not test(payload[name]):
+                    return False
+        except (KeyError, TypeError):
+            return False
+        return True
 
 
 COMMON: dict[str, Kind] = {

@@ -139,7 +139,7 @@ def _parse_plain(data: bytes) -> dict[str, Any] | None:
         return None
     try:
         value = orjson.loads(data)
-        exact = orjson.dumps(value, option=_SORTED | orjson.OPT_STRICT_INTEGER) == data
+        exact = orjson.dumps(value, option=_EXACT) == data
     except (ValueError, TypeError, RecursionError):
         return None
     return value if exact and isinstance(value, dict) else None
@@ -220,6 +220,7 @@ _AFTER_KEY = re.compile(rb":-?[0-9]+[.eE]").search
 _AFTER_COMMA = re.compile(rb",-?[0-9]+[.eE]").search
 _FIRST_OF_LIST = re.compile(rb"\[-?[0-9]+[.eE]").search
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_EXACT = _SORTED | orjson.OPT_STRICT_INTEGER
 
 
 def payload_type(type_: str, version: int) -> str:

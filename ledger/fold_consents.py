@@ -5,9 +5,8 @@ a grant's own time window covers a use is judged where it is used, not here.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from ledger.entry_types import PAUSE, REPLACE
 from ledger.envelope import canonical_parsed
@@ -20,6 +19,7 @@ from ledger.fold_model import (
     Share,
     Tables,
     UnknownReference,
+    split_terms,
 )
 
 CLOSED = ("refused", "cancelled", "expired", "failed", "published", "settled")
@@ -35,12 +35,6 @@ def live_dataset(state: Tables, act: Act, name: str) -> Dataset:
     if dataset.erased or dataset.replaced:
         raise RefusedError(f"{act.rule.type}: dataset {name} is erased or replaced")
     return dataset
-
-
-def share_value(state: Tables, value: Mapping[str, Any]) -> Any:
-    """Return one copy of equal terms, facets, ... so that a million grants fit in memory."""
-    # By bytes, not by ==, for which 1 and true are the same.
-    return state.shared.setdefault(canonical_parsed(value), value)
 
 
 def check_granted(state: Tables, act: Act) -> None:
@@ -98,15 +92,17 @@ def _check_recipient(state: Tables, act: Act) -> None:
 def apply_granted(state: Tables, act: Act) -> None:
     payload, do = act.payload, state.journal
     dataset = state.datasets[payload["dataset"]]
+    body, window = split_terms(payload["terms"])
     grant = Grant(
         id=payload["grant"],
         owner=dataset.owner,
         dataset=dataset.id,
         offer=payload["offer"],
-        terms=state.shared.setdefault(payload["terms_sha256"].encode(), payload["terms"]),
+        body=state.share(body),
+        window=window,
         terms_sha256=payload["terms_sha256"],
-        facets=share_value(state, payload["facets"]),
-        recipient=share_value(state, payload["recipient"]),
+        facets=state.share(payload["facets"]),
+        recipient=state.share(payload["recipient"]),
         sealed_grant_sha256=payload["sealed_grant_sha256"],
         activity_commitment=payload["activity_commitment"],
         order=payload["order"],
@@ -301,8 +297,8 @@ def apply_offer(state: Tables, act: Act) -> None:
         id=payload["offer"],
         owner=payload["owner"],
         datasets=tuple(payload["datasets"]),
-        terms=share_value(state, payload["terms"]),
-        facets=share_value(state, payload["facets"]),
+        terms=state.share(payload["terms"]),
+        facets=state.share(payload["facets"]),
         index=act.index,
     )
     do.put(state.offers, offer.id, offer)

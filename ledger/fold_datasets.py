@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ledger.entry_types import RULES
 from ledger.envelope import about_tag
 from ledger.errors import RefusedError
-from ledger.fold_consents import live_dataset, require_all_stopped, share_value
+from ledger.fold_consents import live_dataset, require_all_stopped
 from ledger.fold_model import Act, Dataset, Party, Tables, UnknownReference
 from ledger.fold_signers import PERSON_VERIFIED, get_party
 from ledger.leaf import Leaf
@@ -44,7 +44,7 @@ def apply_registered(state: Tables, act: Act) -> None:
         ciphertext_sha256=payload["ciphertext"]["sha256"],
         size=payload["ciphertext"]["size"],
         header_size=payload["ciphertext"]["header_size"],
-        format=share_value(state, payload["format"]),
+        format=state.share(payload["format"]),
         region=payload["region"],
         index=act.index,
         signing_key=payload["signing_key"],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.entry_types import Rule
-from ledger.envelope import Entry
+from ledger.envelope import Entry, canonical_parsed
 from ledger.errors import RefusedError
 from ledger.fold_journal import Journal
 from ledger.leaf import Leaf
@@ -86,10 +86,21 @@ class Party:
     lasting: bool = False
 
 
+WINDOW = ("valid_from", "valid_until")
+
+
+def split_terms(terms: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the body of terms and their window in time, which together are the terms."""
+    body = dict(terms)
+    return body, {name: body.pop(name) for name in WINDOW if name in body}
+
+
 @dataclass(slots=True)
 class Grant:
     """One consent with its complete terms; stopped_at, paused_at and mandate are leaf indexes.
 
+    body, window: the terms, of which only the window in time differs for nearly everybody, so the
+    body is one for all who say the same.
     basis, mandate: by whose hand it was given, and the mandate.given it was given under.
     """
 
@@ -97,7 +108,8 @@ class Grant:
     owner: str
     dataset: str
     offer: str | None
-    terms: Mapping[str, Any]
+    body: Mapping[str, Any]
+    window: Mapping[str, Any]
     terms_sha256: str
     facets: Mapping[str, Any]
     recipient: Mapping[str, Any]
@@ -109,6 +121,11 @@ class Grant:
     paused_at: int | None = None
     basis: str = "self"
     mandate: int | None = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """Return the terms as they were consented to."""
+        return {**self.body, **self.window}
 
 
 @dataclass(slots=True)
@@ -354,3 +371,12 @@ class Tables:
     touched: list[str] = field(default_factory=list, repr=False, compare=False)
     derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     journal: Journal = field(default_factory=Journal, repr=False, compare=False)
+
+    def share(self, value: Mapping[str, Any]) -> Any:
+        """Return one copy of equal terms, facets, ... so that a million grants fit in memory."""
+        # By bytes, not by ==, for which 1 and true are the same.
+        return self.shared.setdefault(canonical_parsed(value), value)
+
+    def is_shared(self, value: Mapping[str, Any]) -> bool:
+        """Tell whether a value is a copy `share` returned."""
+        return self.shared.get(canonical_parsed(value)) is value

@@ -150,9 +150,10 @@ def _raw(value: Mapping[str, Any]) -> orjson.Fragment:
 
 def _grant_row(grant: Grant, values: _Values, erased: bool) -> list[Any]:
     row = list(_GRANT(grant))
-    for name in ("terms", "facets", "recipient"):
+    for name in ("body", "facets", "recipient"):
         row[_G[name]] = values.number(_NOTHING if erased else row[_G[name]])
     if erased:
+        row[_G["window"]] = _NOTHING
         for name in ("terms_sha256", "sealed_grant_sha256", "activity_commitment"):
             row[_G[name]] = ""
     return row
@@ -238,19 +239,14 @@ class Rebuilt:
         value = self._values[number]
         if number not in self._known:
             self._known.add(number)
-            value = self._values[number] = self.state.shared.setdefault(
-                canonical_parsed(value), value
-            )
+            value = self._values[number] = self.state.share(value)
         return value
 
     def grant(self, row: list[Any]) -> None:
-        state, named = self.state, row[_G["terms_sha256"]]
-        terms = self._values[row[_G["terms"]]]
-        row[_G["terms"]] = state.shared.setdefault(named.encode(), terms) if named else terms
-        for name in ("facets", "recipient"):
+        for name in ("body", "facets", "recipient"):
             row[_G[name]] = self._shared(row[_G[name]])
         grant = Grant(*row)
-        state.grant_at[grant.index] = state.grants[grant.id] = grant
+        self.state.grant_at[grant.index] = self.state.grants[grant.id] = grant
 
     def dataset(self, row: list[Any]) -> None:
         at, live = self.state.grant_at, row[_D["per_order"]]

@@ -13,12 +13,8 @@ from ledger.envelope import canonical, unb64
 from ledger.errors import FormatError
 
 MAX_OBJECT_KEYS = 256
-_ID = re.compile(r"[0-9a-f]{32}").fullmatch
-_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
-_HEX = re.compile(r"(?:[0-9a-f]{2}){16,64}").fullmatch
-_CODE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.:/+*-]{0,95}").fullmatch
-_CURRENCY = re.compile(r"[a-z]{3}").fullmatch
-_RATIO = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:/[1-9][0-9]{0,11})?").fullmatch
+_ID = r"[0-9a-f]{32}"
+_HEX = r"(?:[0-9a-f]{2}){16,64}"
 
 PARTY_ROLES = (
     "owner",
@@ -35,10 +31,18 @@ _KEY_USES = {"sign": SIGNING_KINDS, "recover": SIGNING_KINDS, "encrypt": ("x2551
 
 
 class Kind(NamedTuple):
-    """A kind of value: its test, and how an error message says what it must be."""
+    """A kind of value: its test, and how an error message says what it must be.
+
+    pattern: of a text that is all there is to test; never matches a line end.
+    """
 
     test: Callable[[Any], object]
     says: str
+    pattern: str | None = None
+
+
+def _text(pattern: str, says: str) -> Kind:
+    return Kind(re.compile(pattern).fullmatch, says, pattern)
 
 
 def _whole(value: Any) -> bool:
@@ -72,7 +76,7 @@ def _object(value: Any) -> bool:
 
 
 def _counts(value: Any) -> bool:
-    return _object(value) and all(_CODE(k) and _whole(v) for k, v in value.items())
+    return _object(value) and all(CODE.test(k) and _whole(v) for k, v in value.items())
 
 
 def _key(value: Any) -> bool:
@@ -150,14 +154,14 @@ def one_of(*words: str) -> Kind:
     return Kind(lambda v: isinstance(v, str) and v in allowed, "one of " + ", ".join(words))
 
 
-ID = Kind(_ID, "an id of 32 lower-case hex digits")
-FINGERPRINT = Kind(_ID, "a key fingerprint of 32 lower-case hex digits")
-PSEUDONYM = Kind(_HEX, "a pseudonym in lower-case hex")
-DIGEST = Kind(_DIGEST, "a SHA-256 digest in lower-case hex")
-COMMITMENT = Kind(_HEX, "a commitment in lower-case hex")
-CODE = Kind(_CODE, "a short code")
-CURRENCY = Kind(_CURRENCY, "a lower-case ISO 4217 code")
-RATIO = Kind(_RATIO, 'an exact ratio such as "1/100"')
+ID = _text(_ID, "an id of 32 lower-case hex digits")
+FINGERPRINT = _text(_ID, "a key fingerprint of 32 lower-case hex digits")
+PSEUDONYM = _text(_HEX, "a pseudonym in lower-case hex")
+DIGEST = _text(r"[0-9a-f]{64}", "a SHA-256 digest in lower-case hex")
+COMMITMENT = _text(_HEX, "a commitment in lower-case hex")
+CODE = _text(r"[A-Za-z0-9*][A-Za-z0-9_.:/+*-]{0,95}", "a short code")
+CURRENCY = _text(r"[a-z]{3}", "a lower-case ISO 4217 code")
+RATIO = _text(r"(?:0|[1-9][0-9]{0,11})(?:/[1-9][0-9]{0,11})?", 'an exact ratio such as "1/100"')
 TIME = Kind(_whole, "a time in Unix milliseconds")
 COUNT = Kind(_whole, "a whole number")
 INDEX = Kind(_whole, "a leaf index")

@@ -18,7 +18,7 @@ from compute.store import KEY_BYTES
 from compute.terms import terms_sha256
 from compute.variants import SharedVariants
 from ledger import Dataset, Grant, Record, b64, fingerprint, public_key, sign_entry
-from ledger.fold_model import Attestation, Key, Party
+from ledger.fold_model import Attestation, Key, Party, split_terms
 from tests.compute.simulators import Checkpoint, SimFollower, now_ms
 from tests.compute.worker_world import POSITIONS, YEAR, World, new_id, simulated, vcf
 
@@ -131,18 +131,16 @@ class StoredWorld(World):
     def _fill_fold(self, state):
         owners, datasets, grants = self.ids
         bodies = [self.terms(valid_from=1, price=5 + body) for body in range(BODIES)]
-        named = [(terms, terms_sha256(terms)) for terms in bodies]
-        for terms, sha256 in named:
-            state.shared[sha256.encode()] = terms
+        named = [(*split_terms(terms), terms_sha256(terms)) for terms in bodies]
         attester = fingerprint(public_key(self.seeds["attester"]))
         says = Attestation(0, {"unaffiliated": True}, now_ms() + YEAR, attester)
         facets = [{"population": f"P{group}"} for group in range(GROUPS)]
         recipient = {"key_id": self.epoch.key_id, "region": "local"}
         for n in range(self.count):
             index, owner = state.size + n, owners[n]
-            terms, sha256 = named[n % BODIES]
+            body, window, sha256 = named[n % BODIES]
             grant = Grant(
-                grants[n], owner, datasets[n], None, terms, sha256, facets[n % GROUPS],
+                grants[n], owner, datasets[n], None, state.share(body), window, sha256, facets[n % GROUPS],
                 recipient, "", "", None, index,
             )  # fmt: skip
             signing = public_key(self.stored[n].seed) if n in self.stored else index.to_bytes(32)
