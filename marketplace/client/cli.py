@@ -19,6 +19,7 @@ from marketplace.client import (
     cli_consent,
     cli_custodian,
     cli_files,
+    cli_hands,
     cli_identity,
     cli_keygen,
     cli_ledger,
@@ -30,6 +31,7 @@ from marketplace.client import (
     cli_rights,
     cli_run,
     cli_sharing,
+    cli_standing,
 )
 from marketplace.client.errors import ClientError
 from marketplace.client.terminal import Context, fail
@@ -46,9 +48,11 @@ cli_run.add_to(app)
 cli_keygen.add_to(app)
 cli_files.add_to(app)
 cli_consent.add_to(app)
+cli_standing.add_to(cli_consent.consent_app)
 cli_owner.add_to(app)
 cli_account.add_to(app)
 cli_sharing.add_to(app)
+cli_hands.add_to(app)
 cli_rights.add_to(app)
 cli_budget.add_to(app)
 cli_researcher.add_to(app)
