@@ -3,7 +3,8 @@
 A preset is only a first value of `Terms`; the owner may change every part of it.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal
@@ -26,6 +27,9 @@ TRUSTED_WARNING = (
     "release to be protected from that."
 )
 _NPUNCU = "DUO:0000018"
+_PLACE = re.compile(r"%\((\d+)\)s")
+Say = Callable[..., str]
+"""say(message, *values): the message in some language, its values put in."""
 OFFERED_BUDGETS = ("1/100", "1/50", "1/20", "1/10", "1/5", "1/2")
 
 
@@ -92,15 +96,23 @@ def _preset(name: str, diseases: Sequence[str], price: int | None) -> dict[str, 
     raise TermsError(f"there is no preset of that name; choose one of {', '.join(PRESETS)}")
 
 
-def describe(terms: Terms) -> list[str]:
-    """Say terms in plain sentences, the warning about trusted release first."""
-    lines = [TRUSTED_WARNING] if terms.release.mode == "trusted" else []
-    allowed = "; or ".join(_permission(code, terms) for code in terms.permissions)
-    lines.append(f"You allow: {allowed}.")
-    lines.extend(_modifier(modifier) for modifier in terms.modifiers)
-    lines.extend(_flags(terms.flags))
-    lines.extend(_prices(terms))
-    lines.extend(_limits(terms))
+def as_it_is(message: str, *values: object) -> str:
+    """Put values into a message's places %(1)s, %(2)s …: English, as `describe` is written."""
+    return _PLACE.sub(lambda found: str(values[int(found[1]) - 1]), message)
+
+
+def describe(terms: Terms, say: Say = as_it_is) -> list[str]:
+    """Say terms in plain sentences, the warning about trusted release first.
+
+    say: puts a message and its values into another language (the pages').
+    """
+    lines = [say(TRUSTED_WARNING)] if terms.release.mode == "trusted" else []
+    allowed = "; or ".join(_permission(code, terms, say) for code in terms.permissions)
+    lines.append(say("You allow: %(1)s.", allowed))
+    lines.extend(_modifier(modifier, say) for modifier in terms.modifiers)
+    lines.extend(_flags(terms.flags, say))
+    lines.extend(_prices(terms, say))
+    lines.extend(_limits(terms, say))
     return lines
 
 
@@ -116,59 +128,68 @@ def plain_words() -> dict[str, Any]:
     }
 
 
-def _permission(code: str, terms: Terms) -> str:
-    plain = DUO_TERMS[code].plain
+def _permission(code: str, terms: Terms, say: Say) -> str:
+    plain = say(DUO_TERMS[code].plain)
     if code != DS:
         return plain
-    return "research on " + ", ".join(current_ontology().label(d) for d in terms.diseases)
+    labels = ", ".join(say(current_ontology().label(d)) for d in terms.diseases)
+    return say("research on %(1)s", labels)
 
 
-def _modifier(modifier: Modifier) -> str:
-    plain = DUO_TERMS[modifier.id].plain
+def _modifier(modifier: Modifier, say: Say) -> str:
+    plain = say(DUO_TERMS[modifier.id].plain)
     value = modifier.parameter
     if value is None:
-        return f"Condition: {plain}."
-    return f"Condition: {plain} ({', '.join(value) if isinstance(value, tuple) else value})."
+        return say("Condition: %(1)s.", plain)
+    given = ", ".join(value) if isinstance(value, tuple) else value
+    return say("Condition: %(1)s (%(2)s).", plain, given)
 
 
-def _flags(flags: Flags) -> Iterator[str]:
+def _flags(flags: Flags, say: Say) -> Iterator[str]:
     if flags.no_insurers:
-        yield "Never for insurers."
+        yield say("Never for insurers.")
     if flags.no_employers:
-        yield "Never for employers."
-    yield f"Training AI models: {'never' if flags.no_ai_training else 'allowed'}."
-    yield "Nobody may try to find out who you are."
+        yield say("Never for employers.")
+    never, allowed = say("Training AI models: never."), say("Training AI models: allowed.")
+    yield never if flags.no_ai_training else allowed
+    yield say("Nobody may try to find out who you are.")
 
 
-def _prices(terms: Terms) -> Iterator[str]:
+def _prices(terms: Terms, say: Say) -> Iterator[str]:
     for kind in PRICE_CLASSES:
         price = terms.prices.get(kind, NEVER)
         plain = kind.replace("_", " ")
         if not isinstance(price, int):
-            yield f"Price for {plain}: never."
+            yield say("Price for %(1)s: never.", plain)
         elif price == 0:
-            yield f"Price for {plain}: free."
+            yield say("Price for %(1)s: free.", plain)
         else:
-            yield f"Price for {plain}: {amount_words(price, terms.currency)} a use."
+            amount = amount_words(price, terms.currency)
+            yield say("Price for %(1)s: %(2)s a use.", plain, amount)
 
 
-def _limits(terms: Terms) -> Iterator[str]:
-    families = ", ".join(terms.query_families)
-    yield "Any approved query." if families == "*" else f"Only these queries: {families}."
-    regions = ", ".join(terms.regions)
-    yield "Computed anywhere." if regions == "*" else f"Computed only in: {regions}."
+def _limits(terms: Terms, say: Say) -> Iterator[str]:
+    families, regions = ", ".join(terms.query_families), ", ".join(terms.regions)
+    yield (
+        say("Any approved query.")
+        if families == "*"
+        else say("Only these queries: %(1)s.", families)
+    )
+    yield say("Computed anywhere.") if regions == "*" else say("Computed only in: %(1)s.", regions)
     release = terms.release
     if release.mode == "trusted":
-        yield f"At most {release.exact_statistics} exact figures may ever count you."
+        most = release.exact_statistics
+        yield say("At most %(1)s exact figures may ever count you.", most)
     if release.mode == "private":
-        yield "Every answer has noise added, which bounds what it can show of you."
-        yield risk_words(Fraction(release.lifetime_rho))
-    yield (
-        f"Privacy budget for your lifetime: {release.lifetime_rho}, of which one order may use "
-        f"at most {release.order_share}."
-    )
-    yield "Until you withdraw." if terms.valid_until is None else _until(terms.valid_until)
+        yield say("Every answer has noise added, which bounds what it can show of you.")
+        yield say(risk_words(Fraction(release.lifetime_rho)))
+    yield say(
+        "Privacy budget for your lifetime: %(1)s, of which one order may use at most %(2)s.",
+        release.lifetime_rho, release.order_share,
+    )  # fmt: skip
+    until = terms.valid_until
+    yield say("Until you withdraw.") if until is None else say("Until %(1)s UTC.", _moment(until))
 
 
-def _until(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("Until %Y-%m-%d %H:%M UTC.")
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -85,7 +85,7 @@ def _one_person(resources: list[dict[str, Any]]) -> None:
     subjects = {
         text_of(obj(r.get("subject"), "subject").get("reference"))
         for r in resources
-        if r.get("resourceType") in {"Condition", "Observation"}
+        if text_of(r.get("resourceType")) in {"Condition", "Observation"}
     } - {""}
     if len(patients) > 1 or len(subjects) > 1:
         raise IngestError(

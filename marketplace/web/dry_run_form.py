@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from compute.queries import catalogue, parse_query, text_of_filters
 from marketplace.errors import InputError
+from marketplace.texts import say_made
 from marketplace.web.query_fields import Field, FieldError, fields_of, problems, values_of
 from marketplace.web.query_words import GROUPS
 
@@ -108,7 +109,7 @@ def wrong_in(form: Form) -> dict[str, str]:
     try:
         return problems(form.family, query_of(form)["params"], form.param)
     except FieldError as error:
-        return {error.name: str(error)}
+        return {error.name: say_made(str(error))}
 
 
 def request_of(form: Form, region: str) -> dict[str, Any]:

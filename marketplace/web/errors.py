@@ -11,7 +11,7 @@ from compute import ComputeError
 from ledger import LedgerError
 from marketplace.errors import MarketError, UnauthenticatedError
 from marketplace.faults import described
-from marketplace.texts import mark, say
+from marketplace.texts import mark, say, say_made
 
 LOG = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _missing(missing: str) -> Response:
 def error_page(status: int, detail: str = "") -> Response:
     """Return the page for a status; detail is one of our own messages."""
     trouble = (TROUBLES.get(status) or TROUBLES[500 if status >= 500 else 400]).said()
-    told = say(detail) if detail else ""
+    told = say_made(detail) if detail else ""
     body = render_template("web/error.html", status=status, trouble=trouble, detail=told)
     response = make_response(body, status)
     if status == 503:
@@ -89,7 +89,7 @@ def error_page(status: int, detail: str = "") -> Response:
 
 
 def _sign_in(error: UnauthenticatedError) -> Response:
-    return make_response(render_template("web/signin.html", reason=say(str(error))), 401)
+    return make_response(render_template("web/signin.html", reason=say_made(str(error))), 401)
 
 
 def _market(error: MarketError) -> Response:

@@ -4,11 +4,13 @@
 
 Messages are found where they stand: sentences of templates and scripts, the words in the two TOML
 files, what compute calls codes of terms, and in Python the arguments of `say`,
-`mark`, `Word`, `Texts` and `Trouble` and the texts of errors. Terms written out by
-`compute.describe` on the owner's pages, and names of fields and codes, stay as they are.
+`mark`, `Word`, `Texts` and `Trouble` and the texts of errors, values as %(1)s; so are the sentences
+`compute.describe` says terms in, and compute's errors about a question. Names of fields and codes
+stay as they are, and so do an error's values.
 """
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from io import BytesIO
@@ -26,8 +28,12 @@ from marketplace.web.translation import TEMPLATES, translated
 HERE = Path(__file__).parent
 MARKET = HERE.parent
 SCRIPTS = (HERE / "static", MARKET / "keyorigin" / "static" / "js")
+# Of compute: what says terms in words, and whose errors stand beside a form or on an error page.
+COMPUTE = MARKET.parent / "compute"
+TOLD = (COMPUTE / "presets.py", COMPUTE / "terms.py", COMPUTE / "messages.py")
 SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble"})
 NOT_TEXT = frozenset({"slug", "hint", "technical"})
+_PLACE, _LETTERS = re.compile(r"%\(\d+\)s"), re.compile(r"[A-Za-z]{2}")
 Found = tuple[str, str]
 """(message, file it stands in)."""
 
@@ -76,8 +82,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _python() -> Iterator[Found]:
-    for path in (*sorted(MARKET.glob("*.py")), *sorted(HERE.glob("*.py"))):
-        name = path.relative_to(MARKET).as_posix()
+    told = (*TOLD, *sorted((COMPUTE / "queries").glob("*.py")))
+    for path in (*sorted(MARKET.glob("*.py")), *sorted(HERE.glob("*.py")), *told):
+        base = MARKET.parent if path.is_relative_to(COMPUTE) else MARKET
+        name = path.relative_to(base).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             yield from ((text, name) for text in _spoken(node) if " " in text or text[:1].isupper())
 
@@ -101,6 +109,17 @@ def _strings(node: ast.AST) -> Iterator[str]:
         yield from (text for value in node.values for text in _strings(value))
     elif isinstance(node, ast.IfExp):
         yield from (*_strings(node.body), *_strings(node.orelse))
+    elif isinstance(node, ast.JoinedStr) and _LETTERS.search(_PLACE.sub("", _numbered(node))):
+        yield _numbered(node)
+
+
+def _numbered(node: ast.JoinedStr) -> str:
+    """Return an f-string as a message: its values are %(1)s, %(2)s … in their order."""
+    made, values = "", 0
+    for part in node.values:
+        values += isinstance(part, ast.FormattedValue)
+        made += str(part.value) if isinstance(part, ast.Constant) else f"%({values})s"
+    return made
 
 
 def _scripts() -> Iterator[Found]:

@@ -207,7 +207,7 @@ def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
 def terms_words(grant: Grant) -> tuple[str, ...]:
     """Return a grant's terms in sentences; terms that cannot be read allow nothing, and say so."""
     try:
-        return tuple(describe(parse_terms(grant.terms)))
+        return tuple(describe(parse_terms(grant.terms), say))
     except ComputeError:
         return (say("These terms cannot be read, so they allow nothing."),)
 

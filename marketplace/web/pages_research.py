@@ -40,7 +40,7 @@ from marketplace.api.common import send_object
 from marketplace.errors import InputError, NotFoundError
 from marketplace.services import Services
 from marketplace.tables import Payment, Quote
-from marketplace.texts import say
+from marketplace.texts import say, say_made
 from marketplace.web import live, query_words, sessions
 from marketplace.web.dry_run_form import (
     Form,
@@ -196,7 +196,7 @@ def dry_run_post() -> Response:
             raise InputError("look at the fields that are marked below")
         more = _previewed(form) if request.form.get("do") == "preview" else _priced(form)
     except (InputError, ComputeError) as error:
-        return make_response(_form_page(form, error=say(str(error))), 400)
+        return make_response(_form_page(form, error=say_made(str(error))), 400)
     return make_response(_form_page(form, **more))
 
 

@@ -19,6 +19,7 @@ from flask.typing import ResponseReturnValue
 from marketplace import accounts, passkeys
 from marketplace.accounts import Opened
 from marketplace.errors import ExpiredError, InputError, UnauthenticatedError
+from marketplace.texts import say_made
 from marketplace.web import sessions
 from marketplace.web.ports import pages
 
@@ -77,7 +78,7 @@ def passkey_answer() -> Response:
     try:
         opened = passkeys.sign_in(pages().services, credential)
     except UnauthenticatedError as error:
-        return make_response(jsonify({"detail": str(error)}), 401)
+        return make_response(jsonify({"detail": say_made(str(error))}), 401)
     return sessions.start(make_response(jsonify({"go": _home(opened)})), opened)
 
 

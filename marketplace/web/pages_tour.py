@@ -67,6 +67,6 @@ def sample() -> Sample:
     columns = made_up_answer(parse_query(QUERY))
     kept = {name: columns[name] for name in ("stratum", "af")}
     return Sample(
-        tuple(describe(terms)), tuple(would_allow(terms)), kept,
+        tuple(describe(terms, say)), tuple(would_allow(terms)), kept,
         drawn(risk_picture(LIFETIME, SPENT)), risk_words(LIFETIME),
     )  # fmt: skip

@@ -15,12 +15,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from compute.crypt import decrypt_file, generate_keypair, write_key_files
+from compute.crypt import decrypt_file
 from compute.keys import new_epoch, write_epoch
 from ledger import Follower, LedgerClient, TrustPolicy, parse_entry_bytes
-from marketplace.client import passport
 from marketplace.client.cli import app
-from marketplace.client.errors import RemoteError
 from marketplace.client.home import Home
 from marketplace.client.owner import Owner
 from marketplace.client.session import Session
@@ -230,26 +228,6 @@ def test_browser_and_command_are_one_identity(owner, market):
     assert stopped.index is not None
     assert not full_state(market).in_force(grant_of(market, owner.grant))
     owner.keys(f"resume/{owner.grant}")
-
-
-def test_a_share_is_stopped_in_the_browser_and_its_link_is_dead(owner, market, tmp_path):
-    secret, public = tmp_path / "doctor.sec", tmp_path / "doctor.pub"
-    write_key_files(secret, public, generate_keypair()[0])
-    session = Session.open(person_home(owner, market, "look"))
-    given = passport.share(session, owner.dataset, public, None)
-    link, page = given["link"], owner.page
-    assert b"".join(passport.fetch(link)).startswith(b"crypt4gh")
-    owner.keys(f"unshare/{given['share']}/{owner.dataset}")
-    owner.sees("Stop sharing?")
-    is_accessible_and_fits(page)
-    owner.click("Stop sharing now")
-    owner.sees("The share is stopped")
-    is_accessible_and_fits(page)
-    assert full_state(market).shares[given["share"]].stopped is not None
-    with pytest.raises(RemoteError):
-        list(passport.fetch(link))
-    owner.keys(f"unshare/{given['share']}/{'0' * 32}")
-    page.get_by_text("do not hold the key of that dataset").wait_for()
 
 
 def test_a_passkey_of_its_own_signs_in(chromium, market):

@@ -229,6 +229,7 @@ def test_another_persons_entry_is_left_out():
         ("{}", "not_clinical"),
         ('{"resourceType": "Device"}', "bad_fhir"),
         ('{"resourceType": "Patient"}', "no_terms"),
+        ('{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": []}}]}', "no_terms"),
         ('{"a": 1, "a": 2}', "bad_json"),
         ('{"a": NaN}', "bad_json"),
         ('{"a": -Infinity}', "bad_json"),

@@ -14,11 +14,14 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from compute.crypt import generate_keypair
+from compute.crypt.keyfiles import format_public_key
 from marketplace.client.examples import example, filled
 from marketplace.web.dry_run_form import FAMILIES, form_of
 from tests.marketplace.web.web_world import lively
 
 DOCS = Path(__file__).parents[3] / "docs" / "pictures"
+KEYS = "http://localhost:8087"
 SIZES = [(1280, "light"), (390, "light"), (1280, "dark"), (390, "dark")]
 ROLES = ("owner", "researcher", "reviewer", "operator")
 
@@ -30,7 +33,8 @@ class Studio:
         from waitress import create_server
 
         self.browser = browser
-        self.world, self.who = lively(Path(tempfile.mkdtemp()))
+        # As people meet it: with the key pages' address, so that buttons stand before commands.
+        self.world, self.who = lively(Path(tempfile.mkdtemp()), keys_url=KEYS)
         self.server = create_server(self.world.app, host="127.0.0.1", port=0)
         threading.Thread(target=self.server.run, daemon=True).start()
         self.base = f"http://127.0.0.1:{self.server.effective_port}"
@@ -168,8 +172,33 @@ def key_pages(browser, folder: Path) -> None:
         person.click("Consent with my passkey")
         person.sees("Your consent is in force")
         shoot("granted")
+        dataset = person.page.url.rpartition("/")[2]
+        passport(person, shoot, dataset)
     finally:
         market.stop()
+
+
+def passport(person, shoot, dataset) -> None:
+    """Share the dataset with a professional, and look at each page of it, also as theirs."""
+    key = format_public_key(generate_keypair()[1]).decode()
+    person.keys(f"passport/{dataset}")
+    person.page.fill("#reader", "Dr Ada Example")
+    person.page.fill("#key", key)
+    shoot("passport-form")
+    person.click("Share with my passkey")
+    person.sees("Shared with Dr Ada Example")
+    shoot("passport-given")
+    share, token = person.page.inner_text(".code-sheet").split("/")[-2:]
+    person.keys("passport")
+    shoot("passport-list")
+    for name, path in (
+        ("unshare", f"unshare/{share}/{dataset}"),
+        ("fetch", f"fetch/{share}/{token}"),
+    ):
+        person.keys(path, unlock=False)
+        shoot(name)
+    person.keys()
+    shoot("overview")
 
 
 def main() -> None:

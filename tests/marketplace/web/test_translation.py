@@ -6,6 +6,7 @@ import re
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
+from compute import PRESETS, describe, preset
 from compute.queries import catalogue
 from marketplace import texts
 from marketplace.keyorigin import build
@@ -56,6 +57,43 @@ def test_a_language_with_a_catalogue_is_spoken(tmp_path, monkeypatch):
     assert (speak("Glossary"), speak("Status")) == ("Wörter", "Status")
     assert texts.translator("fr")("Glossary") == "Glossary"
     assert texts.translator("../de") is texts.as_it_is
+
+
+def test_an_error_that_holds_its_values_is_said_too(tmp_path, monkeypatch):
+    """It is known by the words around its values; the message with most of them is the one."""
+    german = {
+        "there is no order %(1)s; list yours with GET /orders": "Auftrag %(1)s gibt es nicht",
+        "there is no %(1)s; list yours with GET /orders": "wrong",
+        "%(1)s: %(2)s": "wrong",
+    }
+    lines = [f'msgid "{said}"\nmsgstr "{told}"\n' for said, told in german.items()]
+    (tmp_path / "de.po").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(texts, "LOCALE", tmp_path)
+    monkeypatch.setattr(texts, "LANGUAGE", "de")
+    monkeypatch.setattr(texts, "translate", texts.translator("de"))
+    texts.shapes.cache_clear()
+    try:
+        told = texts.say_made("there is no order %(2)s ab; list yours with GET /orders")
+        assert told == "Auftrag %(2)s ab gibt es nicht"
+        assert texts.say_made("a text: nobody knows") == "a text: nobody knows"
+    finally:
+        texts.shapes.cache_clear()
+    assert "there is no order %(1)s; list yours with GET /orders" in messages()
+
+
+def test_terms_are_said_in_messages_of_the_catalogue():
+    asked = []
+
+    def ask(message, *values):
+        asked.append(message)
+        return texts.say(message, *values)
+
+    for name in PRESETS:
+        for mode in ("private", "trusted"):
+            terms = preset(name, valid_from=0, valid_until=9, diseases=["MONDO:0005015"], price=7,
+                           regions=["eu"], query_families=["ld"], release_mode=mode)  # fmt: skip
+            assert describe(terms, ask) == describe(terms)
+    assert {one for one in asked if one not in messages()} == set()
 
 
 def test_a_value_is_never_taken_for_a_place(monkeypatch):

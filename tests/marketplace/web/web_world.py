@@ -155,9 +155,9 @@ def scope(*populations, modalities=("genotypes",)):
     return {"modalities": list(modalities), "build": "GRCh37", "facets": facets, "region": "local"}
 
 
-def lively(path):
+def lively(path, **options):
     """Return a world where much has happened, and who lives in it."""
-    world = WebWorld(path)
+    world = WebWorld(path, **options)
     owners = [world.owner("CEU" if i % 2 else "YRI", price=50 + 25 * (i % 3)) for i in range(24)]
     ann = owners[1]
     expression = world.more_data(ann, "expression")

@@ -9,6 +9,7 @@ import * as answerView from "./views/answer.js";
 import * as approveView from "./views/approve.js";
 import * as keysView from "./views/keys.js";
 import * as orderView from "./views/order.js";
+import * as passportView from "./views/passport.js";
 import * as shareView from "./views/share.js";
 import * as startView from "./views/start.js";
 import * as stopView from "./views/stop.js";
@@ -29,7 +30,9 @@ const VIEWS = {
   resume: [stopView.resume, true],
   erase: [stopView.erase, true],
   approve: [approveView.approve, true],
-  unshare: [approveView.unshare, true],
+  passport: [passportView.passport, true],
+  unshare: [passportView.unshare, false],
+  fetch: [passportView.fetchShare, false],
   order: [orderView.order, true],
   answer: [answerView.answer, true],
   shared: [answerView.shared, true],

@@ -76,18 +76,6 @@ export async function grant(home, record, terms = record.terms, facets = record.
   return { ...home.documents[`grants/${id}.json`], recipient: to.index };
 }
 
-// Stop a health-passport share: no further download.
-export async function stopShare(home, share, dataset) {
-  const fields = { share, owner: home.party, dataset };
-  const entry = await makeEntry("share.stopped", fields, home.signer(`datasets/${dataset}`));
-  const [place] = await append([submission(entry)]);
-  home.keep([place]);
-  const document = home.documents[`passport/${share}.json`];
-  if (document) document.stopped = place.index;
-  await home.save();
-  return place;
-}
-
 const BECOMES = { "consent.withdrawn": "withdrawn", "consent.paused": "paused" };
 
 // Withdraw or pause: signed with the dataset's own key, which this unlocked home holds.

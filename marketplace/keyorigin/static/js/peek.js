@@ -1,12 +1,15 @@
 // What is in a file, told before anything leaves this machine. A first look for its owner: compute
 // checks again, strictly, when it takes the file in.
 
+import { LONGEST, lookAt } from "./clinical/look.js";
+
 const CHR1 = { 249250621: "GRCh37", 248956422: "GRCh38" };
 const VENDORS = [["23andMe", /^#.{0,80}23andMe/i], ["AncestryDNA", /^#\s?Ancestry/i], ["MyHeritage", /^#.{0,80}MyHeritage/i]];
 const MISSING = new Set(["", "NA", "."]);
 
 // -> {modality, kind, facts: [[name, value]], warnings: [], refusals: [], format: {}}
 export async function peek(file, progress = () => {}) {
+  if (await beginsLikeJson(file)) return lookAt(await textOf(file, progress));
   const lines = textLines(await plainStream(file), progress, file.size);
   const { value: first, done } = await lines.next();
   if (done) return found("unknown", "an empty file", [], [], ["The file is empty."]);
@@ -15,7 +18,8 @@ export async function peek(file, progress = () => {}) {
   if (/^\ufeff?(##(namespace|unit|assay)=|feature_id\t)/.test(first)) return peekFeatures(first, lines);
   return found("unknown", "unknown", [], [], [
     "This is not a kind of file we know: a VCF (.vcf or .vcf.gz), raw data of 23andMe, AncestryDNA, "
-    + "MyHeritage or FamilyTreeDNA, or an expression table with the columns feature_id and value.",
+    + "MyHeritage or FamilyTreeDNA, an expression table with the columns feature_id and value, or a "
+    + "clinical record (Phenopacket version 2 or FHIR R4, as JSON).",
   ]);
 }
 
@@ -61,6 +65,29 @@ async function inflateBlocks(chunk) {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }));
   return { plain: new Uint8Array(await new Blob(plain).arrayBuffer()), used };
+}
+
+async function beginsLikeJson(file) {
+  for await (const bytes of await plainStream(file)) {
+    const head = new TextDecoder().decode(bytes).trimStart(); // drops a byte order mark
+    if (head) return head.startsWith("{");
+  }
+  return false;
+}
+
+// The whole text of a file; a little more than compute reads is enough to refuse it.
+async function textOf(file, progress) {
+  const decoder = new TextDecoder();
+  const parts = [];
+  let [seen, size] = [0, 0];
+  for await (const bytes of await plainStream(file)) {
+    parts.push(decoder.decode(bytes, { stream: true }));
+    seen += bytes.length;
+    size += parts.at(-1).length;
+    progress(seen, file.size);
+    if (size > LONGEST) break;
+  }
+  return parts.join("");
 }
 
 async function* textLines(stream, progress, total) {

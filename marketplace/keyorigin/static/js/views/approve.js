@@ -46,15 +46,3 @@ async function yes(home, record, standing, order) {
     h("div.actions", {}, toMarket(home), h("a.button.quiet", { href: `#/withdraw/${given.grant}` }, "Take it back"))));
   document.getElementById("main").focus();
 }
-
-// End a health-passport share.
-export function unshare({ home, rest: [share, dataset] }) {
-  if (!home.keys[`datasets/${dataset}`]) throw new Error("the keys in this browser do not hold the key of that dataset; stop it where you gave it");
-  show(h("div.trouble", {}, h("p.eyebrow", {}, "Health passport"), h("h1", {}, "Stop sharing?"),
-    h("p.lead", {}, "Nobody can fetch it by that link from now on. What was fetched before stays with whoever fetched it."),
-    h("div.actions", {}, action("Stop sharing now", async () => {
-      const place = await owner.stopShare(home, share, dataset);
-      show(h("div.trouble", {}, h("p.eyebrow", {}, "Done"), h("h1", {}, "The share is stopped"),
-        facts([["Your receipt", `ledger entry ${place.index}, cosigned by the witnesses, checked here`]]), h("div.actions", {}, toMarket(home))));
-    }), h("a.button.quiet", { href: "#/" }, "Keep it"))));
-}

@@ -15,6 +15,7 @@ export async function overview({ home }) {
   show(
     h("header.page", {}, h("p.eyebrow", {}, "Your keys"), h("h1", {}, "Unlocked on this device")),
     h("div.actions", {}, role === "owner" ? h("a.button", { href: "#/share" }, "Share data") : null, toMarket(home),
+      role === "owner" && datasets.length ? h("a.button.quiet", { href: "#/passport" }, "Share with a professional") : null,
       role === "researcher" ? h("a.button.quiet", { href: "#/shared" }, "Open a co-author's answer") : null),
     waiting.length ? h("section.note", {}, h("h2", {}, "Waiting for your consent"),
       h("ul", {}, waiting.map((one) => h("li", {}, h("a", { href: `#/consent/${one.dataset}` }, one.name), ", registered, used by nobody yet")))) : null,

@@ -17,10 +17,10 @@ const VERDICTS = { permitted: ["good", "Yes"], needs_owner: ["wait", "Asks you f
 
 export async function share({ home }) {
   if (home.identity.role !== "owner") throw new Error("this identity is for research; make another one to share data");
-  const input = h("input", { id: "file", type: "file", accept: ".vcf,.gz,.txt,.csv,.tsv" });
+  const input = h("input", { id: "file", type: "file", accept: ".vcf,.gz,.txt,.csv,.tsv,.json" });
   const below = h("div", { id: "below" });
   const zone = h("div.drop", {}, h("label", { for: "file" }, "Choose the file with your data"), input,
-    h("p.muted", {}, "A VCF, raw data of a consumer test, or an expression table. It is opened here; nothing is sent."));
+    h("p.muted", {}, "A VCF, raw data of a consumer test, an expression table, or a clinical record (Phenopacket or FHIR, as JSON). It is opened here; nothing is sent."));
   input.addEventListener("change", () => chosen(home, input.files[0], below));
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("drop", (event) => {
