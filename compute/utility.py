@@ -27,7 +27,9 @@ PRIVATE_PEOPLE = 100
 
 
 class UselessError(ComputeError):
-    """The noise would drown the answer; the message names what would do."""
+    """The noise would drown the answer, or there are too few people for such a question; the
+    message names what would do.
+    """
 
     default_code = "noise_too_large"
 
@@ -54,7 +56,7 @@ def expected_error(
     """
     parsed = query if isinstance(query, Query) else parse_query(query)
     if release.mode == "trusted":
-        return {"kind": "exact", "useful": True}
+        return _exact(parsed.least_people, least_of_bucket(people))
     problem = private_problem(parsed)
     rho, size = Fraction(release.rho), least_of_bucket(people)
     if problem is not None or rho <= 0:
@@ -170,8 +172,17 @@ def _needs(row: str, rows: int, unit: Fraction, rho: Fraction, people: int) -> d
     }
 
 
+def _exact(least: int, people: int) -> dict[str, Any]:
+    """Return what is told of an exact answer; least: the family's own floor of people."""
+    if people >= least:
+        return {"kind": "exact", "useful": True}
+    return {"kind": "exact", "useful": False, "needs": {"people": least}}
+
+
 def _message(found: Mapping[str, Any]) -> str:
     needs = found["needs"]
+    if found["kind"] == "exact":
+        return f"this question is answered for a scope of at least {needs['people']} people"
     if found["people_assumed"] < PRIVATE_PEOPLE:
         return (
             f"private answers need a scope of at least {PRIVATE_PEOPLE} people; "

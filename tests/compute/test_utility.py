@@ -62,6 +62,15 @@ def test_the_demo_order_of_three_variants_is_useful_and_a_panel_is_not():
     assert "rho" in message
 
 
+def test_a_family_with_a_floor_of_its_own_is_not_sold_below_it():
+    query = {"v": 1, "family": "cohort_pca", "build": "GRCh37",
+             "params": {"variants": {"panel": "all"}}}  # fmt: skip
+    trusted = Release(mode="trusted", rho="0")
+    assert require_useful(query, trusted, 200) == {"kind": "exact", "useful": True}
+    with pytest.raises(UselessError, match="at least 200 people"):
+        require_useful(query, trusted, 199)
+
+
 @pytest.mark.parametrize(("variants", "people"), [(60, 178), (500, 700), (900, 5000)])
 def test_what_is_said_to_do_does(variants, people):
     release = private("1/50")
