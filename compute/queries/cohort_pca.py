@@ -48,12 +48,10 @@ from compute.kernels import (
     leading,
     pack_dosages,
     tracy_widom,
-    unpack_bits,
     weights_of,
 )
 from compute.parsed import Modality
-from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout
-from compute.queries.data import Frame, PersonData, Strata
+from compute.queries.data import Frame, Strata
 from compute.queries.family import (
     Answer,
     Column,
@@ -66,6 +64,7 @@ from compute.queries.family import (
 )
 from compute.queries.filters import FamilyParams
 from compute.queries.genotype_counts import STATES
+from compute.queries.held import HeldPartial
 from compute.queries.params import Panel, Region, Strict, select
 
 FAMILY: Final = "cohort_pca"
@@ -79,7 +78,6 @@ LEAST_AF: Final = 0.01
 FEWEST: Final = 20  # people a component or a group stands for
 MOST_WEIGHT: Final = 0.1  # of a component that is one person's
 OTHER: Final = "other"
-ROWS: Final = 16_384  # of a part: what is done between two looks at who has stopped
 DIGITS: Final = 6
 
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -106,61 +104,21 @@ class Chosen:
     left_out: Mapping[str, int]
 
 
-class PcaPart:
-    """People's calls at some variants, until all are there."""
-
-    def __init__(self, at: Int64) -> None:
-        self._at = at
-        self.held: list[tuple[Sequence[PersonData], Int8]] = []
-
-    def add(self, block: GenotypeBlock) -> None:
-        """Keep a block's diploid calls: the block itself is another's a moment later."""
-        if len(self._at):
-            self.held.append((block.people, diploid_calls(block, self._at)))
-
-    def merge(self, other: PcaPart) -> None:
-        """Keep another's people as well."""
-        self.held += other.held
-
-
-class CohortPcaPartial(BlockPartial):
+class CohortPcaPartial(HeldPartial):
     """G as far as it is summed, and everybody's calls at the variants used, two bits each."""
 
     def __init__(self, params: CohortPcaParams, frame: Frame) -> None:
-        super().__init__(frame)
         self.params, self.strata = params, Strata(params.by, frame)
         self.chosen = chosen(params, frame)
-        self.order: dict[str, PersonData] = {}
+        super().__init__(frame, self.chosen.rows)
         self.kept: list[tuple[Int64, Words]] = []  # places among the variants used, planes
         self.total: Float64 | None = None
 
-    def expect(self, people: Sequence[PersonData]) -> None:
-        """Keep the order of people: threads add them in another."""
-        self.order = {person.participant: person for person in people}
-
-    def most_rows(self) -> int:
-        """Return ROWS."""
-        return ROWS
-
-    def part(self, layout: Layout) -> PcaPart:
-        """Return nobody's calls."""
-        own = np.isin(layout.rows, self.chosen.rows)
-        return PcaPart(layout.at[own])
-
-    def close(self, layout: Layout, part: PcaPart) -> None:
-        """Add the products of a part's variants."""
-        rows = layout.rows[np.isin(layout.rows, self.chosen.rows)]
-        if not part.held:
-            return
-        for people, _ in part.held:
-            self.order |= {p.participant: p for p in people if p.participant not in self.order}
-        place = {name: at for at, name in enumerate(self.order)}
-        calls = np.full((len(place), len(rows)), -1, np.int8)
-        for people, own in part.held:
-            calls[[place[person.participant] for person in people]] = own
-        at, planes = np.searchsorted(self.chosen.rows, rows), pack_dosages(calls)
+    def take(self, at: Int64, calls: Int8, single: npt.NDArray[np.bool_]) -> None:
+        """Add the products of some variants."""
+        planes = pack_dosages(np.where(single, np.int8(-1), calls))
         if self.total is None:
-            self.total = np.zeros((len(place), len(place)))
+            self.total = np.zeros((len(calls), len(calls)))
         add_products(self.total, planes, self.chosen.af[at])
         self.kept.append((at, planes))
 
@@ -178,6 +136,7 @@ class CohortPca(Defaults):
         "compute.queries.blocks",
         "compute.queries.disclosure",
         "compute.queries.genotype_counts",
+        "compute.queries.held",
         "compute.kernels.components",
         "compute.kernels.planes",
     )
@@ -268,18 +227,6 @@ def chosen(params: CohortPcaParams, frame: Frame) -> Chosen:
         raise QueryError("too many people and variants: ask for a region", code="too_large")
     left_out = {"few_calls": int(few.sum()), "rare": int(rare.sum())}
     return Chosen(rows[own], (copies / np.maximum(2 * called, 1))[own], called[own], left_out)
-
-
-def diploid_calls(block: GenotypeBlock, at: Int64) -> Int8:
-    """Return people's dosages at rows `at` of a block, -1 where there is no diploid call."""
-    width = 64 * block.planes.shape[-1]
-    low, high = (unpack_bits(block.planes[:, one], width)[:, at] for one in (0, 1))
-    calls = low.astype(np.int8) + 2 * high.astype(np.int8)
-    calls[calls == 3] = -1
-    if len(block.haploid_of):
-        single = unpack_bits(block.haploid, width)[:, at]
-        calls[block.haploid_of] = np.where(single, -1, calls[block.haploid_of])
-    return calls
 
 
 def components(partial: CohortPcaPartial) -> Components:

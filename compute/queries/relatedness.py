@@ -3,19 +3,21 @@
 KING-robust kinship of every pair from autosomal diploid calls (Manichaikul et al. 2010, as
 plink2's --make-king), classed at its usual bounds: above 0.354 duplicates or monozygotic twins,
 0.177 first, 0.0884 second, 0.0442 third degree. Counts of pairs are rounded to 5 and small ones
-hidden. Holds everybody's autosomal calls in memory until it ends, hence the limit.
+hidden. Holds everybody's autosomal calls in memory, two bits each, until it ends, hence the limit.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Self, TypeAlias
+from collections.abc import Callable
+from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from compute.builds import AUTOSOMES, CONTIGS
 from compute.errors import QueryError
-from compute.queries.data import Frame, PersonData
+from compute.kernels import Words, pack_dosages, unpack_dosages
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Cell,
@@ -25,9 +27,9 @@ from compute.queries.family import (
     Needs,
     ReleaseMode,
     Sensitivity,
-    dosages,
 )
 from compute.queries.filters import FamilyParams
+from compute.queries.held import HeldPartial
 from compute.queries.params import Strict, Variants, select
 
 FAMILY: Final = "relatedness"
@@ -38,6 +40,10 @@ DEGREES: Final = ("duplicate_or_twin", "first", "second", "third", "unrelated")
 BOUNDS: Final = (0.354, 0.177, 0.0884, 0.0442)
 BLOCK: Final = 256
 
+Bool: TypeAlias = npt.NDArray[np.bool_]
+Int8: TypeAlias = npt.NDArray[np.int8]
+Int64: TypeAlias = npt.NDArray[np.int64]
+Float64: TypeAlias = npt.NDArray[np.float64]
 Float32: TypeAlias = npt.NDArray[np.float32]
 
 
@@ -47,41 +53,35 @@ class RelatednessParams(FamilyParams):
     variants: Variants
 
 
-class RelatednessPartial:
-    """Everybody's autosomal dosages, -1 where there is no diploid call."""
+class RelatednessPartial(HeldPartial):
+    """Everybody's autosomal diploid calls, two bits each."""
 
     def __init__(self, params: RelatednessParams, frame: Frame) -> None:
-        self.params, self.frame = params, frame
+        self.params = params
         codes = [code for code, name in enumerate(CONTIGS) if name in AUTOSOMES]
         rows = select(params.variants, frame.table)
-        self.rows = rows[np.isin(frame.table.contig[rows], codes)]
-        if len(self.rows) < MIN_VARIANTS:
+        rows = np.asarray(rows[np.isin(frame.table.contig[rows], codes)], np.int64)
+        if len(rows) < MIN_VARIANTS:
             raise QueryError(
                 f"kinship needs at least {MIN_VARIANTS} autosomal variants", code="too_small"
             )
-        self.calls: list[npt.NDArray[np.int8]] = []
+        super().__init__(frame, rows)
+        self.kept: list[tuple[Words, int]] = []
 
-    @property
-    def people(self) -> int:
-        """Return how many people were added."""
-        return len(self.calls)
-
-    def add(self, person: PersonData) -> None:
-        """Keep one person's calls."""
-        full = len(self.calls) >= MAX_PEOPLE or (len(self.calls) + 1) * len(self.rows) > MAX_HELD
-        if full:
+    def take(self, at: Int64, calls: Int8, single: Bool) -> None:
+        """Keep some variants. Raises QueryError ``too_large``."""
+        people = len(calls)
+        if people > MAX_PEOPLE or people * len(self.rows) > MAX_HELD:
             raise QueryError("too many people and variants for pairs: ask for a region",
                              code="too_large")  # fmt: skip
-        dosage = dosages(person, self.frame.table)[self.rows].copy()
-        if person.ploidy is not None:
-            dosage[person.ploidy[self.rows] != 2] = -1
-        self.calls.append(dosage.clip(min=-1))
+        self.kept.append((pack_dosages(np.where(single, np.int8(-1), calls)), len(at)))
 
-    def merge(self, other: Self) -> None:
-        """Add another partial of the same query and frame."""
-        if not np.array_equal(self.rows, other.rows):
-            raise QueryError("partial calls of different queries cannot be added", code="merge")
-        self.calls += other.calls
+    def kinship(self, one: slice, other: slice) -> Float64:
+        """Return KING-robust kinship of some people with some others, part by part."""
+        sums = np.zeros((4, *(len(range(len(self.order))[own]) for own in (one, other))))
+        for planes, rows in self.kept:
+            sums += _king_sums(*(unpack_dosages(planes[own], rows) for own in (one, other)))
+        return _kinship(sums)
 
 
 class Relatedness(Defaults):
@@ -93,7 +93,8 @@ class Relatedness(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = RelatednessParams
     modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.relatedness", "compute.queries.disclosure",
+        "compute.queries.relatedness", "compute.queries.disclosure", "compute.queries.blocks",
+        "compute.queries.held", "compute.kernels.planes",
     )  # fmt: skip
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(Cell("pairs", ("pairs",)),), rounded=("pairs",)
@@ -117,8 +118,9 @@ class Relatedness(Defaults):
 
     def reduce(self, partial: RelatednessPartial) -> Answer:
         """Return one row a degree."""
-        people = len(partial.calls)
-        counts = pairs_by_degree(np.array(partial.calls, np.int8).reshape(people, -1))
+        partial.finish()
+        people = len(partial.order)
+        counts = pairs_by_degree(partial.kinship, people)
         columns: dict[str, Column] = {
             "degree": np.array(DEGREES, dtype=object),
             "n": np.full(len(DEGREES), people, np.int64),
@@ -128,33 +130,52 @@ class Relatedness(Defaults):
         return Answer(self.name, self.version, columns, {"all": people}, facts)
 
 
-def pairs_by_degree(calls: npt.NDArray[np.int8]) -> list[int]:
-    """Return counts of pairs for DEGREES. calls: (people, variants) dosages, -1 missing."""
+def pairs_by_degree(kinship: Callable[[slice, slice], Float64], people: int) -> list[int]:
+    """Return counts of pairs for DEGREES. kinship: of some people with some others."""
     counts = np.zeros(len(DEGREES), np.int64)
-    for first in range(0, len(calls), BLOCK):
-        kinship = king(calls[first : first + BLOCK], calls[first:])
-        later = np.triu(np.ones(kinship.shape, np.bool_), 1)
-        found = kinship[later & np.isfinite(kinship)]
-        degree = np.searchsorted(-np.array(BOUNDS), -found, side="left")
-        counts += np.bincount(degree, minlength=len(DEGREES))
+    blocks = [slice(first, min(first + BLOCK, people)) for first in range(0, people, BLOCK)]
+    for at, one in enumerate(blocks):
+        for other in blocks[at:]:
+            found = kinship(one, other)
+            if one == other:
+                found = found[np.triu_indices(len(found), 1)]
+            found = found[np.isfinite(found)]
+            degree = np.searchsorted(-np.array(BOUNDS), -found, side="left")
+            counts += np.bincount(degree, minlength=len(DEGREES))
     return [int(count) for count in counts]
 
 
-def king(one: npt.NDArray[np.int8], other: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
-    """Return KING-robust kinship of each pair, NaN where neither has a shared heterozygote."""
+def king(one: Int8, other: Int8) -> Float64:
+    """Return KING-robust kinship of each pair, NaN where neither has a shared heterozygote.
 
-    def state(calls: npt.NDArray[np.int8], dosage: int) -> Float32:
+    one, other: (people, variants) dosages, -1 without a call.
+    """
+    return _kinship(_king_sums(one, other))
+
+
+def _king_sums(one: Int8, other: Int8) -> Float64:
+    """Return (4, one, other): variants where both are heterozygous, where they are opposite
+    homozygotes, where one is heterozygous and the other called, and the reverse.
+    """
+
+    def state(calls: Int8, dosage: int) -> Float32:
         found: Float32 = (calls == dosage).astype(np.float32)
         return found
 
-    both_het = state(one, 1) @ state(other, 1).T
     opposite = state(one, 0) @ state(other, 2).T + state(one, 2) @ state(other, 0).T
     called_one, called_other = ((calls >= 0).astype(np.float32) for calls in (one, other))
-    het_one = (state(one, 1) @ called_other.T).astype(np.float64)
-    het_other = (called_one @ state(other, 1).T).astype(np.float64)
+    het_one, het_other = state(one, 1), state(other, 1)
+    return np.array(
+        [het_one @ het_other.T, opposite, het_one @ called_other.T, called_one @ het_other.T],
+        np.float64,
+    )
+
+
+def _kinship(sums: Float64) -> Float64:
+    both_het, opposite, het_one, het_other = sums
     least = np.minimum(het_one, het_other)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: npt.NDArray[np.float64] = (
+        found: Float64 = (
             (both_het - 2.0 * opposite) / (2 * least) + 0.5 - 0.25 * (het_one + het_other) / least
         )
     return found

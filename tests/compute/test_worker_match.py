@@ -22,10 +22,13 @@ from compute.worker_outcomes import Code
 from tests.compute.test_worker_families import (
     ALL,
     LOADINGS,
+    LOWERED,
     ONTOLOGY,
     QUERIES,
     SCORE,
+    asked,
     in_memory,
+    lower,
     phenopacket,
     ref,
 )
@@ -131,11 +134,12 @@ def ordered(world, query, **more):
     return world.order(query=query, modalities=needed(query), price=20_000, paid=20_000, **more)
 
 
-@pytest.mark.parametrize("family", sorted(QUERIES))
-def test_a_matched_answer_is_that_of_a_cohort_without_the_others(families, family):
+@pytest.mark.parametrize("family", sorted({**QUERIES, **LOWERED}))
+def test_a_matched_answer_is_that_of_a_cohort_without_the_others(families, family, monkeypatch):
+    lower(monkeypatch)
     world = families
-    params = {**QUERIES[family](world), "match": match_of(world)}
-    value = {"v": 1, "family": family, "build": "GRCh37", "params": params}
+    value = asked(world, family)
+    value["params"] = {**value["params"], "match": match_of(world)}
     query = parse_query(value)
     order = ordered(world, value)
     outcome = world.complete(order)
@@ -145,7 +149,7 @@ def test_a_matched_answer_is_that_of_a_cohort_without_the_others(families, famil
     assert 20 <= len(people) <= len(whole) - 20
     world.people = people
     try:
-        plain = parse_query({**value, "params": QUERIES[family](world)})
+        plain = parse_query(asked(world, family))
         exact = run(plain, in_memory(world, plain))
     finally:
         world.people = whole

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,7 +111,7 @@ QUERIES = {
     "score_distribution": {"weights": dict.fromkeys(LISTED, "1"), "bins": 3, **RANGE},
     "private_association": {"feature": "G1", "variants": LISTED, **RANGE},
 }  # fmt: skip
-# These need files or more variants: the worker's tests ask them.
+# These need files or more variants: tests of their own below, and the worker's tests.
 ELSEWHERE = {"polygenic_score", "ancestry_projection", "relatedness", "cohort_pca"}
 MATCH = [
     TERM,
@@ -124,6 +126,27 @@ def is_kept(person):
               for t in person.clinical.terms)  # fmt: skip
     readings = [m.value for m in person.clinical.measurements if m.unit == w.UNIT]
     return has and person.covariates.get("height", 0) >= 998 and np.mean(readings) <= 150
+
+
+@pytest.mark.parametrize("family", ["relatedness", "cohort_pca"])
+def test_a_match_of_pairs_and_components_is_the_cohort_without_the_others(family):
+    """A twin of somebody kept and one of somebody left out: only the first is a pair."""
+    people = w.people(n=90, variants=300, missing=0.02)
+    kept, others = ([p for p in people if bool(is_kept(p)) is own] for own in (True, False))
+    twins = [replace(person, participant=f"twin of {person.participant}")
+             for person in (*kept[:3], *others[:5])]  # fmt: skip
+    places = [(0, 1000 + 10 * at, "A", "G") for at in range(300)]
+    everybody = [*people, *twins]
+    plain, matched = (w.ask(family, {"variants": {"panel": "all"}, **more})
+                      for more in ({}, {"match": MATCH}))  # fmt: skip
+    expected = run(plain, w.cohort([*kept, *twins[:3]], places, REFERENCES))
+    found = run(matched, w.cohort(everybody, places, REFERENCES))
+    assert found.people == expected.people == {"all": len(kept) + 3}
+    for name, column in expected.columns.items():
+        assert found.columns[name].tolist() == pytest.approx(column.tolist(), nan_ok=True), name
+    if family == "relatedness":
+        assert found.columns["pairs"][0] == 3
+        assert run(plain, w.cohort(everybody, places, REFERENCES)).columns["pairs"][0] == 8
 
 
 def test_every_family_is_asked_here_or_of_the_worker():
