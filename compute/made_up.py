@@ -7,7 +7,6 @@ anybody. Noise here is ordinary pseudo-randomness: there is nobody to protect.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
@@ -29,10 +28,12 @@ from compute.queries.catalogue import (
 )
 from compute.queries.data import CohortData, Frame, Key, PersonData, VariantTable
 from compute.queries.disclosure import DOMINATED
+from compute.queries.distribution import Between
 from compute.queries.family import Answer
 from compute.queries.hierarchy import Hierarchy
 from compute.queries.loadings import Loadings
 from compute.queries.params import span_of
+from compute.queries.private_association import PrivateAssociationParams
 from compute.queries.scorefile import Score, Weight, Weights
 
 PEOPLE: Final = 120
@@ -62,9 +63,12 @@ def made_up_answer(query: Query, rho: Fraction | None = None) -> Mapping[str, li
     if problem is not None:
         raise QueryError(problem)
     shape = form.shape(query.params)
-    sd = math.sqrt(shape.sensitivity_squared / (2 * rho))
-    vector = form.vector(query.params, answer)
-    noised = vector + np.rint(rng.normal(0, sd, len(vector))).astype(np.int64)
+    sd, vector = shape.sd(rho), form.vector(query.params, answer)
+    if shape.picks:
+        noisy = vector + rng.gumbel(0, shape.scale(rho), len(vector))
+        noised = np.argsort(-noisy, kind="stable")[: shape.picks]
+    else:
+        noised = vector + np.rint(rng.normal(0, sd, len(vector))).astype(np.int64)
     return form.told(query.params, noised, sd).columns
 
 
@@ -101,6 +105,7 @@ def _people(
     query: Query, table: VariantTable, rng: np.random.Generator, count: int
 ) -> Iterator[PersonData]:
     needs, levels = query.needs, _levels(query)
+    clamps = query.params.adjusted() if isinstance(query.params, PrivateAssociationParams) else {}
     # A variant asked for alone is common, so that there is something of every genotype to see.
     base = rng.beta(0.8, 2.0, len(table)) if len(table) > 1 else np.full(len(table), 0.4)
     shift = {level: np.clip(base + rng.normal(0, 0.12, len(base)), 0.01, 0.99)
@@ -112,21 +117,28 @@ def _people(
         pull = max(0.0, float(dosage[len(dosage) // 2])) if len(dosage) else 0.0
         yield PersonData(
             f"made-up-{at:03d}", dosage, None, strata,
-            covariates=_Drawn(rng, pull), features=_features(query, rng, pull),
+            covariates=_Drawn(rng, pull, clamps), features=_features(query, rng, pull),
             clinical=_record(query, rng) if "clinical" in needs.modalities else None,
         )  # fmt: skip
 
 
 class _Drawn(Mapping[str, float]):
-    """A number for every name asked for: a covariate is whatever the buyer calls it."""
+    """A number for every name asked for: a covariate is whatever the buyer calls it.
 
-    def __init__(self, rng: np.random.Generator, pull: float) -> None:
-        self._rng, self._pull = rng, pull
+    clamps: where some of them are clamped to, which most of their values lie in.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, pull: float, clamps: Mapping[str, Between]
+    ) -> None:
+        self._rng, self._pull, self._clamps = rng, pull, clamps
         self._known: dict[str, float] = {}
 
     def __getitem__(self, name: str) -> float:
         if name not in self._known:
-            self._known[name] = float(self._rng.normal(0.6 * self._pull, 1.0))
+            drawn = float(self._rng.normal(0.6 * self._pull, 1.0))
+            clamp = self._clamps.get(name)
+            self._known[name] = clamp.middle + clamp.half * drawn / 3 if clamp else drawn
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -141,6 +153,9 @@ def _levels(query: Query) -> dict[str, tuple[str, ...]]:
     groups = getattr(query.params, "groups", None)
     if groups is not None and groups.kind == "stratum":
         found[groups.stratum] = (groups.a, groups.b)
+    params = query.params
+    if isinstance(params, PrivateAssociationParams) and params.by is not None:
+        found[params.by] = tuple(params.strata)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from compute.noise import Int64, Noised, NoiseError, add_noise
+from compute.noise import Int64, Noised, NoiseError, add_noise, pick_largest
 from compute.queries import Answer, PrivateForm, Query, Shape, private_form
 
 UNIT = "one person, added or removed"
@@ -23,6 +23,12 @@ class Sampler(Protocol):
     """Adds noise worth rho to integers of a joint L2 sensitivity, given squared."""
 
     def __call__(self, values: Int64, sensitivity_squared: int, rho: Fraction) -> Noised: ...
+
+
+class Picker(Protocol):
+    """Names the places of a shape's largest scores, with noise worth rho."""
+
+    def __call__(self, scores: Int64, shape: Shape, rho: Fraction) -> Noised: ...
 
 
 def private_problem(query: Query) -> str | None:
@@ -49,16 +55,21 @@ def asked_variants(query: Query) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class FormNoise:
-    """The `Noise` port of release.py for one query. sampler: OpenDP's, everywhere but in tests."""
+    """The `Noise` port of release.py for one query. sampler and picker: OpenDP's, but in tests."""
 
     query: Query
     sampler: Sampler = add_noise
+    picker: Picker = pick_largest
 
     def add(self, answer: Answer, rho: Fraction) -> Mapping[str, Any]:
         """Return the private answer. Raises NoiseError for what private mode does not offer."""
         form, params = form_of(self.query), self.query.params
         shape = form.shape(params)
-        done = self.sampler(_vector(form, params, answer, shape), shape.sensitivity_squared, rho)
+        exact = _vector(form, params, answer, shape)
+        if shape.picks:
+            done = self.picker(exact, shape, rho)
+        else:
+            done = self.sampler(exact, shape.sensitivity_squared, rho)
         told = form.told(params, done.values, done.sd)
         return {
             "family": answer.family,
@@ -84,12 +95,13 @@ def _vector(form: PrivateForm, params: Any, answer: Answer, shape: Shape) -> Int
 
 
 def _privacy(shape: Shape, rho: Fraction, sd: float) -> dict[str, Any]:
+    how, norm = ("report noisy top-k", "linf") if shape.picks else ("discrete Gaussian", "l2")
     return {
         "rho": str(rho),
-        "mechanism": "discrete Gaussian, zero-concentrated differential privacy",
+        "mechanism": f"{how}, zero-concentrated differential privacy",
         "unit": UNIT,
         "statistics": shape.values,
-        "l2_sensitivity_squared": shape.sensitivity_squared,
+        f"{norm}_sensitivity_squared": shape.sensitivity_squared,
         "count_sd": sd,
         "confidence": 0.95,
         "counts_may_be_negative": True,

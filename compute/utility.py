@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from compute.errors import ComputeError
-from compute.noise import noise_sd
 from compute.private import form_of, private_problem
 from compute.queries import Query, canonical_query, parse_query
 from compute.scope import bucket
@@ -65,7 +64,7 @@ def expected_error(
         raise UselessError("an assumed minor allele frequency lies in (0, 1/2]", code="maf")
     form, params = form_of(parsed), parsed.params
     shape, rows = form.shape(params), form.rows(params)
-    sd = noise_sd(shape.sensitivity_squared, rho)
+    sd = shape.sd(rho)
     errors = form.errors(params, size, sd, maf)
     noise, sampling = float(errors["noise_sd"]), float(errors["sampling_sd"])
     unit = form.square_ratio(params, maf)
@@ -117,7 +116,8 @@ def rehearsal_rows(query: Query | Mapping[str, Any], rows: int = 5) -> list[dict
         200 + int.from_bytes(sha256(b"%d " % at + seed).digest()[:2], "big") % 150
         for at in range(shape.values)
     ]
-    columns = form.told(parsed.params, np.array(made, np.int64), 10.0).columns
+    picked = range(shape.picks) if shape.picks else made
+    columns = form.told(parsed.params, np.array(picked, np.int64), 10.0).columns
     found = zip(*columns.values(), strict=True)
     return [
         {**dict(zip(columns, row, strict=True)), "made_up": True} for row in islice(found, rows)
@@ -165,10 +165,11 @@ def _needs(row: str, rows: int, unit: Fraction, rho: Fraction, people: int) -> d
     enough = max(PRIVATE_PEOPLE, math.ceil(rows * unit / (rho * limit)))
     if people < PRIVATE_PEOPLE:
         return {"people": enough}
+    fewer = math.floor(rho * people * limit / unit)
     return {
         "rho": str(Fraction(math.ceil(1000 * rows * unit / (people * limit)), 1000)),
         "people": enough,
-        **({row: math.floor(rho * people * limit / unit)} if rows > 1 else {}),
+        **({row: fewer} if rows > 1 and fewer else {}),
     }
 
 
@@ -189,7 +190,7 @@ def _message(found: Mapping[str, Any]) -> str:
             f"about {needs['people']} would do for this order"
         )
     row = str(found["row"])
-    rows = f", or {needs[row]} {row}" if found["rows"] > 1 else ""
+    rows = f", or {needs[row]} {row}" if row in needs else ""
     return (
         f"the noise (sd {found['noise_sd']} in each {found['statistic']}) would be "
         f"{found['ratio']} times the sampling error ({found['sampling_sd']}) of "

@@ -52,6 +52,8 @@ from compute.queries.private import PrivateForm
 from compute.queries.private_association import PrivateAssociation
 from compute.queries.relatedness import Relatedness
 from compute.queries.time_in_range import TimeInRange
+from compute.queries.top_association import TopAssociation
+from compute.queries.top_counts import TopCounts
 
 _FIELDS: Final = {"v", "family", "version", "build", "params"}
 _EVERYTHING: Final = GenotypeCountParams(variants=Panel(panel="all"))
@@ -64,6 +66,8 @@ _CATALOGUE: Final[Mapping[str, Family]] = MappingProxyType(
             FeatureDistribution(),
             ScoreDistribution(),
             PrivateAssociation(),
+            TopCounts(),
+            TopAssociation(),
             LinearAssociation(),
             LogisticAssociation(),
             PolygenicScore(),

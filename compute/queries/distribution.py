@@ -44,12 +44,11 @@ Bins = Annotated[int, Field(ge=1, le=50)]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 
-class Range(FamilyParams):
-    """Where values are clamped to, as decimal text, and how many equal bins it has."""
+class Between(FamilyParams):
+    """Where values are clamped to, as decimal text."""
 
     low: Decimal
     high: Decimal
-    bins: Bins = 10
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -66,6 +65,16 @@ class Range(FamilyParams):
     def half(self) -> float:
         """Return half the range's width."""
         return float((Fraction(self.high) - Fraction(self.low)) / 2)
+
+    def place(self, value: float) -> float:
+        """Return where a value lies after clamping: -1 at low, 1 at high."""
+        return min(1.0, max(-1.0, (value - self.middle) / self.half))
+
+
+class Range(Between):
+    """A clamp and how many equal bins it has."""
+
+    bins: Bins = 10
 
 
 class FeatureRange(Range):
@@ -120,7 +129,7 @@ class DistributionPartial:
         if not math.isfinite(value):
             self.left_out += 1
             return
-        place = min(1.0, max(-1.0, (value - self.params.middle) / self.params.half))
+        place = self.params.place(value)
         self.counts[min(self.params.bins - 1, int((place + 1) / 2 * self.params.bins))] += 1
         self.total += round(STEPS * place)
 

@@ -1,14 +1,15 @@
 """What a family declares to be offered in private mode: one vector of integers, and what it tells.
 
 The gate treats every family alike. It asks the form for the vector of an exact answer, refuses one
-whose length is not the declared one, adds one draw of noise for the whole of rho, and hands the
-noised integers back to be told. What a form must keep to:
+whose length is not the declared one, adds one draw of noise for the whole of rho (or picks the
+largest with it), and hands the noised integers back to be told. What a form must keep to:
 
 * `problem`, `shape`, `rows`, `square_ratio` and `errors` depend on the parameters alone, never on
   data: length and order of the vector, and its sensitivity, are public before anybody is opened.
 * `sensitivity_squared` bounds, exactly, the squared L2 distance one person, added or removed, can
-  move the whole vector: clamp and round to integers each person's part in `Partial.add`, never the
-  sum. A test compares it with brute force over every value a person may have.
+  move the whole vector (where it is picked from: the square of what any one place can move): clamp
+  and round to integers each person's part in `Partial.add`, never the sum. A test compares it with
+  brute force over every value a person may have.
 * `told` sees the noised integers and public quantities only; what it does with them costs nothing.
 
 A family names its form in a class attribute `private`, and "private" among its `modes`; its
@@ -18,6 +19,7 @@ Source: zero-concentrated differential privacy (Bun and Steinke 2016); DESIGN se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,14 +33,41 @@ from compute.queries.family import Answer
 Int64: TypeAlias = npt.NDArray[np.int64]
 CONFIDENCE_Z = 1.959963984540054
 ROUND_TO = 5
+GUMBEL_SD = math.pi / math.sqrt(6)  # of the standard Gumbel distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How many integers are noised as one release, and the square of their joint L2 sensitivity."""
+    """How many integers leave as one release, and the square of how far one person moves them.
+
+    picks 0: each is told with Gaussian noise, and sensitivity_squared is of their joint L2. picks
+    k: they are scores, and only which k of them are the largest is told, by report noisy top-k;
+    sensitivity_squared is then of the one score moved most (L infinity). monotonic: no person ever
+    moves one score up and another down, which halves the noise.
+    """
 
     values: int
     sensitivity_squared: int
+    picks: int = 0
+    monotonic: bool = False
+
+    def sd(self, rho: Fraction) -> float:
+        """Return the standard deviation of the noise that rho buys; of a score's, where picked."""
+        if not self.picks:
+            return math.sqrt(Fraction(self.sensitivity_squared) / (2 * rho))
+        return GUMBEL_SD * self.scale(rho)
+
+    def scale(self, rho: Fraction) -> float:
+        """Return the scale of the Gumbel noise of a pick.
+
+        A pick has bounded range e = 2 D / scale (D / scale where monotonic): what it tells of one
+        person is at worst a coin whose odds differ by exp(e) (Dong, Durfee and Rogers 2020). In
+        zCDP k of them cost k e^2 / 8. What owners are promised of rho (`compute.risk`) is a
+        Gaussian's strength, mu = sqrt(2 rho), which a coin can exceed at that price; since
+        2 probit(logistic(e / 2)) <= e sqrt(2 pi) / 4, a scale wider by sqrt(pi / 2) keeps it.
+        """
+        span = self.sensitivity_squared * (1 if self.monotonic else 4)
+        return math.sqrt(math.pi / 2 * Fraction(self.picks * span) / (8 * rho))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +102,10 @@ class PrivateForm(Protocol):
         ...
 
     def told(self, params: Any, noised: Int64, sd: float) -> Told:
-        """Return what is told; sd: the noise's standard deviation in each integer."""
+        """Return what is told; sd: the noise's standard deviation in each integer.
+
+        noised: the integers with noise; of a shape with picks, the places picked, best first.
+        """
         ...
 
     def rows(self, params: Any) -> int:

@@ -1,88 +1,177 @@
 """Family private_association: one clamped feature regressed on each listed variant, private.
 
-Model, per variant, over people with a value and a call: feature ~ 1 + dosage. The feature is
-clamped to [low, high], which the buyer states, and scaled to u in [-1, 1]; dosage is taken about 1,
+Model, per variant and stratum, over people with a value, every covariate and a call:
+feature ~ 1 + dosage + covariates. The feature is clamped to [low, high], which the buyer states,
+and scaled to u in [-1, 1], and so is each covariate to bounds of its own; dosage is taken about 1,
 g in {-1, 0, 1} (a haploid call counts as two copies). Released, noised once as one vector: for each
-variant the sums of 1, g, g^2, u, u^2 and gu, in steps of 1/STEPS. One person adds at most STEPS to
-each: 6 STEPS^2 a variant in squared L2. Everything else is post-processing: beta, a standard error
-that counts the noise, a test whose level holds because its variance does, and the top few.
+variant every product of two of (1, g, u, z1 ... zp), summed, in steps of 1/STEPS. One person adds
+at most STEPS to each: T STEPS^2 a variant in squared L2, T = (p + 3)(p + 4) / 2. The strata are
+levels the buyer lists and share nobody, so a person is in one of them only and they cost no more
+together than one; a row "all" joins them by inverse variance. Everything else is post-processing:
+beta, a standard error that counts the noise, a test whose level holds because its variance does,
+and the top few.
 
-Noise in C = sum gu - (sum g)(sum u)/n has variance s^2 (1 + g'^2)(1 + u'^2) for means g', u' and noise
-variance s^2 of a sum, by the delta method; it is added to the sampling variance of C.
-"""  # noqa: E501
+With M the sums over w = (1, z), a = M_ww^-1 M_wg and b = M_ww^-1 M_wu, the adjusted product is
+C = gu - a.M_wu and V = gg - a.M_wg. Noise of sd s in each sum gives C, by the delta method, the
+variance s^2 (1 + |a|^2 + |b|^2 + |a|^2 |b|^2 + (a.b)^2 - sum a_i^2 b_i^2), added to the sampling
+variance of C; without covariates that is s^2 (1 + g'^2)(1 + u'^2) for means g', u'.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from compute.errors import QueryError
-from compute.queries.data import Frame, PersonData
-from compute.queries.distribution import FeatureRange, Range
+from compute.parsed import Modality
+from compute.queries.data import Frame, PersonData, VariantTable, level_of
+from compute.queries.distribution import Between, FeatureRange
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
+from compute.queries.filters import Level
 from compute.queries.frequencies import in_order, place_columns
-from compute.queries.params import Strict, VariantList, select
+from compute.queries.params import Strict, VariantList
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
+from compute.queries.traits import Covariate
 
 STEPS: Final = 1000
-SUMS: Final = ("n", "g", "gg", "u", "uu", "gu")
+SUMS: Final = ("n", "g", "u", "gg", "gu", "uu")  # without covariates
 MAX_VARIANTS: Final = 1_000
+MAX_COVARIATES: Final = 5
 LEAST_SD: Final = 5  # a variance is divided by where it is this many of its own noise's sd
 ASSUMED_SPREAD: Final = Fraction(1, 9)  # of u, where the clamp lies three sd off the mean
+NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,9})?"
 
 Floats = npt.NDArray[np.float64]
 
 
+def _ordered(text: str) -> str:
+    low, _, high = text.partition("..")
+    if Fraction(low) >= Fraction(high):
+        raise ValueError("bounds are LOW..HIGH with low below high")
+    return text
+
+
+Bounds = Annotated[str, Field(pattern=rf"^{NUMBER}\.\.{NUMBER}$"), AfterValidator(_ordered)]
+Groups = Annotated[
+    list[Level],
+    Field(min_length=2, max_length=10),
+    AfterValidator(lambda levels: sorted(set(levels))),
+]
+
+
 class PrivateAssociationParams(FeatureRange):
-    """A feature with its clamp, the variants, and how many of them to tell (all, if not said)."""
+    """A feature with its clamp, the variants, and how many of them to tell (all, if not said).
+
+    covariates: numbers of the participant record by name, each with where it is clamped to,
+    "LOW..HIGH". by: what people are split by; levels: the groups, listed, since which there are is
+    data. People of none of them, or without a covariate, are left out.
+    """
 
     variants: Annotated[VariantList, Field(max_length=MAX_VARIANTS)]
     top: Annotated[int, Field(ge=1, le=MAX_VARIANTS)] | None = None
+    covariates: (
+        Annotated[dict[Covariate, Bounds], Field(min_length=1, max_length=MAX_COVARIATES)] | None
+    ) = None
+    by: Literal["population", "sex"] | None = None
+    levels: Groups | None = None
+
+    @model_validator(mode="after")
+    def _split(self) -> Self:
+        if (self.by is None) != (self.levels is None):
+            raise ValueError("a split needs both by and the levels, listed")
+        return self
+
+    @property
+    def strata(self) -> Sequence[str]:
+        """Return the names of the strata; one, "all", where people are not split."""
+        return self.levels or ("all",)
+
+    def adjusted(self) -> Mapping[str, Between]:
+        """Return each covariate's clamp, by name, sorted."""
+        pairs = ((name, text.partition("..")) for name, text in (self.covariates or {}).items())
+        return {name: Between(low=low, high=high) for name, (low, _, high) in sorted(pairs)}
+
+
+def sum_names(covariates: int) -> list[str]:
+    """Return what the sums of a variant are of: every product of two of (1, g, u, z1 ... zp)."""
+    terms = ["", "g", "u", *(f"z{at}" for at in range(1, covariates + 1))]
+    pairs = zip(*np.triu_indices(len(terms)), strict=True)
+    return [terms[one] + terms[other] or "n" for one, other in pairs]
+
+
+def alt_copies(names: Sequence[str], table: VariantTable) -> Callable[[PersonData], Int64]:
+    """Return what tells a person's copies of ALT at named variants; below 0 where not called.
+
+    A haploid call counts as two copies.
+    """
+    at = {name: row for row, name in enumerate(table.names())}
+    known = np.array([name in at for name in names], np.bool_)
+    rows = np.array([at[name] for name in names if name in at], np.intp)
+
+    def copies_of(person: PersonData) -> Int64:
+        found = np.full(len(names), -2, np.int64)
+        copies = dosages(person, table)[rows].astype(np.int64)
+        if person.ploidy is not None:
+            copies = np.where(person.ploidy[rows] == 1, 2 * copies, copies)
+        found[known] = copies
+        return found
+
+    return copies_of
 
 
 class AssociationSums:
-    """Integer sums (variant x SUMS), in steps."""
+    """Integer sums (stratum x variant x product), in steps."""
 
     def __init__(self, params: PrivateAssociationParams, frame: Frame) -> None:
         self.params = params
-        self._table = frame.table
-        self.rows = select(params.variants, frame.table)
-        self.names = [name for name in frame.table.names() if name in set(params.variants)]
-        self.sums = np.zeros((len(self.rows), len(SUMS)), np.int64)
+        self._clamps = params.adjusted()
+        self._copies = alt_copies(in_order(params.variants), frame.table)
+        shape = (len(params.strata), len(params.variants), len(sum_names(len(self._clamps))))
+        self.sums: Int64 = np.zeros(shape, np.int64)
         self.people = 0
 
     def add(self, person: PersonData) -> None:
-        """Add one person's clamped products."""
+        """Add one person's clamped products, in the one stratum they are of."""
         self.people += 1
+        stratum = self._stratum(person)
         value = self.params.value_of(person)
-        if not math.isfinite(value):
+        known = [person.covariates.get(name, math.nan) for name in self._clamps]
+        if stratum is None or not all(math.isfinite(one) for one in (value, *known)):
             return
-        copies = dosages(person, self._table)[self.rows].astype(np.int64)
-        called = copies >= 0
-        if person.ploidy is not None:
-            copies = np.where(person.ploidy[self.rows] == 1, 2 * copies, copies)
-        self.sums += contribution(self.params, value, copies - 1) * called[:, None]
+        copies = self._copies(person)
+        z = [clamp.place(one) for clamp, one in zip(self._clamps.values(), known, strict=True)]
+        moved = contribution(self.params, value, copies - 1, z)
+        self.sums[stratum] += moved * (copies >= 0)[:, None]
+
+    def _stratum(self, person: PersonData) -> int | None:
+        if self.params.by is None:
+            return 0
+        own, strata = level_of(person, self.params.by), self.params.strata
+        return strata.index(own) if own in strata else None
 
     def merge(self, other: Self) -> None:
         """Add another partial of the same query and frame."""
-        if self.names != other.names:
+        if self.params != other.params:
             raise QueryError("partial sums of different queries cannot be added", code="merge")
         self.sums += other.sums
         self.people += other.people
 
 
-def contribution(params: Range, value: float, g: Int64) -> Int64:
-    """Return what one person adds (variant x SUMS), in steps: at most STEPS in each place."""
-    u = min(1.0, max(-1.0, (value - params.middle) / params.half))
+def contribution(params: Between, value: float, g: Int64, z: Sequence[float] = ()) -> Int64:
+    """Return what one person adds (variant x product), in steps: at most STEPS in each place.
+
+    z: covariates, clamped and scaled to [-1, 1].
+    """
     one = np.ones(len(g))
-    exact = np.stack([one, g, g * g, u * one, u * u * one, g * u], axis=1)
-    steps: Int64 = np.rint(STEPS * exact).astype(np.int64)
+    terms = np.stack([one, g, params.place(value) * one, *(each * one for each in z)], axis=1)
+    first, second = np.triu_indices(terms.shape[1])
+    steps: Int64 = np.rint(STEPS * terms[:, first] * terms[:, second]).astype(np.int64)
     return steps
 
 
@@ -96,31 +185,41 @@ class Association:
         return None
 
     def shape(self, params: PrivateAssociationParams) -> Shape:
-        """Return the sums of each variant."""
-        count = len(params.variants)
-        return Shape(len(SUMS) * count, len(SUMS) * STEPS**2 * count)
+        """Return the sums of each variant in each stratum; a person is in one stratum."""
+        sums, count = len(_names(params)), len(params.variants)
+        return Shape(len(params.strata) * sums * count, sums * STEPS**2 * count)
 
     def vector(self, params: PrivateAssociationParams, answer: Answer) -> Int64:
         """Return the sums of each variant asked, zeros for one the cohort does not state."""
-        at = {name: row for row, name in enumerate(answer.columns["variant"].tolist())}
-        found = np.zeros((len(params.variants), len(SUMS)), np.int64)
-        for row, name in enumerate(in_order(params.variants)):
-            if name in at:
-                found[row] = [answer.columns[column][at[name]] for column in SUMS]
-        return found.reshape(-1)
+        columns = [answer.columns[name] for name in _names(params)]
+        found: Int64 = np.stack(columns, axis=1).astype(np.int64).reshape(-1)
+        return found
 
     def told(self, params: PrivateAssociationParams, noised: Int64, sd: float) -> Told:
-        """Return a row a variant, or the `top` of them by |t|, which costs nothing more."""
-        names = in_order(params.variants)
-        fit = fitted(noised.reshape(-1, len(SUMS)) / STEPS, sd / STEPS, params.half)
+        """Return a row a variant, or the `top` of them by |t|, which costs nothing more.
+
+        Where people are split, each variant has a row a stratum and one of all together.
+        """
+        names, strata = in_order(params.variants), params.strata
+        sums = noised.reshape(len(strata), len(names), -1) / STEPS
+        fits = {level: fitted(sums[at], sd / STEPS, params.half) for at, level in enumerate(strata)}
+        if params.by is not None:
+            fits["all"] = joined(list(fits.values()))
         order = np.arange(len(names))
         if params.top is not None:
-            order = np.argsort(-np.abs(np.nan_to_num(fit["t"])), kind="stable")[: params.top]
-        rows = [_row(names[at], fit, int(at)) for at in order.tolist()]
+            strength = np.abs(np.nan_to_num(fits["all"]["t"]))
+            order = np.argsort(-strength, kind="stable")[: params.top]
+        rows = [
+            {"stratum": level, **_row(names[at], fit, int(at))}
+            for level, fit in fits.items()
+            for at in order.tolist()
+        ]
         return Told(
             columns={field: [row[field] for row in rows] for field in rows[0]},
-            facts={"variants": len(names), "top": params.top},
-            released="sums of 1, g, g^2, u, u^2 and gu of each variant, noised as one vector",
+            facts={"variants": len(names), "top": params.top, **_model(params)},
+            released=f"sums of products ({', '.join(_names(params))}) of each variant"
+            + (" and stratum" if params.by else "")
+            + ", noised as one vector",
             privacy={"count_sd": sd / STEPS, "counts_rounded_to": ROUND_TO},
         )
 
@@ -129,41 +228,88 @@ class Association:
         return len(params.variants)
 
     def square_ratio(self, params: PrivateAssociationParams, maf: Fraction) -> Fraction:
-        """Return it for C, with the feature's clamp three sd from its mean."""
+        """Return it for C over all strata, of equal size, each clamp three sd from its mean."""
         mean, spread = 2 * maf - 1, 2 * maf * (1 - maf)
-        return Fraction(len(SUMS), 2) * (1 + mean**2) / (spread * ASSUMED_SPREAD)
+        noise = Fraction(len(_names(params)) * len(params.strata), 2) * (1 + mean**2)
+        return noise / (spread * ASSUMED_SPREAD)
 
     def errors(
         self, params: PrivateAssociationParams, people: int, sd: float, maf: Fraction
     ) -> Mapping[str, Any]:
-        """Return the error of beta (in the feature's unit for each copy)."""
+        """Return the error of beta over all strata (in the feature's unit for each copy)."""
         spread, mean = float(2 * maf * (1 - maf)), float(2 * maf - 1)
         variance = people * spread
+        noise = (sd / STEPS) * math.sqrt((1 + mean**2) * len(params.strata))
         return {
             "statistic": "beta",
-            "noise_sd": params.half * (sd / STEPS) * math.sqrt(1 + mean**2) / variance,
+            "noise_sd": params.half * noise / variance,
             "sampling_sd": params.half * math.sqrt(float(ASSUMED_SPREAD) / variance),
         }
 
 
-def fitted(sums: Floats, sd: float, half: float) -> dict[str, Floats]:
-    """Return n, beta, se, noise_sd, t and p from noised sums (variants x SUMS); sd of each sum.
+def _names(params: PrivateAssociationParams) -> list[str]:
+    return sum_names(len(params.covariates or ()))
 
-    NaN where the noise drowns n or the variance of the dosage.
+
+def _model(params: PrivateAssociationParams) -> dict[str, Any]:
+    """Return what was adjusted for and split by, where anything was."""
+    adjusted = {"covariates": dict(sorted(params.covariates.items()))} if params.covariates else {}
+    return {**adjusted, **({"by": params.by} if params.by else {})}
+
+
+def fitted(sums: Floats, sd: float, half: float) -> dict[str, Floats]:
+    """Return n, beta, se, noise_sd, t and p from noised sums (variants x products); sd of each sum.
+
+    NaN where the noise drowns n, a covariate's variance or that of the dosage.
     """
-    n, g, gg, u, uu, gu = (sums[:, at] for at in range(len(SUMS)))
+    m, n = _symmetric(sums), sums[:, 0]
+    w = [0, *range(3, m.shape[1])]
+    usable = np.linalg.eigvalsh(m[:, w][:, :, w])[:, 0] >= LEAST_SD * sd * math.sqrt(len(w))
+    inner = np.where(usable[:, None, None], m[:, w][:, :, w], np.eye(len(w)))
+    a, b = np.moveaxis(np.linalg.solve(inner, m[:, w][:, :, 1:3]), 2, 0)
+    gv, uv, c = (
+        m[:, one, other] - (left * m[:, w, other]).sum(axis=1)
+        for one, other, left in ((1, 1, a), (2, 2, b), (1, 2, a))
+    )
+    aa, bb, ab = (a * a).sum(axis=1), (b * b).sum(axis=1), (a * b).sum(axis=1)
+    c_sd = sd * np.sqrt(1 + aa + bb + aa * bb + ab**2 - (a * a * b * b).sum(axis=1))
+    gv_sd = sd * np.sqrt(1 + 4 * aa + 2 * aa**2 - (a**4).sum(axis=1))
+    usable &= (gv >= LEAST_SD * gv_sd) & (uv > 0)
     with np.errstate(all="ignore"):
-        gm, um = g / n, u / n
-        gv, uv, c = gg - g * gm, uu - u * um, gu - g * um
-        gv_sd = sd * np.sqrt(1 + 4 * gm**2 + gm**4)
-        usable = (n >= LEAST_SD * sd) & (gv >= LEAST_SD * gv_sd) & (uv > 0)
         beta = c / gv
-        residual = np.maximum(uv - beta * c, 0.05 * uv) / np.maximum(n - 2, 1)
-        noise = sd * np.sqrt((1 + gm**2) * (1 + um**2) + (beta * gv_sd / sd) ** 2) / gv
+        residual = np.maximum(uv - beta * c, 0.05 * uv) / np.maximum(n - 1 - len(w), 1)
+        noise = np.hypot(c_sd, beta * gv_sd) / gv
         se = np.sqrt(residual / gv + noise**2)
-        t = np.where(usable, beta / se, np.nan)
     found = {"beta": half * beta, "se": half * se, "noise_sd": half * noise}
-    found = {name: np.where(usable, values, np.nan) for name, values in found.items()}
+    return _tested(n, {name: np.where(usable, values, np.nan) for name, values in found.items()})
+
+
+def _symmetric(sums: Floats) -> Floats:
+    """Return sums (variants x products) as matrices (variants x terms x terms)."""
+    terms = (math.isqrt(8 * sums.shape[1] + 1) - 1) // 2
+    first, second = np.triu_indices(terms)
+    found = np.empty((len(sums), terms, terms))
+    found[:, first, second] = found[:, second, first] = sums
+    return found
+
+
+def joined(fits: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Return the fits of strata as one, by inverse variance, without strata that have no fit."""
+    beta, se, noise = (np.stack([fit[name] for fit in fits]) for name in ("beta", "se", "noise_sd"))
+    n = np.stack([np.where(np.isnan(fit["beta"]), 0, fit["n"]) for fit in fits]).sum(axis=0)
+    with np.errstate(all="ignore"):
+        weight = np.nan_to_num(1 / se**2)
+        whole = weight.sum(axis=0)
+        found = {
+            "beta": (weight * np.nan_to_num(beta)).sum(axis=0) / whole,
+            "se": 1 / np.sqrt(whole),
+            "noise_sd": np.sqrt((weight**2 * np.nan_to_num(noise) ** 2).sum(axis=0)) / whole,
+        }
+    return _tested(n, {name: np.where(whole > 0, one, np.nan) for name, one in found.items()})
+
+
+def _tested(n: Floats, found: Mapping[str, Floats]) -> dict[str, Floats]:
+    t = found["beta"] / found["se"]
     p = np.array([math.erfc(abs(one) / math.sqrt(2)) for one in t.tolist()])
     return {"n": n, **found, "t": t, "p": p}
 
@@ -207,25 +353,39 @@ class PrivateAssociation(Defaults):
         "compute.queries.private",
     )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
-        "With the feature clamped and scaled to [-1, 1] and dosage taken about 1, one person adds "
-        "at most 1 to each of six sums of a variant.",
+        "With the feature and each covariate clamped and scaled to [-1, 1] and dosage about 1, "
+        "one person adds at most 1 to each of a variant's sums of products of two (six without "
+        "covariates), in one stratum.",
         dict.fromkeys(SUMS, 1),
     )
 
     def needs(self, params: PrivateAssociationParams) -> Needs:
-        """Genotypes and one measured feature."""
-        return Needs(frozenset({"genotypes", "expression"}), features=(params.feature,))
+        """Genotypes, one measured feature, and the record where it is split or adjusted."""
+        found: set[Modality] = {"genotypes", "expression"}
+        if params.by or params.covariates:
+            found.add("participant")
+        return Needs(
+            frozenset(found),
+            features=(params.feature,),
+            strata=(params.by,) if params.by else (),
+            covariates=tuple(params.adjusted()),
+        )
 
     def cost(self, params: PrivateAssociationParams, variants: int, people: int) -> int:
         """Return one unit a genotype and sum."""
-        return len(params.variants) * people * len(SUMS)
+        return len(params.variants) * people * len(_names(params))
 
     def start(self, params: PrivateAssociationParams, frame: Frame) -> AssociationSums:
         """Return empty sums."""
         return AssociationSums(params, frame)
 
     def reduce(self, partial: AssociationSums) -> Answer:
-        """Return exact sums by variant; they leave through the private form only."""
-        columns = {"variant": np.array(partial.names, object)}
-        columns |= {name: partial.sums[:, at].copy() for at, name in enumerate(SUMS)}
+        """Return exact sums by stratum and variant; they leave through the private form only."""
+        strata, names = partial.params.strata, in_order(partial.params.variants)
+        columns = {
+            "stratum": np.repeat(np.array(strata, object), len(names)),
+            "variant": np.tile(np.array(names, object), len(strata)),
+        }
+        sums = partial.sums.reshape(len(columns["variant"]), -1)
+        columns |= {name: sums[:, at].copy() for at, name in enumerate(_names(partial.params))}
         return Answer(self.name, self.version, columns, {"all": partial.people})

@@ -58,6 +58,11 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "private_association": {
         "feature": "ENSG00000189339", "variants": ["1-1590681-A-G"], "low": "0", "high": "100",
     },
+    "top_counts": {"k": 1, "variants": ["1-1590681-A-G", "1-1602536-T-C"]},
+    "top_association": {
+        "k": 1, "features": ["ENSG00000189339"], "namespace": "Ensembl", "unit": "TPM",
+        "low": "0", "high": "100", "variants": ["1-1590681-A-G", "1-1602536-T-C"],
+    },
 }  # fmt: skip
 
 

@@ -203,7 +203,7 @@ def _value(field: Field, read: Read) -> Any:
     text = read(field.name)
     if field.kind == "list":
         items = (text.replace(",", " ") if field.commas else text).split()
-        return items or ([] if not field.required else None)
+        return items or None
     if field.kind == "pairs":
         return _pairs(field.name, text) or None
     if field.kind == "match":
@@ -238,7 +238,7 @@ def _pairs(name: str, text: str) -> dict[str, str]:
     for line in filter(None, (line.strip() for line in text.splitlines())):
         parts = line.replace(",", " ").replace("=", " ").split()
         if len(parts) != 2:
-            raise FieldError(name, say("each line is a variant and its weight"))
+            raise FieldError(name, say("each line is a name and its value"))
         found[parts[0]] = parts[1]
     return found
 

@@ -20,6 +20,19 @@ def discrete_gaussian(rng, sd, size):
     return k[np.searchsorted(edges, rng.random(size), side="right").clip(0, len(k) - 1)]
 
 
+def silent(values, sensitivity_squared, rho):
+    """The gate's sampler without its noise, to compare what a worker summed."""
+    return Noised(np.asarray(values, np.int64), noise_sd(sensitivity_squared, rho))
+
+
+def silent_picker(scores, shape, rho):
+    """The gate's picker without its noise: the largest, of equal ones the first."""
+    return Noised(np.argsort(-scores, kind="stable")[: shape.picks], shape.sd(rho))
+
+
+SILENT = {"sampler": silent, "picker": silent_picker}
+
+
 def seeded(seed):
     """Return a sampler for the gate's port, in step with its seed."""
     rng = np.random.default_rng(seed)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import compute
-from compute.noise import BATCH, NoiseError, add_noise, noise_sd
+from compute.noise import BATCH, NoiseError, add_noise, noise_sd, pick_largest
+from compute.queries import Shape
 
 # Answers pass through these on their way out; none may know another source of randomness.
 RELEASE_PATH = ("noise", "private", "release", "suppress", "repeat", "utility", "accountant")
@@ -45,6 +46,61 @@ def test_batches_keep_every_value_in_its_place():
     exact = np.arange(2 * BATCH + 7) * 10**6
     done = add_noise(exact, 4, Fraction(10))
     assert np.array_equal(np.round(done.values / 10**6), np.arange(len(exact)))
+
+
+@pytest.mark.parametrize("monotonic", [True, False])
+@pytest.mark.parametrize("rho", [Fraction(1, 10), Fraction(1, 3), Fraction(1, 999)])
+def test_picking_costs_no_more_than_rho_by_opendps_own_map(rho, monotonic):
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    shape = Shape(9, 16, picks=3, monotonic=monotonic)
+    space = (
+        dp.vector_domain(dp.atom_domain(T="i64")),
+        dp.linf_distance(T="i64", monotonic=monotonic),
+        dp.zero_concentrated_divergence(),
+    )
+    cost = dp.m.make_noisy_top_k(*space, 3, shape.scale(rho)).map(4)
+    assert cost == pytest.approx(float(rho) * 2 / math.pi, rel=1e-9)
+    done = pick_largest(np.arange(9) * 10**6, shape, rho)
+    assert done.values.tolist() == [8, 7, 6]
+    assert done.sd == pytest.approx(math.pi / math.sqrt(6) * shape.scale(rho))
+
+
+@pytest.mark.parametrize("rho", [Fraction(1, 100), Fraction(1, 10), Fraction(1, 2)])
+@pytest.mark.parametrize("monotonic", [True, False])
+def test_a_pick_tells_no_more_of_a_person_than_gaussian_noise_of_the_same_rho(rho, monotonic):
+    """Whatever the odds before: the coin's odds move by exp(e), and mu stays below sqrt(2 rho)."""
+    from scipy.special import expit, logit
+    from scipy.stats import norm
+
+    shape = Shape(2, 9, picks=1, monotonic=monotonic)
+    moved = (3 if monotonic else 6) / shape.scale(rho)
+    before = np.linspace(0.001, 0.999, 999)
+    mu = norm.ppf(expit(logit(before) + moved)) - norm.ppf(before)
+    assert 0.9 * math.sqrt(2 * rho) < mu.max() <= math.sqrt(2 * rho) * (1 + 1e-9)
+
+
+def test_two_scores_change_places_as_often_as_their_distance_says():
+    """A difference of d is told in order with chance 1 / (1 + exp(-d / scale)); 4,000 picks."""
+    shape, rho = Shape(2, 1, picks=1, monotonic=True), Fraction(1, 32)
+    picked = [pick_largest(np.array([3, 0]), shape, rho).values[0] for _ in range(4000)]
+    chance = 1 / (1 + math.exp(-3 / shape.scale(rho)))
+    assert np.mean(np.array(picked) == 0) == pytest.approx(chance, abs=5 * 0.5 / 4000**0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rho"),
+    [
+        (Shape(2, 1, picks=3), Fraction(1)),
+        (Shape(2, 1), Fraction(1)),
+        (Shape(2, 2, picks=1), Fraction(1)),
+        (Shape(2, 1, picks=1), Fraction(0)),
+    ],
+)
+def test_no_pick_without_a_budget_and_a_stated_sensitivity(shape, rho):
+    with pytest.raises(NoiseError):
+        pick_largest(np.zeros(2, np.int64), shape, rho)
 
 
 def test_nothing_is_drawn_twice():

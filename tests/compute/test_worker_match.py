@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from compute import worker_query
-from compute.noise import Noised, noise_sd
 from compute.private import FormNoise
 from compute.progress import PARTS
 from compute.queries import catalogue, filters_of_text, parse_query, run
@@ -19,6 +18,7 @@ from compute.release import CohortFacts, release_gate
 from compute.shelf import Shelf
 from compute.worker_engine import answer_query, passes_of
 from compute.worker_outcomes import Code
+from tests.compute.noises import SILENT
 from tests.compute.test_worker_families import (
     ALL,
     LOADINGS,
@@ -290,10 +290,6 @@ def private(tmp_path_factory):
     made.shop.store.close()
 
 
-def silent(values, sensitivity_squared, rho):
-    return Noised(np.asarray(values, np.int64), noise_sd(sensitivity_squared, rho))
-
-
 ASKED = {
     "genotype_counts": {"variants": ["1-1000-A-G", "1-2000-A-G"]},
     "clinical_counts": {"terms": ["HP:0000003"]},
@@ -303,8 +299,13 @@ ASKED = {
         "weights": {"1-1000-A-G": "1", "1-2000-A-G": "0.5"}, "low": "0", "high": "3", "bins": 2},
     "private_association": {
         "feature": GENE, "low": "0", "high": "10", "variants": ["1-3000-A-G"]},
+    "top_counts": {"k": 2, "variants": ["1-1000-A-G", "1-2000-A-G", "1-3000-A-G"]},
+    "top_association": {
+        "k": 1, "features": [GENE], "namespace": "Ensembl", "unit": "TPM", "low": "0",
+        "high": "10", "variants": ["1-1000-A-G", "1-2000-A-G", "1-3000-A-G"]},
 }  # fmt: skip
 # Anybody's terms allow 1/2 in all, and an association takes 3/20: it is asked of some only.
+ONCE = {("private_association", "nobody"), ("top_association", "nobody")}
 MATCHES = {"some": "sex female\nnumber height 160..170", "nobody": "number height 500.."}
 
 
@@ -319,13 +320,15 @@ def test_every_private_family_is_asked():
 @pytest.mark.parametrize(
     ("family", "case"),
     [(name, case) for name in sorted(ASKED) for case in MATCHES
-     if (name, case) != ("private_association", "nobody")],
+     if (name, case) not in ONCE],
 )  # fmt: skip
 def test_noise_is_added_to_whom_a_match_keeps_and_nothing_else_tells_how_many(
     private, monkeypatch, family, case
 ):
     world = private
-    monkeypatch.setattr(worker_query, "FormNoise", partial(FormNoise, sampler=silent))
+    monkeypatch.setattr(worker_query, "FormNoise", partial(FormNoise, **SILENT))
+    if family == "top_association":  # useful from some 300 people on, whatever these may spend
+        monkeypatch.setattr("compute.worker_judge.require_useful", lambda *_, **__: {})
     params = {**ASKED[family], "match": filters_of_text(MATCHES[case])}
     value = {"v": 1, "family": family, "build": "GRCh37", "params": params}
     query = parse_query(value)
@@ -343,7 +346,7 @@ def test_noise_is_added_to_whom_a_match_keeps_and_nothing_else_tells_how_many(
     finally:
         world.people = whole
     if exact is not None:
-        told = FormNoise(query, silent).add(exact, Fraction(rho))
+        told = FormNoise(query, **SILENT).add(exact, Fraction(rho))
         assert result["answer"]["columns"] == told["columns"]
     assert result["n"] == {"bucket": "100-199", "of": "scope"}
     assert {"path": "facts/match", "code": "not_noised"} in result["suppressed"]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from compute.ingest import parse
-from compute.noise import Noised, noise_sd
 from compute.private import FormNoise
 from compute.queries import CohortData, PersonData, VariantTable, catalogue, parse_query, run
+from tests.compute.noises import SILENT
 from tests.compute.test_worker_families import phenopacket
 from tests.compute.worker_world import GENE, POSITIONS, World
 
@@ -28,7 +28,13 @@ QUERIES = {
         {"feature": GENE, "low": "0", "high": "10", "variants": ["1-3000-A-G"]},
         "3/20",
     ),
-}
+    "top_counts": ({"k": 2, "variants": ["1-1000-A-G", "1-2000-A-G", "1-3000-A-G"]}, "1/40"),
+    "top_association": (
+        {"k": 1, "features": [GENE], "namespace": "Ensembl", "unit": "TPM", "low": "0",
+         "high": "10", "variants": ["1-1000-A-G", "1-2000-A-G", "1-3000-A-G"]},
+        "1/40",
+    ),
+}  # fmt: skip
 
 
 class PrivateFamilies(World):
@@ -68,11 +74,6 @@ def exact_of(world, query):
     return run(query, CohortData.of(table, people))
 
 
-def silent(values, sensitivity_squared, rho):
-    """The gate's sampler without its noise, to compare what the worker summed."""
-    return Noised(np.asarray(values, np.int64), noise_sd(sensitivity_squared, rho))
-
-
 def test_every_private_family_is_run():
     private = {name for name, family in catalogue().items() if "private" in family.modes}
     assert private == set(QUERIES)
@@ -89,13 +90,15 @@ def test_a_private_family_end_to_end(world, monkeypatch, family):
     name = f"{person.id}/{person.participant}"
     before = world.shop.accountant.spent(name)
     with monkeypatch.context() as patched:
-        patched.setattr("compute.worker_query.FormNoise", partial(FormNoise, sampler=silent))
+        patched.setattr("compute.worker_query.FormNoise", partial(FormNoise, **SILENT))
+        if family == "top_association":  # useful from some 300 people on, whatever these may spend
+            patched.setattr("compute.worker_judge.require_useful", lambda *_, **__: {})
         paid = {"price": 10_000, "paid": 10_000}
         order = world.order(query=asked, modalities=needed, release=release, **paid)
         outcome = world.run("query", order)
     assert outcome.state == "released", outcome
     told = world.result(order)["answer"]
-    expected = FormNoise(query, silent).add(exact_of(world, query), Fraction(rho))
+    expected = FormNoise(query, **SILENT).add(exact_of(world, query), Fraction(rho))
     assert told["columns"] == expected["columns"]
     assert told["facts"] == expected["facts"]
     assert told["privacy"]["rho"] == rho

@@ -12,13 +12,15 @@ from compute.private import FormNoise, private_problem
 from compute.queries import (
     CohortData,
     PersonData,
+    QueryError,
     VariantTable,
     parse_query,
     private_form,
     query_value,
     run,
 )
-from compute.queries.private_association import STEPS, SUMS, contribution, fitted
+from compute.queries.private_association import STEPS, SUMS, contribution, fitted, joined
+from compute.queries.top_association import MOVES, scores_of
 from compute.utility import UselessError, expected_error, rehearsal_rows, require_useful
 from compute.verdict import Release
 from tests.compute.noises import seeded
@@ -39,16 +41,35 @@ QUERIES = {
         "score_distribution", weights={NAMES[0]: "1.5", NAMES[1]: "-4"}, bins=3, low="-5", high="2"
     ),
     "private_association": query_of("private_association", feature="F", variants=NAMES, **RANGE),
+    "top_counts": query_of("top_counts", k=1, variants=NAMES),
+    "top_counts of features": query_of(
+        "top_counts", k=1, features=["F", "G"], modality="expression", namespace="E", unit="T",
+        least="5",
+    ),
+}  # fmt: skip
+SPLIT = {"by": "sex", "levels": ["female", "male"]}
+ADJUSTED = {
+    "covariates": {"covariates": {"age": "20..80"}},
+    "two covariates": {"covariates": {"bmi": "10.5..40", "age": "20..80"}},
+    "strata": SPLIT,
+    "both": {"covariates": {"age": "20..80"}, **SPLIT},
 }
 
 
-def person(calls, value):
+def person(calls, value, covariates=None, **strata):
     return PersonData(
         "p",
         np.array([d for d, _ in calls], np.int8),
         np.array([p for _, p in calls], np.int8),
+        strata=strata,
+        covariates=covariates or {},
         features={"F": value},
     )
+
+
+def furthest(moved, shape):
+    """How far one person moved the vector, squared: all of it, or the one score moved most."""
+    return int((moved**2).max() if shape.picks else (moved**2).sum())
 
 
 def vector(query, people):
@@ -67,9 +88,52 @@ def test_one_person_moves_the_vector_by_no_more_than_declared_and_by_as_much(que
     for calls in itertools.product(CALLS, repeat=2):
         for value in VALUES:
             moved = vector(query, [*base, person(calls, value)]) - before
-            worst = max(worst, int((moved**2).sum()))
+            worst = max(worst, furthest(moved, shape))
+            assert not shape.monotonic or (moved >= 0).all()
     assert len(before) == shape.values
     assert worst == shape.sensitivity_squared
+
+
+@pytest.mark.parametrize("more", ADJUSTED.values(), ids=ADJUSTED)
+def test_covariates_and_strata_move_no_more_than_declared_and_a_person_is_in_one_stratum(more):
+    query = query_of("private_association", feature="F", variants=NAMES[:1], **RANGE, **more)
+    shape, worst = private_form(query).shape(query.params), 0
+    base = [person(((1, 2), (0, 2)), 4.0, {"age": 50.0, "bmi": 20.0}, sex="male")]
+    before = vector(query, base)
+    for call, value, age, bmi, sex in itertools.product(
+        CALLS, (2.0, 5.5, 1e9), (float("nan"), 20.0, 33.0, 500.0), (-1.0, 25.25, 40.0),
+        ("female", "male", "unknown"),
+    ):  # fmt: skip
+        one = person((call, (0, 2)), value, {"age": age, "bmi": bmi}, sex=sex)
+        moved = vector(query, [*base, one]) - before
+        worst = max(worst, furthest(moved, shape))
+        if "by" in more:
+            halves = moved.reshape(2, -1)
+            touched = {
+                name for name, half in zip(SPLIT["levels"], halves, strict=True) if half.any()
+            }
+            assert touched <= {sex}
+    assert len(before) == shape.values
+    assert worst == shape.sensitivity_squared
+
+
+def test_one_person_moves_a_pairs_score_by_less_than_declared_and_nearly_by_as_much():
+    query = query_of(
+        "top_association", k=1, features=["F"], namespace="E", unit="T", variants=NAMES, **RANGE
+    )
+    shape, worst = private_form(query).shape(query.params), 0
+    cohorts = [
+        [person((call, (0, 2)), value)] * count
+        for count, call, value in itertools.product((0, 1, 60), CALLS, (2.0, 5.0, 8.0))
+    ]
+    corner = [person(((0, 2), (0, 2)), 2.0)] * 30 + [person(((2, 2), (0, 2)), 8.0)] * 31
+    for base in [*cohorts, corner]:
+        before = vector(query, base)
+        for call, value in itertools.product(CALLS, VALUES):
+            moved = vector(query, [*base, person((call, (0, 2)), value)]) - before
+            worst = max(worst, furthest(moved, shape))
+    assert len(before) == shape.values
+    assert (0.97 * MOVES) ** 2 < worst < shape.sensitivity_squared == MOVES**2
 
 
 MATCH = [
@@ -99,7 +163,7 @@ def test_with_a_match_one_person_moves_the_vector_no_further_and_who_does_not_ma
                 keeps = keeps and (match == MATCH[:1] or value <= 7)
                 alone = vector(query, [person(calls, value)]) - vector(query, [])
                 assert (moved == (alone if keeps else 0)).all()
-                worst, still = max(worst, int((moved**2).sum())), still + (not keeps)
+                worst, still = max(worst, furthest(moved, shape)), still + (not keeps)
     assert 0 < worst <= shape.sensitivity_squared
     assert still > 0
 
@@ -157,12 +221,181 @@ def test_the_noisy_test_holds_its_level_and_an_uncorrected_one_does_not():
     for at in range(0, tests, 2000):
         g = rng.binomial(2, 0.3, (2000, people)) - 1
         u = np.clip(rng.normal(0, 1 / 3, (2000, people)), -1, 1)
-        parts = (np.ones_like(u), g, g * g, u, u * u, g * u)
+        parts = (np.ones_like(u), g, u, g * g, g * u, u * u)
         sums[at : at + 2000] = np.stack([part.sum(axis=1) for part in parts], axis=1)
     noised = sums + rng.normal(0, sd / STEPS, sums.shape)
     level = float((fitted(noised, sd / STEPS, 1.0)["p"] < 0.05).mean())
     assert 0.045 <= level <= 0.055
     assert (fitted(noised, 1e-9, 1.0)["p"] < 0.05).mean() > 0.08
+
+
+def products(terms):
+    """Sums over people of every product of two terms, (runs, products)."""
+    stacked = np.stack(terms, axis=-1)
+    first, second = np.triu_indices(stacked.shape[-1])
+    return np.einsum("rpi,rpj->rij", stacked, stacked)[:, first, second]
+
+
+def level_of(sums, rho, rng):
+    sd = float(np.sqrt(sums.shape[1] / (2 * rho)))
+    return fitted(sums + rng.normal(0, sd, sums.shape), sd, 1.0)
+
+
+def test_with_covariates_that_move_both_the_noisy_test_holds_its_level():
+    rng = np.random.default_rng(14)
+    adjusted, alone = [], []
+    for _ in range(20):
+        z, w = (np.clip(rng.normal(0.1, 0.4, (1000, 1000)), -1, 1) for _ in range(2))
+        g = rng.binomial(2, 0.3 + 0.1 * z) - 1.0
+        u = np.clip(rng.normal(0, 0.3, z.shape) + 0.3 * z - 0.2 * w, -1, 1)
+        adjusted.append(products([np.ones_like(u), g, u, z, w]))
+        alone.append(products([np.ones_like(u), g, u]))
+    level = (level_of(np.concatenate(adjusted), 0.1, rng)["p"] < 0.05).mean()
+    assert 0.045 <= level <= 0.055
+    assert (level_of(np.concatenate(alone), 0.1, rng)["p"] < 0.05).mean() > 0.12
+
+
+def test_strata_that_differ_in_both_leave_the_joined_test_its_level():
+    rng = np.random.default_rng(15)
+    strata, mixed = [], []
+    for _ in range(20):
+        g = np.concatenate([rng.binomial(2, p, (1000, 500)) for p in (0.2, 0.5)], axis=1) - 1.0
+        u = np.clip(rng.normal(0, 0.3, g.shape) + np.repeat([-0.2, 0.2], 500), -1, 1)
+        terms = np.ones_like(u), g, u
+        strata.append(
+            [products([one[:, at] for one in terms]) for at in (slice(500), slice(500, None))]
+        )
+        mixed.append(products(terms))
+    fits = [level_of(np.concatenate(one), 0.1, rng) for one in zip(*strata, strict=True)]
+    level = (joined(fits)["p"] < 0.05).mean()
+    assert 0.045 <= level <= 0.055
+    assert (level_of(np.concatenate(mixed), 0.1, rng)["p"] < 0.05).mean() > 0.3
+
+
+def test_without_much_noise_covariates_and_strata_give_least_squares():
+    rng = np.random.default_rng(16)
+    age, sex = rng.uniform(20, 80, 900), rng.integers(0, 2, 900)
+    dosage = rng.binomial(2, 0.2 + 0.004 * age)
+    values = 5 + 0.3 * dosage + 0.02 * (age - 50) + 0.5 * sex + rng.normal(0, 0.5, 900)
+    dosage[:30] = -1
+    table = VariantTable.of("GRCh37", [(0, 1000, "A", "G")])
+    people = [
+        PersonData(str(at), dosage[at : at + 1].astype(np.int8), features={"F": float(values[at])},
+                   strata={"sex": ("female", "male")[sex[at]]}, covariates={"age": float(age[at])})
+        for at in range(900)
+    ]  # fmt: skip
+    query = query_of("private_association", feature="F", variants=NAMES[:1], **RANGE,
+                     covariates={"age": "20..80"}, **SPLIT)  # fmt: skip
+    exact = run(query, CohortData.of(table, people))
+    told = FormNoise(query, seeded(1)).add(exact, Fraction(10**6))["columns"]
+    assert told["stratum"] == ["female", "male", "all"]
+    for at, kept in enumerate((sex == 0, sex == 1)):
+        kept = kept & (dosage >= 0)
+        x = np.column_stack([np.ones(kept.sum()), dosage[kept], age[kept]])
+        y = np.clip(values[kept], 2, 8)
+        slope, left = np.linalg.lstsq(x, y, rcond=None)[:2]
+        se = np.sqrt(left[0] / (kept.sum() - 3) * np.linalg.inv(x.T @ x)[1, 1])
+        assert told["beta"][at] == pytest.approx(slope[1], abs=2e-3)
+        assert told["se"][at] == pytest.approx(se, rel=0.02)
+        assert abs(told["n"][at] - kept.sum()) <= 3
+    assert min(told["beta"][:2]) <= told["beta"][2] <= max(told["beta"][:2])
+    assert told["se"][2] < min(told["se"][:2])
+
+
+def test_a_covariate_that_hardly_varies_gives_no_number_instead_of_a_wild_one():
+    rng = np.random.default_rng(17)
+    g, u = rng.binomial(2, 0.3, (50, 1000)) - 1.0, rng.normal(0, 0.3, (50, 1000))
+    flat = np.full_like(u, 0.9) + rng.normal(0, 0.01, u.shape)
+    fit = level_of(products([np.ones_like(u), g, u, flat]), 0.1, rng)
+    assert np.isnan(fit["beta"]).all()
+
+
+@pytest.mark.parametrize("wrong", [
+    {"by": "sex"}, {"levels": ["female", "male"]}, {"covariates": {"age": "80..20"}},
+    {"covariates": {"age": "20"}}, {"covariates": {f"PC{n}": "-1..1" for n in range(6)}},
+    {"by": "sex", "levels": ["female"]},
+])  # fmt: skip
+def test_covariates_and_strata_are_public_bounds_and_lists(wrong):
+    with pytest.raises(QueryError):
+        query_of("private_association", feature="F", variants=NAMES, **RANGE, **wrong)
+
+
+TOP = query_of("top_association", k=2, features=["F", "H"], namespace="E", unit="T",
+               variants=[*NAMES, "1-1002-A-G"], **RANGE)  # fmt: skip
+
+
+def test_the_largest_are_named_and_nothing_of_how_large():
+    rng = np.random.default_rng(18)
+    dosage = rng.binomial(2, 0.4, (3000, 3))
+    table = VariantTable.of("GRCh37", [(0, pos, "A", "G") for pos in (1000, 1001, 1002)])
+    effects = {"F": (0, 0.9, 0), "H": (0, 0, -0.6)}
+    people = [
+        PersonData(str(at), dosage[at].astype(np.int8), features={
+            name: float(5 + dosage[at] @ effect - 0.8 * sum(effect) + rng.normal(0, 0.5))
+            for name, effect in effects.items()})
+        for at in range(3000)
+    ]  # fmt: skip
+    told = FormNoise(TOP).add(run(TOP, CohortData.of(table, people)), Fraction(1, 10))
+    assert told["columns"]["rank"] == [1, 2]
+    assert told["columns"]["feature"] == ["F", "H"]
+    assert told["columns"]["pos"] == [1001, 1002]
+    assert told["privacy"]["mechanism"].startswith("report noisy top-k")
+    assert {"path": "columns/score", "code": "not_noised"} in told["suppressed"]
+    assert "score" not in told["columns"]
+    assert told["facts"]["gap_in_order_19_of_20"] > told["facts"]["score_noise_sd"] > 0
+
+
+def test_a_score_is_the_absolute_sum_of_products_about_the_means_even_for_a_country():
+    data, dosage, values = cohort(500, effect=0.3)
+    query = query_of(
+        "top_association", k=1, features=["F"], namespace="E", unit="T", variants=NAMES, **RANGE
+    )
+    found = run(query, data).columns["score"]
+    u = np.rint(STEPS * (np.clip(values, 2, 8) - 5) / 3)
+    for at in range(2):
+        g = dosage[:, at]
+        assert abs(found[at] - abs(((g - g.mean()) * (u - u.mean())).sum())) <= 1
+    many = np.array([[65 * 10**6], [6 * 10**7], [3 * 10**10], [4 * 10**10]], np.int64)
+    exact = abs(4 * 10**10 * 65 * 10**6 - 6 * 10**7 * 3 * 10**10) // (65 * 10**6)
+    assert scores_of(many).tolist() == [exact]
+
+
+def test_top_counts_counts_carriers_terms_and_values_from_a_least_on():
+    people = [
+        person(((1, 2), (0, 2)), 4.0), person(((2, 2), (-1, 0)), 5.0), person(((1, 1), (1, 1)), 9.0)
+    ]  # fmt: skip
+    assert vector(QUERIES["top_counts"], people).tolist() == [3, 1]
+    assert vector(QUERIES["top_counts of features"], people).tolist() == [2, 0]
+    terms = query_of("top_counts", k=1, terms=TERMS[:2])
+    sick = [patient("a", TERMS[0]), patient("b", *TERMS[:2]), patient("c", ruled_out=TERMS[:1])]
+    exact = run(terms, CohortData.of(VariantTable.of("GRCh37", []), sick))
+    assert private_form(terms).vector(terms.params, exact).tolist() == [2, 1]
+    assert terms.build is None
+
+
+@pytest.mark.parametrize("wrong", [
+    {}, {"variants": NAMES, "terms": ["HP:0000001", "HP:0000002"]},
+    {"features": ["F", "G"]}, {"variants": NAMES, "least": "1"},
+    {"variants": NAMES, "ontology": "0" * 64},
+])  # fmt: skip
+def test_top_counts_takes_one_list_with_what_belongs_to_it(wrong):
+    with pytest.raises(QueryError):
+        query_of("top_counts", k=1, **wrong)
+
+
+def test_as_many_as_there_are_cannot_be_named():
+    query = query_of("top_counts", k=2, variants=NAMES)
+    assert "candidates" in private_problem(query)
+
+
+def test_the_dry_run_of_a_ranking_says_how_few_can_be_named():
+    many = [f"1-{at}-A-G" for at in range(1000, 1100)]
+    query = query_of("top_counts", k=50, variants=many)
+    small = Release(mode="private", rho="1/100")
+    needs = expected_error(query, small, 200)["needs"]
+    assert 0 < needs["places"] < 50
+    fewer = query_of("top_counts", k=needs["places"], variants=many)
+    assert require_useful(fewer, small, 200)["useful"]
 
 
 def test_the_top_is_the_top_of_the_same_noised_numbers():

@@ -109,7 +109,13 @@ QUERIES = {
     "cohort_quality": {**PANEL, "by": "population"},
     "feature_distribution": {"feature": "G1", "bins": 4, **RANGE},
     "score_distribution": {"weights": dict.fromkeys(LISTED, "1"), "bins": 3, **RANGE},
-    "private_association": {"feature": "G1", "variants": LISTED, **RANGE},
+    "private_association": {
+        "feature": "G1", "variants": LISTED, **RANGE, "covariates": {"PC1": "-3..3"},
+        "by": "sex", "levels": ["female", "male"]},
+    "top_counts": {"k": 1, "variants": LISTED},
+    "top_association": {
+        "k": 1, "features": ["G1"], "namespace": "Ensembl", "unit": "TPM",
+        "variants": LISTED, **RANGE},
 }  # fmt: skip
 # These need files or more variants: tests of their own below, and the worker's tests.
 ELSEWHERE = {"polygenic_score", "ancestry_projection", "relatedness", "cohort_pca"}

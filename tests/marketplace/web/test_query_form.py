@@ -24,6 +24,14 @@ MORE = {
             {"kind": "carrier", "variant": "22-10-A-G", "carries": True},
         ]},
     ],
+    "private_association": [
+        {"covariates": {"age": "20..80", "PC1": "-3..3"}, "by": "sex", "levels": ["female", "male"]},
+    ],
+    "top_counts": [
+        {"variants": None, "terms": ["HP:0001631", "HP:0001250"], "ontology": "a" * 64},
+        {"variants": None, "features": ["A", "B"], "modality": "proteomics",
+         "namespace": "Olink", "unit": "NPX", "least": "1.5"},
+    ],
     "feature_summary": [{"features": ["A,1", "B"]}],
     "feature_differential": [{"groups": {"kind": "term", "term": "HP:0000001"}}],
     "cis_association": [{"chrom": None, "start": None, "end": None, "window_bp": None,
@@ -78,11 +86,14 @@ def typed(family, **fields):
                            "q:min_readings": "1"}, "min_readings"),
         ("linkage", {"q:variants": "region", "q:variants.region.region": "1:1-2",
                      "q:match": "sex female\nis tall"}, "match"),
+        ("private_association", {"q:feature": "F", "q:low": "0", "q:high": "1",
+                                 "q:variants": "1-1-A-G", "q:covariates": "age 80..20"},
+         "covariates"),
         ("feature_summary", {"q:namespace": "E", "q:unit": "TPM", "q:features": "G",
                              "q:match": "feature mood E TPM G 1..2"}, "match"),
     ],
     ids=["region", "variant", "no_variant", "trait", "whole", "weights", "term", "readings",
-         "line", "filter"],
+         "line", "covariates", "filter"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_of_its_own_field(family, fields, wrong):
     found = wrong_in(typed(family, **fields))
