@@ -12,11 +12,13 @@ import numpy.typing as npt
 from scipy import stats
 
 from benchmarks.attacks import Floats
-from compute.noise import add_noise
-from compute.private import Sampler
+from compute.noise import add_noise, pick_largest
+from compute.private import Picker, Sampler
+from compute.queries import Shape
 from compute.queries.private_association import STEPS, SUMS, fitted
 
 AF = 0.3
+Counts = npt.NDArray[np.int64]
 
 
 def audit_bound(
@@ -33,9 +35,40 @@ def audit_bound(
     thresholds, Bonferroni-corrected. Honest noise stays below sqrt(2 rho). shrink: the share of
     the noise that is kept, for the positive control.
     """
-    bought = rho if shrink == 1 else rho / Fraction(shrink).limit_denominator(1000) ** 2
+    bought = _stretched(rho, shrink)
     inside = sampler(np.full(runs, 52), 4, bought).values
     outside = sampler(np.full(runs, 50), 4, bought).values
+    return _bound(inside, outside, confidence)
+
+
+def picking_bound(
+    rho: Fraction,
+    runs: int,
+    *,
+    shrink: float = 1.0,
+    confidence: float = 0.95,
+    picker: Picker = pick_largest,
+) -> float:
+    """Return the same bound of naming the largest of two counts, which one person makes unequal.
+
+    The two are level without that person: near the point where a pick tells most.
+    """
+    shape, bought = Shape(2, 1, picks=1, monotonic=True), _stretched(rho, shrink)
+    inside, outside = (
+        np.array([1 - int(picker(np.array(scores), shape, bought).values[0]) for _ in range(runs)])
+        for scores in ([51, 50], [50, 50])
+    )
+    return _bound(inside, outside, confidence)
+
+
+def _stretched(rho: Fraction, shrink: float) -> Fraction:
+    """Return the rho that noise kept to a share really costs."""
+    return rho if shrink == 1 else rho / Fraction(shrink).limit_denominator(1000) ** 2
+
+
+def _bound(inside: Counts, outside: Counts, confidence: float) -> float:
+    """Return the best lower bound on mu over thresholds, Bonferroni-corrected."""
+    runs = len(inside)
     thresholds = np.quantile(np.concatenate([inside, outside]), np.linspace(0.02, 0.98, 40))
     tail = (1 - confidence) / (2 * len(thresholds))
     best = 0.0
@@ -97,7 +130,7 @@ def feature_sums(rng: np.random.Generator, runs: int, people: int, effect: float
         g = rng.binomial(2, AF, shape).astype(np.float32) - 1
         u = rng.standard_normal(shape, dtype=np.float32) / 3 + effect * (g + 1 - 2 * AF)
         u = np.clip(u, -1, 1)
-        parts = (np.ones_like(g), g, g * g, u, u * u, g * u)
+        parts = (np.ones_like(g), g, u, g * g, g * u, u * u)
         sums[at : at + shape[0]] = np.stack([part.sum(axis=1, dtype=float) for part in parts], 1)
     return sums
 
@@ -118,6 +151,37 @@ def regression_null(
     """Return the type-I error at 0.05 of the private regression's own test."""
     sums = feature_sums(np.random.default_rng(seed), tests, people, 0.0)
     return float((regression_p(sums, rho, sampler) < 0.05).mean())
+
+
+def adjusted_null(people: int, rho: Fraction, tests: int, seed: int = 15) -> float:
+    """Return the type-I error at 0.05 with two covariates, one of which moves both sides."""
+    rng, found = np.random.default_rng(seed), []
+    for at in range(0, tests, 1000):
+        shape = (min(1000, tests - at), people)
+        z, w = (np.clip(rng.normal(0.1, 0.4, shape), -1, 1) for _ in range(2))
+        g = rng.binomial(2, AF + 0.1 * z) - 1.0
+        u = np.clip(rng.normal(0, 0.3, shape) + 0.3 * z - 0.2 * w, -1, 1)
+        terms = np.stack([np.ones(shape), g, u, z, w], axis=-1)
+        whole = np.einsum("rpi,rpj->rij", terms, terms)
+        found.append(whole[:, *np.triu_indices(terms.shape[-1])])
+    steps = np.rint(np.concatenate(found) * STEPS).astype(np.int64)
+    noised = add_noise(steps.reshape(-1), steps.shape[1] * STEPS**2, rho)
+    fit = fitted(noised.values.reshape(steps.shape) / STEPS, noised.sd / STEPS, 1.0)
+    return float((fit["p"] < 0.05).mean())
+
+
+def named_rightly(people: int, candidates: int, k: int, rho: Fraction, runs: int) -> float:
+    """Return the share of those named that are of the k most frequent, of shares drawn evenly.
+
+    What picking costs does not depend on how many candidates there are.
+    """
+    rng, right = np.random.default_rng(16), []
+    shape = Shape(candidates, 1, picks=k, monotonic=True)
+    for _ in range(runs):
+        counts = rng.binomial(people, rng.uniform(0.02, 0.5, candidates))
+        named = pick_largest(counts, shape, rho).values
+        right.append(np.mean(counts[named] >= np.sort(counts)[-k]))
+    return float(np.mean(right))
 
 
 def regression_power(people: int, explained: float, rho: Fraction | None, runs: int) -> float:

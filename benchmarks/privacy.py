@@ -4,7 +4,8 @@
 
 Parts: membership, real, msprime, pairs, mechanism, utility, trusted, sampler, and http (a whole
 market of processes; not run unless named). --table writes what a data access committee asks for
-between two marks of a file; `python -m benchmarks.committee` joins parts run one by one.
+between two marks of a file; `python -m benchmarks.committee` joins parts run one by one, and what
+was not run keeps the figures it has there.
 
 Attack and utility are measured on the same answers of the same run. A private row must be answered
 to 90 % within the lifetime budget (rho 1/10), whatever its AUC: an answer that is never given
@@ -16,6 +17,7 @@ hidden) is measured and published, and no pass is claimed for it.
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,7 +37,7 @@ from benchmarks.attacks_pairs import (
     floor_refuses_complement_of_one,
 )
 from benchmarks.attacks_people import random_variants, rarest_variants
-from benchmarks.committee import write_table
+from benchmarks.committee import WITHOUT_NOISE, Run, write_table
 from benchmarks.harness import Figure, machine, report, say
 from benchmarks.people import common_real, real, simulated
 from compute.noise import add_noise, noise_sd
@@ -181,17 +183,26 @@ def mechanisms(bench: Bench) -> Iterator[Figure]:
                  note="20,000 + 20,000 runs of OpenDP's sampler")  # fmt: skip
     caught = mechanism.audit_bound(LIFETIME, 20_000, shrink=0.8)
     yield Figure("audit, control: noise x 0.8", caught, "", promised)
+    bound = mechanism.picking_bound(LIFETIME, bench.count(20_000, 2_000))
+    yield Figure("audit of naming the largest, lower bound on mu", bound, "", promised,
+                 at_least=False, note="OpenDP's noisy top-k, rho 1/10")  # fmt: skip
+    caught = mechanism.picking_bound(LIFETIME, bench.count(20_000, 2_000), shrink=0.7)
+    yield Figure("audit of naming the largest, control: noise x 0.7", caught, "", promised)
     got, error = mechanism.averaging(200, LIFETIME / 5, 5)
     yield Figure(f"averaging 200 rewrites: error after the {got} answered", error, "copies", 0.5)
     reached = mechanism.averaging(200, LIFETIME, 200)[1]
     yield Figure("averaging, control: nobody counts", reached, "copies", 0.5, at_least=False)
     tests = bench.count(200_000, 20_000)
-    for name, level in (
-        ("case-control, allele counts", mechanism.association_null(1_000, 10, LIFETIME, tests)),
-        ("private regression of a feature", mechanism.regression_null(1_000, LIFETIME, tests)),
-    ):
+    few = tests // 4
+    for name, count, level in (
+        ("case-control, allele counts", tests,
+         mechanism.association_null(1_000, 10, LIFETIME, tests)),
+        ("private regression of a feature", tests,
+         mechanism.regression_null(1_000, LIFETIME, tests)),
+        ("the same with two covariates", few, mechanism.adjusted_null(1_000, LIFETIME, few)),
+    ):  # fmt: skip
         yield Figure(f"type-I error at 0.05, {name}", level, "", 0.055, at_least=False,
-                     note=f"{tests:,} tests, N=1,000")  # fmt: skip
+                     note=f"{count:,} tests, N=1,000")  # fmt: skip
         yield Figure(f"type-I error at 0.05, {name}, not below", level, "", 0.045)
 
 
@@ -206,7 +217,7 @@ def utility(bench: Bench) -> Iterator[Figure]:
                 mechanism.locus_power(people, variants, odds, rho, runs) for rho in (LIFETIME, None)
             )
             name = f"power at 5e-8, GWAS locus, N={people:,}, OR {odds}, {variants} variants"
-            yield Figure(name, noisy, "", limit=without, limit_name="without noise")
+            yield Figure(name, noisy, "", limit=without, limit_name=WITHOUT_NOISE)
     for people, explained, full in ((1_000, 0.04, 2_000), (10_000, 0.004, 1_000),
                                     (100_000, 0.0004, 200)):  # fmt: skip
         noisy, without = (
@@ -214,7 +225,12 @@ def utility(bench: Bench) -> Iterator[Figure]:
             for rho in (LIFETIME, None)
         )
         name = f"power at 1e-4, one cis-QTL, N={people:,}, r2 {explained}, 1 variant"
-        yield Figure(name, noisy, "", limit=without, limit_name="without noise")
+        yield Figure(name, noisy, "", limit=without, limit_name=WITHOUT_NOISE)
+
+    for people in (1_000, 10_000):
+        share = mechanism.named_rightly(people, 1_000, 5, LIFETIME, bench.count(400, 40))
+        yield Figure(f"named rightly: 5 most frequent of 1,000 terms, N={people:,}", share, "",
+                     note="shares drawn evenly between 0.02 and 0.5")  # fmt: skip
 
 
 def _frequency_error(variants: int, releases: int) -> Figure:
@@ -235,13 +251,32 @@ def _frequency_error(variants: int, releases: int) -> Figure:
 
 
 def sampler(bench: Bench) -> Iterator[Figure]:
-    """How long a genome-wide vector's noise takes, beside the processor time it costs."""
+    """How long a genome-wide vector's noise takes, beside OpenDP's bare call on every core."""
     count = 500_000
+    limit = _bare_opendp(50_000) * count / 50_000 / len(os.sched_getaffinity(0))
     started, cpu = time.perf_counter(), time.process_time()
     add_noise(np.zeros(count, np.int64), sensitivity_squared(count), Fraction(1, 2))
     seconds, spent = time.perf_counter() - started, time.process_time() - cpu
-    note = f"{spent:.1f} s of processor, {1e6 * spent / count:.0f} us a draw: OpenDP's own cost"
-    yield Figure(f"noise for a vector of {count:,}", seconds, "s", 4.0, at_least=False, note=note)
+    note = f"{spent:.1f} s of processor, {1e6 * spent / count:.1f} us a draw"
+    bare = "processor time of OpenDP's bare call, over cores"
+    yield Figure(f"noise for a vector of {count:,}", seconds, "s", 4.0, at_least=False,
+                 limit=limit, limit_name=bare, note=f"{note}; {bare}: {limit:.1f} s")  # fmt: skip
+
+
+def _bare_opendp(count: int) -> float:
+    """Return the processor seconds of one warm call of OpenDP's sampler."""
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    domain = dp.vector_domain(dp.atom_domain(T="i64"), size=count)
+    draw, zeros = (
+        dp.m.make_gaussian(domain, dp.l2_distance(T="f64"), 1024.0),
+        np.zeros(count, np.int64),
+    )
+    draw(zeros)
+    started = time.process_time()
+    draw(zeros)
+    return time.process_time() - started
 
 
 def trusted(bench: Bench) -> Iterator[Figure]:
@@ -281,19 +316,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--table", type=Path)
     options = parser.parse_args(argv)
     bench, started = Bench(options.scale), machine()
-    figures: list[Figure] = []
-    for name in options.part or PARTS:
-        figures += _run_part(name, bench, options.requests, options.cohorts)
-    shares = [row.answered for row in bench.rows if row.defence and row.rho_spent != "none"]
-    if shares:
-        figures.append(Figure("least answered share of a private row", min(shares), "", ANSWERED))
+    runs = [
+        _run_part(name, bench, options.requests, options.cohorts) for name in options.part or PARTS
+    ]
+    figures = [figure for run in runs for figure in run.figures]
     report(figures, None, started)
     if options.table is not None:
-        write_table(options.table, figures)
+        write_table(options.table, runs)
     if options.json is not None:
-        machines = {"start": started, "end": machine()}
         value = {
-            "machine": machines,
+            "machine": {"start": started, "end": machine()},
+            "runs": [run.to_json() for run in runs],
             "figures": [figure.to_json() for figure in figures],
             "attacks": [row.row() for row in bench.rows],
         }
@@ -301,17 +334,25 @@ def main(argv: list[str] | None = None) -> int:
     return int(any(figure.met is False for figure in figures))
 
 
-def _run_part(name: str, bench: Bench, requests: int, cohorts: int) -> list[Figure]:
+def _run_part(name: str, bench: Bench, requests: int, cohorts: int) -> Run:
     say(f"privacy: {name} ...")
-    started = time.perf_counter()
+    started, day, rows = (
+        time.perf_counter(),
+        time.strftime("%Y-%m-%d", time.gmtime()),
+        len(bench.rows),
+    )
     if name == "http":
         from benchmarks.attacks_http import figures as over_http
 
         found = list(over_http(requests, cohorts))
     else:
         found = list(PARTS[name](bench))
+    private = [row for row in bench.rows[rows:] if row.defence and row.rho_spent != "none"]
+    if private:
+        least = min(row.answered for row in private)
+        found.append(Figure(f"least answered share of a private row, {name}", least, "", ANSWERED))
     say(f"privacy: {name} took {time.perf_counter() - started:.0f} s")
-    return found
+    return Run(name, day, found, 1.0 if name == "http" else bench.scale)
 
 
 if __name__ == "__main__":
