@@ -48,7 +48,7 @@ from compute.selection import Member
 
 BATCH: Final = 64  # people held at once where they are opened one by one
 COUNTED: Final = frozenset({"genotype_counts"})  # families whose partial takes counts of states
-ONE_BY_ONE: Final = frozenset({"feature_by_genotype", "linkage"})  # of people, not of blocks
+ONE_BY_ONE: Final = frozenset({"feature_by_genotype"})  # of people, not of blocks
 
 
 def passes_of(query: Query) -> int:

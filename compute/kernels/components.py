@@ -39,11 +39,16 @@ def add_products(total: Float64, planes: Words, af: Float64) -> None:
 
 
 def leading(matrix: Float64, count: int) -> tuple[Float64, Float64]:
-    """Return the largest eigenvalues, falling, and their vectors (people, count) of length one."""
+    """Return the largest eigenvalues, falling, and their vectors (people, count) of length one.
+
+    Overwrites the matrix.
+    """
     from scipy.linalg import eigh
 
     size = len(matrix)
-    values, vectors = eigh(matrix, subset_by_index=(max(size - count, 0), size - 1))
+    values, vectors = eigh(
+        matrix, overwrite_a=True, subset_by_index=(max(size - count, 0), size - 1)
+    )
     return values[::-1].copy(), vectors[:, ::-1].copy()
 
 

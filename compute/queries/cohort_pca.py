@@ -235,7 +235,7 @@ def components(partial: CohortPcaPartial) -> Components:
         raise QueryError("there is nobody to find components of", code="too_small")
     used = partial.chosen
     matrix = partial.total / len(used.rows)
-    trace, squares = float(matrix.trace()), float(np.sum(matrix * matrix))
+    trace, squares = float(matrix.trace()), float(np.vdot(matrix, matrix))
     values, scores = leading(matrix, partial.params.components)
     statistic = tracy_widom(values, trace, squares, len(matrix))
     loadings = np.empty((len(used.rows), len(values)))

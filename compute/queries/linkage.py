@@ -7,13 +7,15 @@ variants comes near to the genotypes themselves. r and r2 are rounded to two pla
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Self, TypeAlias
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from compute.errors import QueryError
-from compute.queries.data import Frame, PersonData
+from compute.parsed import NO_CALL
+from compute.queries.data import Frame
 from compute.queries.family import (
     Answer,
     Cell,
@@ -23,16 +25,20 @@ from compute.queries.family import (
     Needs,
     ReleaseMode,
     Sensitivity,
-    dosages,
 )
 from compute.queries.filters import FamilyParams
+from compute.queries.held import HeldPartial
 from compute.queries.params import Region, Strict, VariantList, select
 
 FAMILY: Final = "linkage"
 MAX_VARIANTS: Final = 200
+BATCH: Final = 4096  # people multiplied at once
 HIDES: Final = ("ac_a", "ac_b", "r", "r2")
 
 Float64: TypeAlias = npt.NDArray[np.float64]
+Int64: TypeAlias = npt.NDArray[np.int64]
+Int8: TypeAlias = npt.NDArray[np.int8]
+Bool: TypeAlias = npt.NDArray[np.bool_]
 
 
 class LinkageParams(FamilyParams):
@@ -41,42 +47,64 @@ class LinkageParams(FamilyParams):
     variants: Region | VariantList
 
 
-class LinkagePartial:
-    """Sums over people for every pair of variants, both called. Axes: (V, V)."""
+class LinkagePartial(HeldPartial):
+    """Everybody's calls at the few variants: pairs may lie in two parts of the table."""
 
     def __init__(self, params: LinkageParams, frame: Frame) -> None:
-        self.params, self.frame = params, frame
-        self.rows = select(params.variants, frame.table)
-        v = len(self.rows)
-        if v > MAX_VARIANTS:
+        self.params = params
+        rows = np.asarray(select(params.variants, frame.table), np.int64)
+        if len(rows) > MAX_VARIANTS:
             raise QueryError(
-                f"the region holds {v} variants; linkage is offered to {MAX_VARIANTS}: ask for a "
-                "smaller region",
+                f"the region holds {len(rows)} variants; linkage is offered to {MAX_VARIANTS}: ask "
+                "for a smaller region",
                 code="too_large",
             )
-        self.n, self.g, self.gg, self.gh = (np.zeros((v, v)) for _ in range(4))
-        self.copies = np.zeros((v, v))
-        self.people = 0
+        super().__init__(frame, rows)
+        self.kept: list[tuple[Int64, Int8, Bool]] = []
 
-    def add(self, person: PersonData) -> None:
-        """Add one person's products."""
-        dosage = dosages(person, self.frame.table)[self.rows].astype(np.float64)
-        called = (dosage >= 0).astype(np.float64)
-        d = np.where(dosage >= 0, dosage, 0.0)
-        ploidy = np.full(len(d), 2.0) if person.ploidy is None else person.ploidy[self.rows]
-        self.n += np.outer(called, called)
-        self.g += np.outer(d, called)
-        self.gg += np.outer(d * d, called)
-        self.gh += np.outer(d, d)
-        self.copies += np.outer(ploidy * called, called)
-        self.people += 1
+    def take(self, at: Int64, calls: Int8, single: Bool) -> None:
+        """Keep a part's calls."""
+        self.kept.append((at, calls, single))
 
-    def merge(self, other: Self) -> None:
-        """Add another partial of the same query and frame."""
-        if not np.array_equal(self.rows, other.rows):
-            raise QueryError("partial sums of different queries cannot be added", code="merge")
-        for name in ("n", "g", "gg", "gh", "copies", "people"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+    def sums(self) -> PairSums:
+        """Return the sums over people."""
+        self.finish()
+        v = len(self.rows)
+        found = PairSums(*(np.zeros((v, v)) for _ in range(5)))
+        dosage = np.full((len(self.order), v), NO_CALL, np.int8)
+        single = np.zeros(dosage.shape, np.bool_)
+        for at, calls, one in self.kept:
+            dosage[:, at], single[:, at] = calls, one
+        for start in range(0, len(dosage), BATCH):
+            own = slice(start, start + BATCH)
+            found.add(dosage[own], single[own])
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairSums:
+    """Sums over people called at both variants of a pair, (V, V) each, of the first variant's: how
+    many, dosage, its square, product with the second's, allele copies called. Whole numbers.
+    """
+
+    n: Float64
+    g: Float64
+    gg: Float64
+    gh: Float64
+    copies: Float64
+
+    def add(self, dosage: Int8, single: Bool) -> None:
+        """Add people: dosages (people, V), -1 without a call, and which calls are of one copy."""
+        there = dosage >= 0
+        called, d = there.astype(np.float64), np.where(there, dosage, 0).astype(np.float64)
+        for total, first, second in (
+            (self.n, called, called),
+            (self.g, d, called),
+            (self.gg, d * d, called),
+            (self.gh, d, d),
+            (self.copies, np.where(single, 1.0, 2.0) * called, called),
+        ):
+            np.add(total, first.T @ second, out=total)
 
 
 class Linkage(Defaults):
@@ -87,7 +115,10 @@ class Linkage(Defaults):
     title: ClassVar[str] = "Linkage disequilibrium (r2) among the variants of a small region"
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = LinkageParams
-    modules: ClassVar[tuple[str, ...]] = ("compute.queries.linkage", "compute.queries.disclosure")
+    modules: ClassVar[tuple[str, ...]] = (
+        "compute.queries.linkage", "compute.queries.disclosure", "compute.queries.blocks",
+        "compute.queries.held",
+    )  # fmt: skip
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(Cell("ac_a", HIDES, of="an_a"), Cell("ac_b", HIDES, of="an_b")),
         decimals={"r": 2, "r2": 2},
@@ -116,19 +147,20 @@ class Linkage(Defaults):
         all_names = list(partial.frame.table.names())
         names = np.array([all_names[i] for i in partial.rows.tolist()], dtype=object)
         a, b = np.triu_indices(len(names), 1)
-        n, g, h = partial.n[a, b], partial.g[a, b], partial.g[b, a]
+        sums = partial.sums()
+        n, g, h = sums.n[a, b], sums.g[a, b], sums.g[b, a]
         with np.errstate(divide="ignore", invalid="ignore"):
-            cov = partial.gh[a, b] - g * h / n
-            spread = (partial.gg[a, b] - g * g / n) * (partial.gg[b, a] - h * h / n)
+            cov = sums.gh[a, b] - g * h / n
+            spread = (sums.gg[a, b] - g * g / n) * (sums.gg[b, a] - h * h / n)
             r = np.where(spread > 1e-12, cov / np.sqrt(spread), np.nan)
         columns: dict[str, Column] = {
             "variant_a": names[a],
             "variant_b": names[b],
             "n": n.astype(np.int64),
             "ac_a": g.astype(np.int64),
-            "an_a": partial.copies[a, b].astype(np.int64),
+            "an_a": sums.copies[a, b].astype(np.int64),
             "ac_b": h.astype(np.int64),
-            "an_b": partial.copies[b, a].astype(np.int64),
+            "an_b": sums.copies[b, a].astype(np.int64),
             "r": r,
             "r2": r * r,
             "na": np.where(np.isnan(r), "monomorphic", ""),

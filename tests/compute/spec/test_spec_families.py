@@ -404,6 +404,23 @@ def test_linkage(cohort):
         assert (row["ac_a"], row["ac_b"]) == (sum(g), sum(h))
 
 
+def test_linkage_counts_a_single_copy_once():
+    calls = [
+        ((1, 2), (1, 2)),
+        ((1, 1), (1, 1)),
+        ((0, 1), (2, 2)),
+        ((2, 0), (2, 2)),
+        ((1, -1), (1, 0)),
+    ]
+    people = [
+        PersonData(f"p{at}", np.array(dosage, np.int8), np.array(ploidy, np.int8))
+        for at, (dosage, ploidy) in enumerate(calls)
+    ]
+    data = w.cohort(people, [(22, 1000, "A", "G"), (22, 1010, "A", "G")])
+    (row,) = run(w.ask("linkage", {"variants": {"region": "X:1000-1060"}}), data).rows()
+    assert (row["n"], row["ac_a"], row["an_a"], row["ac_b"], row["an_b"]) == (4, 4, 6, 4, 7)
+
+
 LOADINGS = b"""##build=GRCh37
 variant	af	PC1	PC2
 1-1000-A-G	0.3	0.5	-0.1
