@@ -41,6 +41,11 @@ AT_ONCE = 50  # transfers booked in one transaction
 _PLANNED = (
     select(Payout).where(col(Payout.state) == PLANNED).order_by(col(Payout.created_at)).limit(BATCH)
 )
+_ON_THEIR_WAY = (
+    select(Payout.party, Payout.currency, func.sum(Payout.amount))
+    .where(col(Payout.state) == PLANNED)
+    .group_by(col(Payout.party), col(Payout.currency))
+)
 _OPEN_BATCHES = select(PayoutBatch.id).where(col(PayoutBatch.state) == SENDING)
 _BUSY_BATCHES = select(Payout.batch_id).where(col(Payout.state) == PLANNED).distinct()
 
@@ -104,7 +109,7 @@ def _pass_on(services: Services, session: Session, period: str, before: int) -> 
     givers: dict[str, str | None] = dict(iter(session.exec(chosen).all()))
     if not givers:
         return
-    owed = book_store.owed_before(session, Account.OWNERS_PAYABLE, before)
+    owed = _owed(session, Account.OWNERS_PAYABLE, before)
     for (party, currency), amount in owed.items():
         charity = givers.get(party)
         if charity is None:
@@ -117,6 +122,19 @@ def _pass_on(services: Services, session: Session, period: str, before: int) -> 
             book_store.record(session, passed)
 
 
+def _owed(session: Session, account: Account, before: int) -> dict[tuple[str, str], int]:
+    """Return what the book owes, by party and currency, less what is on its way already.
+
+    A transfer is booked once Stripe has it; until then it may have been made all the same, its
+    answer lost, so another period must not pay it again.
+    """
+    owed = book_store.owed_before(session, account, before)
+    for party, currency, amount in session.exec(_ON_THEIR_WAY).all():
+        if (party, currency) in owed:
+            owed[party, currency] -= int(amount)
+    return {who: amount for who, amount in owed.items() if amount > 0}
+
+
 def _due(
     services: Services, session: Session, before: int
 ) -> dict[str, list[tuple[str, str, int]]]:
@@ -125,9 +143,9 @@ def _due(
         col(Payee.ready).is_(True), col(Payee.account_id).is_not(None)
     )
     accounts = {party: str(account) for party, account in session.exec(ready).all()}
-    owed = book_store.owed_before(session, Account.OWNERS_PAYABLE, before)
+    owed = _owed(session, Account.OWNERS_PAYABLE, before)
     # A charity is owed what was passed on just now, too.
-    owed |= book_store.owed_before(session, Account.CHARITY, services.clock() + 1)
+    owed |= _owed(session, Account.CHARITY, services.clock() + 1)
     found: dict[str, list[tuple[str, str, int]]] = {}
     for (party, currency), amount in sorted(owed.items()):
         least = currencies.minor(services.config.payouts.minimum, currency)

@@ -222,6 +222,32 @@ def test_a_transfer_whose_answer_was_lost_days_ago_is_found_and_not_made_again(w
     agree(world)
 
 
+@pytest.mark.parametrize("then", ["bank", "charity"])
+def test_what_is_on_its_way_is_not_in_the_next_period_again(world, then):
+    """It is sent a week late, an answer is lost, and the next period is planned at once."""
+    owners = [world.owner(upload=False) for _ in range(2)]
+    accounts = {bank(world, owner) for owner in owners}
+    payees.add_charity(world.services, "heart_fund", "Heart Fund")
+    settled(world, owners)
+    due = {owner.id: owed(world, owner.id) for owner in owners}
+    world.clock.forward(WEEK)
+    assert payouts.plan_period(world.services, *payouts.period_of(world.clock(), WEEK))
+    if then == "charity":
+        for owner in owners:
+            world.sign_in(owner)
+            path, body = "/api/v1/me/payee/charity", {"charity": "heart_fund"}
+            assert world.http.post(path, json=body, headers=owner.auth).status_code == 200
+    world.payments.fail_after = 1
+    next_period(world)
+    sent = [(one["destination"], one["amount"]) for one in world.payments.all("transfer")]
+    assert {account for account, _amount in sent} == accounts
+    assert sorted(amount for _account, amount in sent) == sorted(due.values())
+    assert [one.state for one in rows(world, Payout)] == ["sent", "sent"]
+    assert [owed(world, owner.id) for owner in owners] == [0, 0]
+    assert owed(world, payees.charity_party("heart_fund"), Account.CHARITY) == 0
+    agree(world)
+
+
 def test_a_refused_transfer_is_owed_in_the_next_period_again(world):
     owner, other = world.owner(upload=False), world.owner(upload=False)
     account = bank(world, owner)
