@@ -139,7 +139,9 @@ def budget_of(state: State, owner: str, shares: Iterable[Share]) -> Budget | Non
 
     Counts every access of the orders that paid this owner: at most what compute charged.
     """
-    live = [g for g in state.grants.values() if g.owner == owner and state.in_force(g)]
+    party = state.parties.get(owner)
+    held = [state.datasets[name] for name in (party.datasets if party else ())]
+    live = [grant for dataset in held for grant in dataset.live() if state.in_force(grant)]
     try:
         limits = [Fraction(parse_terms(grant.terms).release.lifetime_rho) for grant in live]
     except ComputeError:

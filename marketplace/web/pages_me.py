@@ -15,6 +15,8 @@ from marketplace.web.owner_view import dashboard as view_of
 from marketplace.web.ports import pages
 
 SHOWN_USES, SHOWN_NOTICES = 100, 10
+# Of cards, the newest: an owner of very many files still gets a page of bounded weight.
+SHOWN_CARDS = 30
 
 
 def add_owner_pages(made: Blueprint) -> None:
@@ -32,7 +34,7 @@ def dashboard() -> str:
     view = view_of(state, owner, shares, services.clock(), said)
     budget = budget_of(state, owner, shares)
     return render_template(
-        "web/me.html", view=view, shown_uses=SHOWN_USES, budget=budget,
+        "web/me.html", view=view, shown_uses=SHOWN_USES, shown=SHOWN_CARDS, budget=budget,
         approvals=waiting.approvals_of(services, owner), notices=notices_of(services, owner),
         passports=shared.shares_of(services, owner),
     )  # fmt: skip

@@ -21,7 +21,7 @@ COLUMNS = {
 
 
 def test_arrow_reads_the_parquet_a_browser_wrote(js):
-    made = js("researcher", "return b.b64(new Uint8Array(m.parquet(x)))", COLUMNS)
+    made = js("researcher", "return b.b64(new Uint8Array(await m.parquet(x)))", COLUMNS)
     table = pq.read_table(io.BytesIO(unb64(made)))
     assert table.to_pydict() == COLUMNS
     types = {field.name: str(field.type) for field in table.schema}

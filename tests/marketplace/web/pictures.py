@@ -35,7 +35,7 @@ class Studio:
         self.browser = browser
         # As people meet it: with the key pages' address, so that buttons stand before commands.
         self.world, self.who = lively(Path(tempfile.mkdtemp()), keys_url=KEYS)
-        self.server = create_server(self.world.app, host="127.0.0.1", port=0)
+        self.server = create_server(self.world.app, host="127.0.0.1", port=0, threads=8)
         threading.Thread(target=self.server.run, daemon=True).start()
         self.base = f"http://127.0.0.1:{self.server.effective_port}"
         self.states = {role: self._sign_in(role) for role in ROLES} | {"": None}

@@ -1,7 +1,6 @@
 // What a researcher does with keys: order and sign, open the answer.
 // The same statement as marketplace/client/researcher.py makes, signed by a passkey.
 
-import { parquetWriteBuffer } from "../vendor/parquet.js";
 import { b64, fromUtf8, newId, unb64, utf8 } from "./bytes.js";
 import { decryptFile, encryptFor, publicOf } from "./crypt4gh.js";
 import { makeEntry, submission } from "./entry.js";
@@ -40,8 +39,10 @@ export function csv(columns) {
   return `${[names.join(","), ...rows].join("\n")}\n`;
 }
 
-// The numbers as Parquet: whole columns of one type, missing values as nulls.
-export function parquet(columns) {
+// The numbers as Parquet: whole columns of one type, missing values as nulls. Its writer is a third of
+// all code here, so it is loaded when somebody asks for one.
+export async function parquet(columns) {
+  const { parquetWriteBuffer } = await import("../vendor/parquet.js");
   return parquetWriteBuffer({ columnData: Object.entries(columns).map(([name, values]) => typed(name, values)) });
 }
 

@@ -90,7 +90,7 @@ function table(columns) {
 
 function downloads(order, { text, bundle }, columns) {
   const name = order.slice(0, 8);
-  const button = (label, file, type, data) => h("button.button.quiet.small", { type: "button", onclick: () => save(file, type, data()) }, label);
+  const button = (label, file, type, data) => h("button.button.quiet.small", { type: "button", onclick: async () => save(file, type, await data()) }, label);
   return h("div.actions", {}, button("CSV", `${name}.csv`, "text/csv", () => researcher.csv(columns)),
     button("Parquet", `${name}.parquet`, "application/vnd.apache.parquet", () => researcher.parquet(columns)),
     button("JSON", `${name}.json`, "application/json", () => text), button("Proof bundle", `${name}.bundle.json`, "application/json", () => bundle));

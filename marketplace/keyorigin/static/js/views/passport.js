@@ -25,18 +25,23 @@ export async function passport({ home, rest: [dataset] }) {
   const given = await passports.shares(home);
   page("Health passport", "Share with a professional", "One dataset, for one doctor, counsellor or laboratory, until a day you choose.",
     mine.length ? form(home, mine, dataset) : h("p.note", {}, "There is no data of yours here yet. ", h("a", { href: "#/share" }, "Add a file first"), "."),
-    given.length ? h("section", { "aria-labelledby": "given" }, h("h2", { id: "given" }, "What you share"), h("ul.consents", {}, given.map(card))) : null);
+    given.length ? h("section", { "aria-labelledby": "given" }, h("h2", { id: "given" }, "What you share"), h("ul.consents", {}, given.map((one) => card(home, one)))) : null);
 }
 
-function card(one) {
+function card(home, one) {
   const open = one.stopped === null && (one.valid_until === null || one.valid_until > Date.now()) && ["open", undefined].includes(one.status);
   const said = open ? lastDay(one.valid_until) : one.stopped === null ? one.status ?? "its time is over" : "stopped by you";
-  const times = one.fetches === 1 ? "once" : `${one.fetches} times`;
-  const count = one.fetches === undefined ? "" : `. Fetched ${times}`;
+  const name = home.documents[`datasets/${one.dataset}.json`]?.name ?? "a dataset";
   return h("li.card", {}, h("div.head", {}, h("h3", {}, named(one)), h(`span.state.${open ? "good" : "calm"}`, {}, open ? "Open" : "Ended")),
-    h("p", {}, one.region ? `A part (${one.region}), ${said}${count}.` : `All of one dataset, ${said}${count}.`),
+    h("p", {}, one.region ? `A part of ${name} (${one.region}), ${said}. ` : `All of ${name}, ${said}. `, fetches(one.fetches)),
     open ? h("div.actions", {}, h("a.button.quiet.small", { href: `#/unshare/${one.share}/${one.dataset}` }, "Stop sharing", h("span.sr", {}, ` with ${named(one)}`))) : null,
     open ? h("details", {}, h("summary", {}, "The link to send"), linkBox(one)) : null);
+}
+
+function fetches(count) {
+  if (count === undefined) return null;
+  if (count === 0) return "Not fetched yet.";
+  return count === 1 ? "Fetched once." : `Fetched ${count} times.`;
 }
 
 function linkBox(one) {
