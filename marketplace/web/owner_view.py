@@ -72,38 +72,61 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Everything on the page; earned: minor units by currency."""
+    """What is on the page; earned: minor units by currency.
+
+    held, given, used: how many datasets, consents and uses there are; of each, some are shown.
+    live: how many consents are in force.
+    """
 
     datasets: tuple[DatasetCard, ...]
     consents: tuple[ConsentCard, ...]
     uses: tuple[Use, ...]
     earned: tuple[tuple[str, int], ...]
     objected: bool
-
-    @property
-    def live(self) -> int:
-        """Return how many consents are in force."""
-        return sum(card.live for card in self.consents)
+    held: int
+    given: int
+    used: int
+    live: int
 
 
 def dashboard(
-    state: State, owner: str, shares: Iterable[Share], now: int, said: Mapping[str, str]
-) -> Dashboard:
-    """Return an owner's page; now: Unix ms; said: dataset -> what compute reported of it."""
+    state: State, owner: str, shares: Sequence[Share], now: int, said: Mapping[str, str], *,
+    cards: int, uses: int,
+) -> Dashboard:  # fmt: skip
+    """Return an owner's page; now: Unix ms; said: dataset -> what compute reported of it.
+
+    cards, uses: at most so many datasets, consents and uses are shown. What still counts comes
+    before what ended; consents and uses newest first.
+    """
     party = state.parties.get(owner)
     datasets = [state.datasets[name] for name in (party.datasets if party else ())]
     grants = [grant for grant in state.grants.values() if grant.owner == owner]
-    uses = tuple(_use(state, share, now) for share in shares)
+    grants.sort(key=lambda grant: (grant.stopped_at is not None, -grant.index))
+    in_force = Counter(grant.dataset for grant in grants if state.in_force(grant))
     earned: Counter[str] = Counter()
-    for use in uses:
-        earned[use.currency] += use.amount
+    for share in shares:
+        earned[share.currency] += share.amount
     return Dashboard(
-        tuple(_dataset(state, item, grants, said.get(item.id)) for item in datasets),
-        tuple(_consent(state, grant, now) for grant in reversed(grants)),
-        uses,
+        tuple(_dataset(d, in_force[d.id], said.get(d.id)) for d in _most(datasets, cards)),
+        tuple(_consent(state, grant, now) for grant in grants[:cards]),
+        tuple(_use(state, share, now) for share in shares[:uses]),
         tuple(sorted(earned.items())),
         owner in state.objections,
-    )
+        len(datasets), len(grants), len(shares),
+        sum(state.in_force(grant) and not _ended(grant, now) for grant in grants),
+    )  # fmt: skip
+
+
+def _most(datasets: Sequence[Dataset], most: int) -> list[Dataset]:
+    """Return the newest datasets in use, then as many of the others as there is room for."""
+    gone = [one for one in datasets if one.erased or one.replaced]
+    mine = [one for one in datasets if not (one.erased or one.replaced)][-most:]
+    return [*mine, *gone[: most - len(mine)]]
+
+
+def _ended(grant: Grant, now: int) -> bool:
+    until = grant.terms.get("valid_until")
+    return isinstance(until, int) and now >= until
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +177,7 @@ def budget_of(state: State, owner: str, shares: Iterable[Share]) -> Budget | Non
     return Budget(min(limits), spent)
 
 
-def _dataset(
-    state: State, dataset: Dataset, grants: Sequence[Grant], code: str | None
-) -> DatasetCard:
-    live = sum(g.dataset == dataset.id and state.in_force(g) for g in grants)
+def _dataset(dataset: Dataset, live: int, code: str | None) -> DatasetCard:
     if dataset.erased:
         word = Word("Erased", "stop", "Only an empty commitment is left.")
     elif dataset.replaced:
@@ -182,8 +202,7 @@ def _dataset(
 
 
 def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
-    dataset, until = state.datasets.get(grant.dataset), grant.terms.get("valid_until")
-    ended = isinstance(until, int) and now >= until
+    dataset, ended = state.datasets.get(grant.dataset), _ended(grant, now)
     if grant.stopped_at is not None:
         word = STOPPED
     elif ended:

@@ -12,6 +12,7 @@ from marketplace.web.ports import pages
 
 SHOWN_TAGS = ("clients", "browsers")
 NOT_FOR_PEOPLE = ("/worker/", "/stripe/")
+EXTENSION = "omic-api-page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,21 @@ def add_api_page(made: Blueprint) -> None:
 
 def api_docs() -> str:
     """Show the API."""
-    spec = cast("Mapping[str, Any]", cast("APIFlask", current_app).spec)
-    origin = pages().services.config.origin
+    app = cast("APIFlask", current_app)
+    known: dict[str, list[Operation]] | None = app.extensions.get(EXTENSION)
+    if known is None:
+        # Made once a process: what the code says does not change while it runs.
+        known = _groups(cast("Mapping[str, Any]", app.spec), pages().services.config.origin)
+        app.extensions[EXTENSION] = known
+    return render_template("web/api.html", groups=known)
+
+
+def _groups(spec: Mapping[str, Any], origin: str) -> dict[str, list[Operation]]:
     groups: dict[str, list[Operation]] = {}
     for path, method, value in _operations(spec):
         tag = str((value.get("tags") or ["more"])[0])
         groups.setdefault(tag, []).append(_operation(spec, origin, path, method, value))
-    return render_template("web/api.html", groups=groups)
+    return groups
 
 
 def _operations(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

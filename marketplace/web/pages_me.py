@@ -31,7 +31,7 @@ def dashboard() -> str:
     services, owner = pages().services, sessions.me().party
     state = services.view.snapshot().state
     shares, said = shares_of(services, owner), reports_of(services, state, owner)
-    view = view_of(state, owner, shares, services.clock(), said)
+    view = view_of(state, owner, shares, services.clock(), said, cards=SHOWN_CARDS, uses=SHOWN_USES)
     budget = budget_of(state, owner, shares)
     return render_template(
         "web/me.html", view=view, shown_uses=SHOWN_USES, shown=SHOWN_CARDS, budget=budget,

@@ -88,6 +88,17 @@ def test_an_owner_sees_its_own_consents_and_uses_only(lively_world):
     assert not any(grant in page for grant in others)
 
 
+def test_an_owner_of_many_files_gets_a_page_of_bounded_weight(fresh):
+    ann = fresh.owner("CEU")
+    for _ in range(32):
+        fresh.more_data(ann, "expression", grant=False)
+    fresh.services.view.refresh()
+    page = fresh.browser(ann).get("/me").text
+    assert page.count('<article class="card">') == 30
+    assert "30 of 33 are shown" in page
+    assert "<dt>Datasets</dt><dd>33</dd>" in page
+
+
 def test_personal_entries_show_their_commitment_only(lively_world):
     world, _who = lively_world
     index = next(r.index for r in world.ledger.records if r.leaf.type == "consent.granted")
