@@ -41,6 +41,7 @@ from ledger.signatures import verify_ed25519, verify_passkey
 Signer = Callable[[bytes], Signature]
 IndexLists = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 _NO_LISTS: IndexLists = ((), (), ())
+_BY_SELF = {"kind": "self"}
 
 
 def is_personal(rule: Rule, payload: Mapping[str, Any]) -> bool:
@@ -97,7 +98,14 @@ def _check_field(rule: Rule, name: str, kind: k.Kind, value: Any) -> None:
 
 
 def _check_basis(rule: Rule, payload: Mapping[str, Any]) -> None:
-    basis = payload["basis"]
+    if payload["basis"] != _BY_SELF:
+        _check_mandated(rule, payload["basis"])
+    about = party_of(payload)
+    if payload["subject"] is not None and about and payload["subject"] != about:
+        raise FormatError(f"{rule.type}: subject must be null or the party the entry is about")
+
+
+def _check_mandated(rule: Rule, basis: Mapping[str, Any]) -> None:
     kind = basis.get("kind")
     wanted = {"kind", "mandate"} if kind in ("guardian", "deputy", "custodian") else {"kind"}
     if kind not in BASIS_KINDS or basis.keys() != wanted:
@@ -106,9 +114,6 @@ def _check_basis(rule: Rule, payload: Mapping[str, Any]) -> None:
         raise FormatError(f"{rule.type}: basis.mandate must be {k.INDEX.says}")
     if kind == "operator" and "marketplace" not in rule.signer:
         raise FormatError(f"{rule.type}: only a stop by the marketplace has the basis operator")
-    about = party_of(payload)
-    if payload["subject"] is not None and about and payload["subject"] != about:
-        raise FormatError(f"{rule.type}: subject must be null or the party the entry is about")
 
 
 def party_of(payload: Mapping[str, Any]) -> str:

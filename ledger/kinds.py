@@ -103,11 +103,15 @@ def _ids(value: Any) -> bool:
 
 def shape(**fields: Kind) -> Kind:
     """Make the kind of an object with exactly these fields."""
+    tests = tuple((name, kind.test) for name, kind in fields.items())
 
     def test(value: Any) -> bool:
         if not isinstance(value, dict) or value.keys() != fields.keys():
             return False
-        return all(kind.test(value[name]) for name, kind in fields.items())
+        for name, test in tests:  # noqa: SIM110 -- one generator less for every grant
+            if not test(value[name]):
+                return False
+        return True
 
     return Kind(test, "an object of " + ", ".join(f"{n} ({k.says})" for n, k in fields.items()))
 
