@@ -59,7 +59,8 @@ class DatasetCard:
 class Use:
     """One use of the owner's data; at: Unix ms; job: None for an unknown order.
 
-    given: the owner asked nothing for it, so the amount is 0.
+    given: the owner asked nothing for it, so the amount is 0. access: the leaf index of the entry
+    written before the data was opened, the last where the job ran more than once; None for none.
     """
 
     order: str
@@ -68,6 +69,7 @@ class Use:
     at: int
     job: JobRow | None
     given: bool
+    access: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +238,10 @@ def terms_words(grant: Grant) -> tuple[str, ...]:
 def _use(state: State, share: Share, now: int) -> Use:
     order = state.orders.get(share.order_id)
     job = None if order is None else job_row(state, order, now)
+    opened = [state.accesses[name].index for name in (order.accesses if order else ())]
     return Use(
-        share.order_id, share.amount, share.currency, share.created_at, job, share.given
+        share.order_id, share.amount, share.currency, share.created_at, job, share.given,
+        max(opened, default=None),
     )  # fmt: skip
 
 

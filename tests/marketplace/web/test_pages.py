@@ -88,6 +88,16 @@ def test_an_owner_sees_its_own_consents_and_uses_only(lively_world):
     assert not any(grant in page for grant in others)
 
 
+def test_each_use_names_the_entry_that_was_written_before_it(lively_world):
+    world, who = lively_world
+    page = world.browser(who["owner"]).get("/me").text
+    state = world.services.view.snapshot().state
+    for name in ("settled", "again"):
+        (access,) = state.orders[who["orders"][name]].accesses
+        index = state.accesses[access].index
+        assert f'written down before it happened in <a class="ref" href="/ledger/{index}">' in page
+
+
 def test_an_owner_of_many_files_gets_a_page_of_bounded_weight(fresh):
     ann = fresh.owner("CEU")
     for _ in range(32):
