@@ -58,7 +58,7 @@ def add_noise(values: Int64, sensitivity_squared: int, rho: Fraction) -> Noised:
     """Add discrete Gaussian noise to integers whose joint L2 sensitivity squared is given.
 
     One release: the whole vector costs rho. Long vectors are drawn in pieces on every core: a draw
-    costs OpenDP 10 to 12 us whatever the sd (its generator and its exact rationals), in whatever
+    costs OpenDP 10 to 13 us whatever the sd (its generator and its exact rationals), in whatever
     batches; arrays go in and come out at 0.02 us a value. Raises NoiseError.
     """
     sd = _checked_sd(sensitivity_squared, rho)
