@@ -15,19 +15,15 @@ from hypothesis import settings
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from tests.postgres import postgres_server
+
 # No example is timed: a busy machine is no fault of the code.
 settings.register_profile("omic", deadline=None)
 settings.load_profile("omic")
 
-POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
 RECURSION_LIMIT = sys.getrecursionlimit()
 REDIS = ("127.0.0.1", 6379)
 RABBITMQ = ("127.0.0.1", 5672)
-
-
-def postgres_server() -> str:
-    """The server's URL without a database; libpq itself reads PGPASSWORD."""
-    return os.environ.get("OMIC_TEST_POSTGRES", POSTGRES)
 
 
 @cache

@@ -8,8 +8,7 @@ import typer
 from marketplace.client import mandates, optout
 from marketplace.client.cli_terms import date_ms
 from marketplace.client.home import Home
-from marketplace.client.session import Session
-from marketplace.client.terminal import context_of, show, when
+from marketplace.client.terminal import context_of, session_of, show, when
 
 mandate_app = typer.Typer(help="Who may act for somebody: guardian, deputy, custodian.")
 objections_app = typer.Typer(help="For custodians: objections by a list, such as an opt-out check.")
@@ -21,10 +20,6 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the main one."""
     app.add_typer(mandate_app, name="mandate")
     app.add_typer(objections_app, name="objections")
-
-
-def _session(context: typer.Context) -> Session:
-    return Session.open(context_of(context).open_home())
 
 
 # -- mandates
@@ -40,7 +35,7 @@ def give_mandate(
     """Let somebody act for this home's owner: a guardian for a child, a deputy, a custodian."""
     options = context_of(context)
     holder = Home(holder_home, options.passphrase)
-    made = mandates.give(_session(context), kind, holder, date_ms(until))
+    made = mandates.give(session_of(context), kind, holder, date_ms(until))
     ends = "until it is ended" if until is None else f"until {until}"
     lines = [f"Mandate {made['mandate']}: ledger entry {made['index']}, {ends}. Everything done "
              "under it says so; consents given under it end with it, early or not."]  # fmt: skip
@@ -69,7 +64,7 @@ def end_mandate(
     context: typer.Context, mandate: Annotated[str, typer.Argument(help="The mandate's id.")]
 ) -> None:
     """End a mandate with the owner's own key, and with it what was consented to under it."""
-    ended = mandates.end(_session(context), mandate)
+    ended = mandates.end(session_of(context), mandate)
     value = {"mandate": mandate, "index": ended.index, "grants": list(ended.grants)}
     show(context_of(context), value, [
         f"Ended: entry {ended.index}. {len(ended.grants)} consents given under it ended with it: "

@@ -11,7 +11,16 @@ from marketplace.client.activity import leaf_error, proved_shares
 from marketplace.client.cli_terms import date_ms
 from marketplace.client.errors import ClientError, LedgerChangedError
 from marketplace.client.session import Session
-from marketplace.client.terminal import console, context_of, money, say, show, table, when
+from marketplace.client.terminal import (
+    console,
+    context_of,
+    money,
+    say,
+    session_of,
+    show,
+    table,
+    when,
+)
 
 payout_app = typer.Typer(help="Choose how you are paid: your bank, or a charity in your place.")
 
@@ -20,10 +29,6 @@ def add_to(app: typer.Typer) -> None:
     """Add the owner's money commands to the main one."""
     app.add_typer(payout_app, name="payout")
     app.command()(statement)
-
-
-def _session(context: typer.Context) -> Session:
-    return Session.open(context_of(context).open_home())
 
 
 @payout_app.command("bank")
@@ -35,7 +40,7 @@ def bank(
     ] = None,
 ) -> None:
     """Get the page where Stripe asks for your bank; the market never sees it."""
-    market = _session(context).market
+    market = session_of(context).market
     if country is None and not market.get("/me/payee")["account"]:
         raise ClientError(
             "say where you live, by two letters: omic payout bank --country GB; "
@@ -57,7 +62,7 @@ def charity(
     ] = False,
 ) -> None:
     """Pass what you earn to a charity. No account, no name, no bank."""
-    market, options = _session(context).market, context_of(context)
+    market, options = session_of(context).market, context_of(context)
     if stop:
         answer = market.delete("/me/payee/charity")
         show(options, answer, ["Nothing more is passed on.", _said(answer)])
@@ -76,7 +81,7 @@ def charity(
 @payout_app.command("show")
 def show_payee(context: typer.Context) -> None:
     """Say how you are paid, and whether anything is missing."""
-    answer = _session(context).market.get("/me/payee")
+    answer = session_of(context).market.get("/me/payee")
     show(context_of(context), answer, [_said(answer)])
 
 
@@ -102,7 +107,7 @@ def statement(
     until: Annotated[str | None, typer.Option(help="Until this day, which is left out.")] = None,
 ) -> None:
     """Show what you earned and were paid; shares and payouts are checked against the ledger."""
-    session, options = _session(context), context_of(context)
+    session, options = session_of(context), context_of(context)
     days = {"since": date_ms(since), "until": date_ms(until)}
     if csv is not None:
         _write(csv, session.market.download("/me/statement.csv", **days))

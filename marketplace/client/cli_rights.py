@@ -19,9 +19,8 @@ from marketplace.client.errors import ClientError
 from marketplace.client.market import Market
 from marketplace.client.owner import Owner, Roles
 from marketplace.client.package import check_package, write_package
-from marketplace.client.session import Session
 from marketplace.client.statements import now_ms
-from marketplace.client.terminal import context_of, pairs, show, when
+from marketplace.client.terminal import context_of, pairs, session_of, show, when
 
 certificate_app = typer.Typer(help="Certificates of erasure.")
 
@@ -40,13 +39,9 @@ def add_to(app: typer.Typer) -> None:
     app.command("records")(records)
 
 
-def _session(context: typer.Context) -> Session:
-    return Session.open(context_of(context).open_home())
-
-
 def enrol(context: typer.Context) -> None:
     """Enrol without registering anything, as a guardian or a custodian does."""
-    session = _session(context)
+    session = session_of(context)
     if session.home.read("enrolled.json") is None:
         mandates.enrol(session)
         index = session.attester.attest(session.home.party, "owner", OWNER_CLAIMS)
@@ -62,7 +57,7 @@ def replace(
     sample: Annotated[str | None, typer.Option(help="Which sample of it.")] = None,
 ) -> None:
     """Put a corrected file in the place of a wrong one, under the same consents."""
-    session = _session(context)
+    session = session_of(context)
     record = session.home.read(f"datasets/{dataset}.json")
     if record is None:
         raise ClientError(f"no dataset {dataset} in {session.home.path}; see `omic list`")
@@ -76,7 +71,7 @@ def replace(
 def notices(context: typer.Context) -> None:
     """Show what you should know: who waits for you, what ends soon."""
     options = context_of(context)
-    found = _session(context).market.get("/me/notices")["notices"]
+    found = session_of(context).market.get("/me/notices")["notices"]
     lines = [f"{when(one['at'])}  {one['text']}" for one in found]
     show(options, found, lines or ["Nothing waits for you."])
 
@@ -91,7 +86,7 @@ def takeout(
         manifest = check_package(out)
         show(context_of(context), manifest, [f"{out}: whole, {len(manifest['sha256'])} files."])
         return
-    made = write_package(_session(context), out)
+    made = write_package(session_of(context), out)
     show(context_of(context), made, [f"{out}: {made['files']} files. It holds your data readable: "
          "keep it as you would keep your keys."])  # fmt: skip
 
@@ -103,7 +98,7 @@ def make(
     out: Annotated[Path, typer.Option(help="Where to write the certificate.")],
 ) -> None:
     """Write the certificate of an erasure, which anybody can check."""
-    value = make_certificate(_session(context), dataset)
+    value = make_certificate(session_of(context), dataset)
     out.write_text(json.dumps(value, indent=1) + "\n")
     show(context_of(context), value, [value["meaning"], f"{out}: give it to whom you like."])
 
@@ -141,7 +136,7 @@ def visas(
     files: Annotated[list[Path], typer.Argument(help="Files with one GA4GH visa (JWT) each.")],
 ) -> None:
     """For researchers: let visas from your institution or passport broker count as claims."""
-    session = _session(context)
+    session = session_of(context)
     tokens = [path.read_text().strip() for path in files]
     said = session.attester.show_visas(session.home.party, tokens)
     known = session.home.read("attestations.json") or {"indexes": []}

@@ -9,8 +9,7 @@ import typer
 from compute import describe
 from marketplace.client import approvals, passport
 from marketplace.client.cli_terms import chosen_terms, date_ms
-from marketplace.client.session import Session
-from marketplace.client.terminal import console, context_of, say, show, table, when
+from marketplace.client.terminal import console, context_of, say, session_of, show, table, when
 
 passport_app = typer.Typer(help="Share one dataset with one professional, until a date.")
 approvals_app = typer.Typer(help="Orders that wait for your yes.")
@@ -24,10 +23,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(passport_app, name="passport")
     app.add_typer(approvals_app, name="approvals")
     app.add_typer(rules_app, name="rules")
-
-
-def _session(context: typer.Context) -> Session:
-    return Session.open(context_of(context).open_home())
 
 
 # -- health passport
@@ -53,7 +48,7 @@ def share(
         if not yes:
             typer.confirm("Share it?", abort=True)
     region = None if part is None else passport.Region.parse(part)
-    made = passport.share(_session(context), dataset, key, date_ms(until), region=region)
+    made = passport.share(session_of(context), dataset, key, date_ms(until), region=region)
     lines = [f"Shared: ledger entry {made['index']}. Send them this link, which is a secret:"]
     show(options, made, [*lines, str(made["link"])])
 
@@ -61,7 +56,7 @@ def share(
 @passport_app.command("list")
 def list_shares(context: typer.Context) -> None:
     """List what you share, with whom, until when, and how often it was fetched."""
-    options, found = context_of(context), passport.shares(_session(context))
+    options, found = context_of(context), passport.shares(session_of(context))
     if options.json_output:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -80,7 +75,7 @@ def stop_share(
     context: typer.Context, share_id: Annotated[str, typer.Argument(help="The share's id.")]
 ) -> None:
     """Stop a share: no further download. What was fetched stays readable."""
-    index = passport.stop_share(_session(context), share_id)
+    index = passport.stop_share(session_of(context), share_id)
     lines = [f"Stopped: ledger entry {index}. What was fetched before stays readable."]
     show(context_of(context), {"share": share_id, "index": index}, lines)
 
@@ -106,7 +101,7 @@ def fetch(
 @approvals_app.command("list")
 def list_approvals(context: typer.Context) -> None:
     """List orders that wait for your yes, oldest first, with the reason they ask."""
-    options, found = context_of(context), approvals.waiting(_session(context))
+    options, found = context_of(context), approvals.waiting(session_of(context))
     if options.json_output:
         typer.echo(json.dumps([one.to_json() for one in found], indent=2))
         return
@@ -131,7 +126,7 @@ def _who(one: approvals.Waiting) -> str:
 @approvals_app.command("allow")
 def allow(context: typer.Context, order: OrderId) -> None:
     """Say yes to one order: a consent for it alone."""
-    grants = approvals.allow(_session(context), order)
+    grants = approvals.allow(session_of(context), order)
     show(context_of(context), {"order": order, "grants": grants},
          [f"Consent given for this order: {grant}" for grant in grants])  # fmt: skip
 
@@ -139,14 +134,14 @@ def allow(context: typer.Context, order: OrderId) -> None:
 @approvals_app.command("refuse")
 def refuse(context: typer.Context, order: OrderId) -> None:
     """Say no to one order; you are not asked about it again."""
-    count = approvals.refuse(_session(context), order)
+    count = approvals.refuse(session_of(context), order)
     show(context_of(context), {"order": order, "datasets": count}, ["Refused; nothing was given."])
 
 
 @approvals_app.command("auto")
 def auto(context: typer.Context) -> None:
     """Say yes to whatever your rules allow, and leave the rest to you."""
-    given = approvals.apply_rules(_session(context))
+    given = approvals.apply_rules(session_of(context))
     lines = [f"Order {order}: allowed by a rule of yours" for order in given]
     show(context_of(context), given, lines or ["No order that waits is allowed by a rule."])
 
@@ -162,7 +157,7 @@ def add_rule(
 ) -> None:
     """Add a rule: orders these terms permit are said yes to by `omic approvals auto`."""
     chosen = chosen_terms(terms, disease or [], price, trusted)
-    rule = approvals.add_rule(_session(context), name, chosen)
+    rule = approvals.add_rule(session_of(context), name, chosen)
     lines = [f"Rule {rule}: {name}", *(f"  {line}" for line in describe(chosen))]
     show(context_of(context), {"rule": rule, "terms": chosen.to_dict()}, lines)
 
@@ -181,5 +176,5 @@ def drop_rule(
     context: typer.Context, rule: Annotated[str, typer.Argument(help="The rule's id.")]
 ) -> None:
     """Drop a rule. Consents it gave stay until you withdraw them."""
-    approvals.drop_rule(_session(context), rule)
+    approvals.drop_rule(session_of(context), rule)
     show(context_of(context), {"rule": rule}, ["Dropped."])

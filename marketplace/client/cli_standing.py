@@ -21,8 +21,7 @@ from marketplace.client.errors import ClientError
 from marketplace.client.hand import hand_of
 from marketplace.client.home import Home
 from marketplace.client.owner import Owner
-from marketplace.client.session import Session
-from marketplace.client.terminal import console, context_of, show, table, when
+from marketplace.client.terminal import console, context_of, session_of, show, table, when
 
 GrantId = Annotated[str, typer.Argument(help="The consent's id.")]
 
@@ -37,10 +36,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("export")(export)
     app.command("terms")(show_terms)
     app.command("visa")(visa)
-
-
-def _session(context: typer.Context) -> Session:
-    return Session.open(context_of(context).open_home())
 
 
 def list_consents(context: typer.Context) -> None:
@@ -69,27 +64,27 @@ def list_consents(context: typer.Context) -> None:
 
 def pause(context: typer.Context, grant_id: GrantId) -> None:
     """Pause a consent: nothing is used until you resume it."""
-    done = Owner(_session(context)).pause(grant_id)
+    done = Owner(session_of(context)).pause(grant_id)
     said = f"Paused. {HANDED}" if done.index is None else f"Paused: ledger entry {done.index}."
     show(context_of(context), {"grant": grant_id, "index": done.index}, [said])
 
 
 def resume(context: typer.Context, grant_id: GrantId) -> None:
     """Let a paused consent count again."""
-    index = rights.resume(_session(context), grant_id)
+    index = rights.resume(session_of(context), grant_id)
     show(context_of(context), {"grant": grant_id, "index": index}, [f"Resumed: entry {index}."])
 
 
 def object_to_everything(context: typer.Context) -> None:
     """Object to every use: ends all your consents, and no consent counts until you lift it."""
-    done = rights.object_to_all(_session(context))
+    done = rights.object_to_all(session_of(context))
     said = HANDED if done.index is None else f"Ledger entry {done.index}."
     show(context_of(context), {"index": done.index}, [f"You object to every use. {said}"])
 
 
 def lift(context: typer.Context) -> None:
     """Lift your objection. Consents it ended stay ended: give those you want anew."""
-    index = rights.lift_objection(_session(context))
+    index = rights.lift_objection(session_of(context))
     show(context_of(context), {"index": index}, [f"Objection lifted: entry {index}."])
 
 
@@ -139,5 +134,5 @@ def visa(
 ) -> None:
     """Get a GA4GH controlled-access visa for a consent in force; it lasts an hour."""
     body = {"grant": grant_id} if holder is None else {"grant": grant_id, "holder": holder}
-    answer = _session(context).market.post("/me/visas", body)
+    answer = session_of(context).market.post("/me/visas", body)
     show(context_of(context), answer, [str(answer["visa"])])

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from marketplace import currencies
 from marketplace.client.home import Home
+from marketplace.client.session import Session
 
 console = Console()
 _errors = Console(stderr=True)
@@ -35,6 +36,11 @@ def context_of(context: typer.Context) -> Context:
     """Return the shared options of a running command."""
     value: Context = context.obj
     return value
+
+
+def session_of(context: typer.Context) -> Session:
+    """Open the session of a running command's home. Raises ClientError."""
+    return Session.open(context_of(context).open_home())
 
 
 def fail(message: str) -> None:

@@ -15,8 +15,9 @@ import pytest
 import tomli_w
 from sqlalchemy import create_engine, text
 
-from tests.conftest import RABBITMQ, REDIS, postgres_server
+from tests.conftest import RABBITMQ, REDIS
 from tests.e2e.stack import free_base
+from tests.postgres import postgres_server
 
 PEOPLE = 60
 MOST_KIB = 1536 * 1024

@@ -74,7 +74,7 @@ class Clerk(Operator):
 @pytest.fixture
 def as_owner(world, omic, monkeypatch):
     owner = world.owner(upload=False)
-    monkeypatch.setattr(cli_money, "_session", lambda _context: Person(world, owner))
+    monkeypatch.setattr(cli_money, "session_of", lambda _context: Person(world, owner))
     return owner, omic
 
 
