@@ -3,7 +3,7 @@
 A receipt is verified under the home's own trust policy when it arrives and again on demand.
 """
 
-from ledger import LedgerClient, LedgerError, NotFoundError, unb64, verify_proof
+from ledger import LedgerClient, LedgerError, NotFoundError, StaleError, unb64, verify_proof
 from marketplace.client.errors import LedgerChangedError
 from marketplace.client.handed import send_again
 from marketplace.client.home import Home
@@ -22,7 +22,7 @@ def fetch_missing(home: Home, ledger: LedgerClient) -> int:
             continue
         try:
             proof = ledger.receipt(index)
-        except NotFoundError:
+        except (NotFoundError, StaleError):  # no witnessed checkpoint covers it, or there is none
             continue
         verify_proof(unb64(document["leaf"]), home.trust.policy, proof.encode())
         home.keep_receipt(index, proof)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ledger import ConsistencyError, LedgerError
+from ledger import ConsistencyError, LedgerError, NotFoundError, StaleError
 from marketplace.client.errors import ClientError, LedgerChangedError
 from marketplace.client.home import Home
 from marketplace.client.receipts import check_all, fetch_missing
@@ -50,6 +50,20 @@ def test_receipts_come_once_and_verify_with_the_log_gone(log, home):
     assert fetch_missing(home, log.client()) == 0
     log.close()
     assert check_all(home) == 3
+
+
+@pytest.mark.parametrize("error", [NotFoundError, StaleError])
+def test_what_is_not_witnessed_yet_waits_for_later(log, home, monkeypatch, error):
+    kept(log, home)
+    client = log.client()
+
+    def not_yet(_index):
+        raise error("not yet")
+
+    with monkeypatch.context() as early:
+        early.setattr(client, "receipt", not_yet)
+        assert fetch_missing(home, client) == 0
+    eventually(lambda: fetch_missing(home, client) and home.has_receipt(2))
 
 
 @pytest.mark.parametrize("part", ["leaf", "path", "root", "signature"])
