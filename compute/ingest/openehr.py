@@ -72,9 +72,7 @@ def _walk(node: dict[str, Any], place: _Place, found: Record) -> None:
     kind = text_of(node.get("_type"))
     if kind not in _TYPES:
         raise _refuse("an entry is of a type openEHR does not know", "_type")
-    if kind in _ENTRIES and obj(node.get("subject"), "subject").get("_type") not in {
-        None, "PARTY_SELF",
-    }:  # fmt: skip
+    if kind in _ENTRIES and _is_of_another(node):
         found.skipped["entry_of_somebody_else"] += 1
         return
     here = _entered(node, place)
@@ -87,6 +85,12 @@ def _walk(node: dict[str, Any], place: _Place, found: Record) -> None:
         for child in objects(children, key):
             if "_type" in child and not text_of(child["_type"]).startswith("DV_"):
                 _walk(child, here, found)
+
+
+def _is_of_another(entry: dict[str, Any]) -> bool:
+    # Compared, not looked up in a set: what a file says may be a list, which has no hash.
+    whose = obj(entry.get("subject"), "subject").get("_type")
+    return whose is not None and whose != "PARTY_SELF"
 
 
 def _entered(node: dict[str, Any], place: _Place) -> _Place:

@@ -210,11 +210,11 @@ def test_openehr_compositions():
 
 
 def test_another_persons_entry_is_left_out():
-    entry = {**LAB["content"][0], "subject": {"_type": "PARTY_RELATED", "name": "Aunt"}}
     mine = LAB["content"][0]
-    c = read({**LAB, "content": [entry, mine]})
-    assert len(c.measurements) == 1
-    assert c.skipped["entry_of_somebody_else"] == 1
+    for whose in ({"_type": "PARTY_RELATED", "name": "Aunt"}, {"_type": []}):
+        c = read({**LAB, "content": [{**mine, "subject": whose}, mine]})
+        assert len(c.measurements) == 1
+        assert c.skipped["entry_of_somebody_else"] == 1
     assert (
         refused(json.dumps({**LAB, "content": [{"_type": "X"}]}), "clinical").code == "bad_openehr"
     )

@@ -19,7 +19,7 @@ export async function peek(file, progress = () => {}) {
   return found("unknown", "unknown", [], [], [
     "This is not a kind of file we know: a VCF (.vcf or .vcf.gz), raw data of 23andMe, AncestryDNA, "
     + "MyHeritage or FamilyTreeDNA, an expression table with the columns feature_id and value, or a "
-    + "clinical record (Phenopacket version 2 or FHIR R4, as JSON).",
+    + "clinical record (Phenopacket version 2, FHIR R4 or openEHR, as JSON).",
   ]);
 }
 

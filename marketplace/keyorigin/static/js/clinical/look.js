@@ -2,14 +2,15 @@
 // rules as compute's, refused where it is unclear. Nothing of what it says is repeated.
 
 import { isFhir, readFhir } from "./fhir.js";
+import { isOpenehr, readOpenehr } from "./openehr.js";
 import { isPhenopacket, readPhenopacket } from "./phenopacket.js";
 import { Refusal } from "./record.js";
 
 export const LONGEST = 32 << 20; // characters, as compute reads
 const DEEPEST = 100;
-const KINDS = { phenopacket: "Phenopacket", fhir: "FHIR health record" };
-const NAMES = { HP: "Human Phenotype Ontology", MONDO: "MONDO", SNOMED: "SNOMED CT", LOINC: "LOINC", ICD10: "ICD-10", ICD10CM: "ICD-10-CM", OMIM: "OMIM", ORPHA: "Orphanet", NCIT: "NCI Thesaurus" };
-const UNCODED = ["unknown_terminology", "code_malformed", "uncoded", "measurement_without_code_or_number"];
+const KINDS = { phenopacket: "Phenopacket", fhir: "FHIR health record", openehr: "openEHR composition" };
+const NAMES = { HP: "Human Phenotype Ontology", MONDO: "MONDO", SNOMED: "SNOMED CT", LOINC: "LOINC", ICD10: "ICD-10", ICD10CM: "ICD-10-CM", OMIM: "OMIM", ORPHA: "Orphanet", NCIT: "NCI Thesaurus", OPENEHR: "openEHR archetypes" };
+const UNCODED = ["unknown_terminology", "code_malformed", "uncoded", "measurement_without_code_or_number", "number_without_code"];
 
 // -> what `peek` returns
 export function lookAt(text) {
@@ -32,9 +33,9 @@ export function read(text) {
 function reader(record) {
   if (isPhenopacket(record)) return readPhenopacket;
   if (isFhir(record)) return readFhir;
-  if (record._type === "COMPOSITION") throw new Refusal("This is an openEHR composition. These pages cannot look into one; the command can: omic register FILE --modality clinical");
+  if (isOpenehr(record)) return readOpenehr;
   if (Array.isArray(record.members) || Array.isArray(record.relatives)) throw new Refusal("The file speaks of several people. Each person is registered alone: split it first.");
-  throw new Refusal("This is JSON, but neither a Phenopacket (version 2) nor a FHIR R4 record.");
+  throw new Refusal("This is JSON, but neither a Phenopacket (version 2), a FHIR R4 record nor an openEHR composition.");
 }
 
 function parsed(text) {

@@ -6,6 +6,7 @@ const CODES = {
   ICD10: /^[A-Z]\d{2}(\.\d{1,2})?$/, ICD10CM: /^[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$/,
   OMIM: /^\d{6}$/, ORPHA: /^\d{1,6}$/, NCIT: /^C\d{1,7}$/,
 };
+const NODE = /^openEHR-EHR-[A-Z_]{3,20}\.[a-z0-9_-]{1,60}\.v\d{1,3}#at[0-9.]{4,12}$/;
 const PREFIXES = new Map(Object.entries({
   hp: "HP", mondo: "MONDO", snomed: "SNOMED", snomedct: "SNOMED", sct: "SNOMED", "snomed-ct": "SNOMED",
   loinc: "LOINC", icd10: "ICD10", "icd-10": "ICD10", icd10cm: "ICD10CM", "icd-10-cm": "ICD10CM",
@@ -36,6 +37,9 @@ export function curieOf(written) {
   const at = written.indexOf(":");
   return at < 0 ? curie(written, "") : curie(written.slice(0, at), written.slice(at + 1));
 }
+
+// An archetype's own node, where no terminology codes it, or null.
+export const nodeCurie = (archetype, node) => (NODE.test(`${archetype}#${node}`) ? `OPENEHR:${archetype}#${node}` : null);
 
 export const ageOf = (text) => (AGE.test(text) ? text : null);
 

@@ -20,7 +20,7 @@ export async function share({ home }) {
   const input = h("input", { id: "file", type: "file", accept: ".vcf,.gz,.txt,.csv,.tsv,.json" });
   const below = h("div", { id: "below" });
   const zone = h("div.drop", {}, h("label", { for: "file" }, "Choose the file with your data"), input,
-    h("p.muted", {}, "A VCF, raw data of a consumer test, an expression table, or a clinical record (Phenopacket or FHIR, as JSON). It is opened here; nothing is sent."));
+    h("p.muted", {}, "A VCF, raw data of a consumer test, an expression table, or a clinical record (Phenopacket, FHIR or openEHR, as JSON). It is opened here; nothing is sent."));
   input.addEventListener("change", () => chosen(home, input.files[0], below));
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("drop", (event) => {
