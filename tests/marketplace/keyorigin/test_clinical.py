@@ -92,7 +92,13 @@ def variants(number):
 
 
 def test_counts_are_what_compute_counts(js):
-    texts = [real("phenopacket.json").decode(), json.dumps(RICH), SYNTHEA, *map(json.dumps, (LAB, VITALS)), *variants(1000)]
+    texts = [
+        real("phenopacket.json").decode(),
+        json.dumps(RICH),
+        SYNTHEA,
+        *map(json.dumps, (LAB, VITALS)),
+        *variants(1000),
+    ]
     wanted = [told(text) for text in texts]
     assert {type(one) for one in wanted} == {dict, str}
     made = js("clinical/look", COUNTS, texts)
@@ -131,7 +137,11 @@ def test_a_file_is_known_by_its_content_compressed_or_not(js):
     const files = [new File([bytes], 'a'), new File([await packed.blob()], 'b')];
     return Promise.all(files.map((file) => m.peek(file)));
     """
-    for text, kind in ((json.dumps(RICH), "Phenopacket"), ("\ufeff \n" + SYNTHEA, "FHIR"), (json.dumps(LAB), "openEHR")):
+    for text, kind in (
+        (json.dumps(RICH), "Phenopacket"),
+        ("\ufeff \n" + SYNTHEA, "FHIR"),
+        (json.dumps(LAB), "openEHR"),
+    ):
         plain, packed = js("peek", body, b64(text.encode()))
         assert plain == packed
         assert kind in plain["kind"]
