@@ -38,9 +38,12 @@ def keep(
 ) -> None:  # fmt: skip
     """Keep what belongs to a share the ledger shows: a header, or a part with its own header.
 
+    Sent again by the same owner for the same link, it is kept as it is: an answer was lost.
     Raises NotFoundError, ForbiddenError, TamperedError, ConflictError, TooManyError.
     """
     given = _given(services, share, owner)
+    if _has(services, share, token_sha256):
+        return
     stored = None
     if header is not None:
         if len(header) > MAX_HEADER_BYTES or _digest(header) != given.header_sha256:
@@ -64,9 +67,17 @@ def keep(
         )  # fmt: skip
 
 
+def _has(services: Services, share: str, token_sha256: str) -> bool:
+    with services.db.read() as session:
+        row = session.get(SharedFile, share)
+    return row is not None and hmac.compare_digest(row.token_sha256, token_sha256)
+
+
 def _require_room(session: Session, owner: str) -> None:
-    held = session.exec(select(SharedFile.share).where(col(SharedFile.owner) == owner)).all()
-    if len(held) >= MAX_SHARES:
+    """Raise TooManyError for an owner of too many shares; those that ended count no more."""
+    kept = col(SharedFile.header).is_not(None) | col(SharedFile.object_key).is_not(None)
+    held = select(SharedFile.share).where(col(SharedFile.owner) == owner, kept)
+    if len(session.exec(held).all()) >= MAX_SHARES:
         raise TooManyError(f"you have {MAX_SHARES} shares, as many as may; stop one first")
 
 

@@ -24,7 +24,8 @@ from marketplace.errors import InputError
 
 browser = APIBlueprint("v1-browser", __name__, url_prefix="/api/v1", tag="browsers")
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, X-Content-SHA256, If-Match, If-None-Match, Idempotency-Key"
+    "Authorization, Content-Type, X-Content-SHA256, X-Token-SHA256, If-Match, If-None-Match, "
+    "Idempotency-Key"
 )
 ALLOWED_METHODS = "GET, POST, PUT, DELETE"
 SHOWN_HEADERS = "ETag, X-Content-SHA256, Retry-After"

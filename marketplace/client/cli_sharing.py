@@ -70,6 +70,16 @@ def list_shares(context: typer.Context) -> None:
     console.print(table("Your health passport", columns, rows))
 
 
+@passport_app.command("send")
+def send_share(
+    context: typer.Context, share_id: Annotated[str, typer.Argument(help="The share's id.")]
+) -> None:
+    """Send a share again that the ledger has and the marketplace did not take."""
+    made = passport.send(session_of(context), share_id)
+    lines = ["The marketplace has it. Send them this link, which is a secret:", str(made["link"])]
+    show(context_of(context), made, lines)
+
+
 @passport_app.command("stop")
 def stop_share(
     context: typer.Context, share_id: Annotated[str, typer.Argument(help="The share's id.")]

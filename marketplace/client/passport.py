@@ -35,6 +35,7 @@ BEFORE = (
     "Before you share: whoever you share with can keep what they download, and read it for good. "
     "Stopping the share, or its date, ends further downloads only."
 )
+NOT_SENT = "not sent yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,30 @@ def share(
         "valid_until": until,
     }
     (done,) = append(session.ledger, home, [signed(home, "share.given", fields, dataset=dataset)])
-    url = _deposit(session, str(fields["share"]), header, part, token)
-    document = {
+    address = f"{home.trust.marketplace_url.rstrip('/')}/api/v1/passport/{fields['share']}"
+    # Written down before it is sent: it can be sent again or stopped, whatever the market says.
+    home.write(f"passport/{fields['share']}.json", {
         **fields,
         "index": done.index,
-        "link": f"{url}#{token}",
+        "link": f"{address}#{token}",
         "region": None if region is None else f"{region.contig}:{region.start}-{region.end}",
         "stopped": None,
-    }
-    home.write(f"passport/{fields['share']}.json", document)
-    return document
+        "waiting": {"header": b64(header)} if part is None else {"part": b64(part)},
+    })  # fmt: skip
+    return _sent(session, str(fields["share"]))
+
+
+def _sent(session: Session, share_id: str) -> dict[str, Any]:
+    try:
+        return send(session, share_id)
+    except RemoteError as error:
+        later = (
+            f"`omic passport send {share_id}` tries again, `omic passport stop {share_id}` ends it"
+        )
+        raise RemoteError(
+            f"{error}. The share stands on the ledger, but nobody can fetch it yet: {later}",
+            error.status, error.code,
+        ) from None  # fmt: skip
 
 
 def _header(session: Session, record: Mapping[str, Any], recipient: bytes) -> bytes:
@@ -97,12 +112,36 @@ def _header(session: Session, record: Mapping[str, Any], recipient: bytes) -> by
     return reencrypt_header(unb64(record["header"]), secret, recipient)
 
 
-def _deposit(session: Session, share_id: str, header: bytes, part: bytes | None, token: str) -> str:
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    if part is not None:
-        return str(session.market.deposit_part(share_id, part, digest)["url"])
-    body = {"share": share_id, "header": b64(header), "token_sha256": digest}
-    return str(session.market.post("/passport", body)["url"])
+def send(session: Session, share_id: str) -> dict[str, Any]:
+    """Leave at the marketplace what a share is fetched from; nothing where it has that already.
+
+    Raises ClientError for a share unknown here or stopped, RemoteError when it is refused.
+    """
+    home, name = session.home, f"passport/{share_id}.json"
+    document = _open_share(session, share_id)
+    waiting = document.get("waiting")
+    if waiting is None:
+        return document
+    digest = hashlib.sha256(document["link"].partition("#")[2].encode()).hexdigest()
+    if waiting.get("part"):
+        session.market.deposit_part(share_id, unb64(waiting["part"]), digest)
+    elif waiting.get("header"):
+        body = {"share": share_id, "header": waiting["header"], "token_sha256": digest}
+        session.market.post("/passport", body)
+    else:
+        raise ClientError(
+            "the part that was cut lies in the browser you shared it from; send it there"
+        )
+    document = {**document, "waiting": None}
+    home.write(name, document)
+    return document
+
+
+def _open_share(session: Session, share_id: str) -> dict[str, Any]:
+    document = session.home.read(f"passport/{share_id}.json")
+    if document is None or document["stopped"] is not None:
+        raise ClientError(f"no open share {share_id}; `omic passport list` shows yours")
+    return document
 
 
 def _part(session: Session, record: Mapping[str, Any], recipient: bytes, region: Region) -> bytes:
@@ -143,14 +182,11 @@ def _is_kept(line: bytes, region: Region) -> bool:
 
 def stop_share(session: Session, share_id: str) -> int:
     """Stop a share: no further download; return the ledger index. Raises ClientError."""
-    home = session.home
-    document = home.read(f"passport/{share_id}.json")
-    if document is None or document["stopped"] is not None:
-        raise ClientError(f"no open share {share_id}; `omic passport list` shows yours")
+    home, document = session.home, _open_share(session, share_id)
     fields = {"share": share_id, "owner": home.party, "dataset": document["dataset"]}
     statement = signed(home, "share.stopped", fields, dataset=str(document["dataset"]))
     (done,) = append(session.ledger, home, [statement])
-    home.write(f"passport/{share_id}.json", {**document, "stopped": done.index})
+    home.write(f"passport/{share_id}.json", {**document, "stopped": done.index, "waiting": None})
     return done.index
 
 
@@ -158,9 +194,14 @@ def shares(session: Session) -> list[dict[str, Any]]:
     """Return this home's shares with what the marketplace says of their downloads."""
     told = {one["share"]: one for one in session.market.get("/me/passport")["shares"]}
     return [
-        {**{k: v for k, v in document.items() if k != "link"}, **told.get(document["share"], {})}
+        {**_listed(document), **told.get(document["share"], {})}
         for document in session.home.documents("passport")
     ]
+
+
+def _listed(document: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in document.items() if name not in {"link", "waiting"}}
+    return shown | ({"status": NOT_SENT} if document.get("waiting") else {})
 
 
 def fetch(link: str, http: httpx.Client | None = None) -> Iterator[bytes]:

@@ -57,8 +57,8 @@ def opened(data: bytes, secret) -> bytes:
     return out.getvalue()
 
 
-def given(owner, public, reader="Dr Who") -> str:
-    """Give the dataset on the key pages; return the address to send."""
+def given(owner, public, reader="Dr Who", part="") -> str:
+    """Give the dataset, or a part of it, on the key pages; return the address to send."""
     owner.keys(f"passport/{owner.dataset}")
     page = owner.page
     page.fill("#reader", reader)
@@ -66,6 +66,9 @@ def given(owner, public, reader="Dr Who") -> str:
     page.get_by_text("Ask them to read you the last letters").wait_for()
     last = datetime.now(UTC) + timedelta(days=9)
     page.fill("#until", last.strftime("%Y-%m-%d"))
+    if part:
+        page.get_by_text("Share only a part of it").click()
+        page.fill("#part", part)
     owner.click("Share with my passkey")
     owner.sees(f"Shared with {reader}")
     return page.inner_text(".code-sheet")
@@ -106,6 +109,46 @@ def test_a_share_given_in_the_browser_is_opened_by_the_ordinary_tool(
     assert (listed["share"], listed["status"], listed["fetches"]) == (mine.id, "open", 1)
     link = session.home.read(f"passport/{mine.id}.json")["link"]
     assert opened(b"".join(passport.fetch(link)), secret) == owner.file
+
+
+def test_a_part_is_cut_on_the_owners_device_and_holds_nothing_else(owner, doctor, chromium, market):
+    secret, public = doctor
+    lines = owner.file.decode().splitlines()
+    places = [int(line.split("\t")[1]) for line in lines if not line.startswith("#")]
+    before = len(full_state(market).shares)
+    owner.keys(f"passport/{owner.dataset}")
+    owner.page.fill("#key", public.read_text())
+    owner.page.get_by_text("Share only a part of it").click()
+    for wrong, said in (("22", "write the part as"), ("2:1-9", "nothing in the file lies there")):
+        owner.page.fill("#part", wrong)
+        owner.click("Share with my passkey")
+        owner.page.get_by_text(said).wait_for()
+    assert len(full_state(market).shares) == before
+    part = f"chr1:{places[3]}-{places[9]}"
+    address = given(owner, public, reader="A counsellor", part=part)
+    text = opened(downloaded(chromium, address), secret).decode().splitlines()
+    found = [int(line.split("\t")[1]) for line in text if not line.startswith("#")]
+    assert found == places[3:10]
+    owner.keys("passport")
+    owner.page.get_by_text(f"A part of me.vcf ({part})").wait_for()
+
+
+def test_a_share_the_market_did_not_take_is_sent_again(owner, doctor, chromium):
+    secret, public = doctor
+    page, there = owner.page, "**/api/v1/passport*"
+    owner.keys(f"passport/{owner.dataset}")
+    page.fill("#reader", "Dr Late")
+    page.fill("#key", public.read_text())
+    page.route(there, lambda route: route.abort())
+    owner.click("Share with my passkey")
+    page.get_by_text("does not answer").wait_for()
+    page.get_by_text("Not sent yet").wait_for()
+    is_accessible_and_fits(page)
+    page.unroute(there)
+    owner.keys("passport")
+    owner.click("Send it now")
+    owner.sees("Shared with Dr Late")
+    assert opened(downloaded(chromium, page.inner_text(".code-sheet")), secret) == owner.file
 
 
 def test_what_is_no_public_key_is_refused_before_anything_is_signed(owner, doctor, market):

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from compute import breach_scope, claims_of, preset, terms_sha256
 from ledger import b64
-from marketplace import catalogue, records, retention, uploads, visas
+from marketplace import catalogue, records, retention, shared, uploads, visas
 from marketplace.errors import InputError, NotFoundError, UnavailableError
 from marketplace.tables import METADATA
 from marketplace.visas import BONA_FIDE, CLAIM, Issuer, read_visas
@@ -233,6 +233,10 @@ def test_a_share_serves_only_the_header_the_ledger_names(world):
     stranger = world.owner()
     assert world.http.post(url, json=body, headers=stranger.auth).status_code == 403
     assert world.http.post(url, json=body, headers=owner.auth).status_code == 200
+    # Sent again, because its answer was lost: as it is. With another secret: another share.
+    assert world.http.post(url, json=body, headers=owner.auth).status_code == 200
+    another = {**body, "token_sha256": "0" * 64}
+    assert world.http.post(url, json=another, headers=owner.auth).status_code == 409
     bearer = {"Authorization": f"Bearer {token}"}
     fetched = world.http.get(f"{url}/{share}", headers=bearer)
     assert fetched.data == header + owner.file[124:]
@@ -241,6 +245,28 @@ def test_a_share_serves_only_the_header_the_ledger_names(world):
     )
     world.clock.forward(DAY)
     assert world.http.get(f"{url}/{share}", headers=bearer).status_code == 410
+
+
+def test_shares_that_ended_leave_room_for_new_ones(world, monkeypatch):
+    monkeypatch.setattr(shared, "MAX_SHARES", 1)
+    owner, header = world.owner(), os.urandom(124)
+
+    def share(until):
+        fields = {
+            "owner": owner.id, "dataset": owner.dataset, "share": new_id(), "valid_until": until,
+            "recipient_key": b64(os.urandom(32)),
+            "header_sha256": hashlib.sha256(header).hexdigest(),
+        }  # fmt: skip
+        world.submit(owner.dataset_seed, "share.given", fields, salt=os.urandom(32))
+        body = {"share": fields["share"], "header": b64(header), "token_sha256": "1" * 64}
+        return world.http.post("/api/v1/passport", json=body, headers=owner.auth).status_code
+
+    soon = DAY // 24
+    assert share(world.clock() + soon) == 200
+    assert share(world.clock() + DAY) == 429
+    world.clock.forward(soon)
+    shared.drop_ended(world.services, world.services.view.snapshot().state)
+    assert share(world.clock() + DAY) == 200
 
 
 # -- visas

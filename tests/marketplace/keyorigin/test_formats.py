@@ -54,6 +54,8 @@ from ledger.checkpoint import format_checkpoint
 from ledger.cosignature import Ed25519Cosigner
 from ledger.errors import FormatError
 from ledger.note import Ed25519Signer, Note, format_note, format_vkey, sign_note
+from marketplace.client.passport import Region, cut_vcf
+from tests.compute.ingest.vcf_text import vcf
 from tests.marketplace.keyorigin.conftest import CHROMIUM
 
 pytestmark = [
@@ -336,3 +338,30 @@ def test_a_public_entry_in_a_leaf_is_parsed_back():
         "web.released", {"id": "1" * 32, "time": 5, "digest": "0" * 64}, [sign_ed25519(bytes(32))]
     )
     assert parse_entry_bytes(entry_bytes(entry)) == entry
+
+
+CUT = """
+const packed = async (bytes) => new Response(new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
+const bytes = b.unb64(x.file);
+const cut = async (blob) => { try { return b.b64(await m.cutVcf(blob, m.parseRegion(x.region))); } catch (error) { return error.message; } };
+return Promise.all([cut(new Blob([bytes])), cut(await packed(bytes))]);
+"""
+
+
+@pytest.mark.parametrize("region", ["1:100-200", "chr1:1,000-2,000", "1:150-150", "X:1-9999"])
+def test_a_part_of_a_vcf_is_what_the_command_cuts(js, region):
+    records = [("1", 100 + 50 * i, "A", "G", "0/1") for i in range(40)]
+    meta = ("##source=/home/ann/private", "##omic_callability=all-sites", "##reference=GRCh37")
+    file = vcf(*records, ("X", 20, "C", "T", "1/1"), meta=meta)
+    wanted = cut_vcf(file, Region.parse(region))
+    assert js("cut", CUT, {"file": b64(file), "region": region}) == [b64(wanted)] * 2
+    assert b"private" not in wanted
+
+
+def test_what_cannot_be_cut_is_refused(js):
+    file = b64(vcf(("1", 100, "A", "G", "0/1")))
+    asked = ({"file": file, "region": "2:1-9"}, {"file": b64(b"# 23andMe"), "region": "1:1-9"},
+             {"file": file, "region": "1:9-1"})  # fmt: skip
+    said = [js("cut", CUT, one)[0] for one in asked]
+    wanted = ("nothing in the file lies there", "only a VCF can be cut", "write the part as")
+    assert [part in text for part, text in zip(wanted, said, strict=True)] == [True] * 3, said

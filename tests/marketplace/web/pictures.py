@@ -58,7 +58,7 @@ class Studio:
         page.goto(self.base + path)
         if press:
             page.get_by_role("button", name=press).click()
-            page.locator("#preview-plots svg").first.wait_for()
+            drawn(page)
             page.locator("#preview").scroll_into_view_if_needed()
         page.screenshot(path=file, full_page=whole)
         context.close()
@@ -73,7 +73,7 @@ class Studio:
         page.goto(f"{self.base}/dry-run?family={family}")
         fill(page, form_of(filled(example(family))).fields)
         page.get_by_role("button", name="Preview").click()
-        page.locator("#preview-plots svg").first.wait_for()
+        drawn(page)
         page.screenshot(path=file, full_page=True)
         context.close()
 
@@ -96,6 +96,12 @@ class Studio:
     def close(self) -> None:
         self.server.close()
         self.world.close()
+
+
+def drawn(page):
+    """Wait for a preview and its plots, which a question that only names things has none of."""
+    page.locator("#preview").wait_for()
+    page.wait_for_load_state("load")
 
 
 def fill(page, fields):

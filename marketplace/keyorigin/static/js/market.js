@@ -59,6 +59,12 @@ export class Market {
     return this.call(`/uploads/${dataset}/parts/${number}`, { method: "PUT", body: bytes, headers, signal });
   }
 
+  // A part of a dataset, cut and encrypted anew, for whoever holds a link.
+  async sendShared(share, bytes, token) {
+    const headers = { "X-Content-SHA256": hex(await sha256(bytes)), "X-Token-SHA256": token };
+    return this.call(`/passport/${share}`, { method: "PUT", body: bytes, headers });
+  }
+
   async download(path) {
     return new Uint8Array(await (await this.call(path, { raw: true })).arrayBuffer());
   }

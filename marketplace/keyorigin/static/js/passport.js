@@ -1,15 +1,17 @@
-// The health passport: one dataset for one professional's key, until a day. The header is written for
-// that key here; the same statements and documents as marketplace/client/passport.py makes.
+// The health passport: one dataset, or a part of it, for one professional's key, until a day. The
+// header is written for that key here; the same statements and documents as marketplace/client/passport.py makes.
 
 import { x25519 } from "../vendor/noble.js";
 import { b64, b64url, hex, newId, random, sha256, unb64, utf8 } from "./bytes.js";
 import { config } from "./config.js";
-import { reencryptHeader } from "./crypt4gh.js";
+import { decryptFile, encryptFor, readHeader, reencryptHeader } from "./crypt4gh.js";
+import { cutVcf, regionText } from "./cut.js";
 import { makeEntry, submission } from "./entry.js";
 import { ask } from "./http.js";
 import { append } from "./log.js";
 import { Market } from "./market.js";
 import { consentSigner } from "./party.js";
+import * as store from "./store.js";
 
 const ARMOUR = /^-----BEGIN [A-Z0-9 ]*PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END [A-Z0-9 ]*PUBLIC KEY-----$/;
 const DAY = 86_400_000;
@@ -36,23 +38,54 @@ export function endOf(day, now = Date.now()) {
   return end;
 }
 
-// Record the share, signed by the passkey, then leave the header at the market. reader: whom it is
-// for, in the owner's words, kept in the vault alone. -> the document, with the link (a secret)
-export async function give(home, record, reader, key, until) {
-  const token = b64url(random(32));
-  const header = reencryptHeader(unb64(record.header), unb64(home.keys.encrypt), key);
+// Record the share, signed by the passkey; `send` leaves it at the market. reader: whom it is for, in
+// the owner's words, kept in the vault alone. region: only this part, null for all. -> the document,
+// with the link (a secret). It is kept before it is sent: it can be sent again or stopped.
+export async function give(home, record, { reader, key, until, region = null }) {
+  const part = region === null ? null : await cutFor(home, record, key, region);
+  const header = part === null ? reencryptHeader(unb64(record.header), unb64(home.keys.encrypt), key) : readHeader(part);
   const fields = {
     share: newId(), owner: home.party, dataset: record.dataset, recipient_key: b64(key),
     header_sha256: hex(await sha256(header)), valid_until: until,
   };
+  if (part !== null) await store.put(partName(fields.share), part);
   const [place] = await append([submission(await makeEntry("share.given", fields, await consentSigner(home)))]);
   home.keep([place]);
-  const link = `${await Market.url(`/passport/${fields.share}`)}#${token}`;
-  const made = { ...fields, index: place.index, link, region: null, stopped: null, reader };
+  const link = `${await Market.url(`/passport/${fields.share}`)}#${b64url(random(32))}`;
+  const made = {
+    ...fields, index: place.index, link, region: region && regionText(region), stopped: null, reader,
+    waiting: part === null ? { header: b64(header) } : { part: null },
+  };
   home.documents[`passport/${fields.share}.json`] = made;
-  await home.save(); // from here on it can be stopped, whatever the market says
-  await home.market.post("/passport", { share: fields.share, header: b64(header), token_sha256: hex(await sha256(utf8(token))) });
+  await home.save();
   return made;
+}
+
+// A part as a file of its own: own data key, for this reader alone.
+async function cutFor(home, record, key, region) {
+  const file = await home.market.download(`/datasets/${record.dataset}/file`);
+  const plain = await decryptFile(file, unb64(home.keys.encrypt));
+  return encryptFor(key, await cutVcf(new Blob([plain]), region));
+}
+
+const partName = (share) => `part:${share}`;
+
+// Leave at the market what a share is fetched from; nothing where it has that already.
+export async function send(home, made) {
+  const { share, link, waiting } = made;
+  if (!waiting) return;
+  const token = hex(await sha256(utf8(link.split("#")[1])));
+  if (waiting.header) await home.market.post("/passport", { share, header: waiting.header, token_sha256: token });
+  else await home.market.sendShared(share, await partOf(share, waiting), token);
+  made.waiting = null;
+  await home.save();
+  await store.remove(partName(share));
+}
+
+async function partOf(share, waiting) {
+  const part = waiting.part ? unb64(waiting.part) : await store.get(partName(share));
+  if (!part) throw new Error("the part that was cut lies in the browser you shared it from; send it there, or stop this share and give it anew");
+  return part;
 }
 
 // The page on which its reader fetches it. The secret stands behind the #, which no server is sent.
@@ -64,8 +97,9 @@ export async function stop(home, share, dataset) {
   const [place] = await append([submission(await makeEntry("share.stopped", fields, home.signer(`datasets/${dataset}`)))]);
   home.keep([place]);
   const document = home.documents[`passport/${share}.json`];
-  if (document) document.stopped = place.index;
+  if (document) Object.assign(document, { stopped: place.index, waiting: null });
   await home.save();
+  await store.remove(partName(share));
   return place;
 }
 

@@ -2,6 +2,7 @@
 // checks again, strictly, when it takes the file in.
 
 import { LONGEST, lookAt } from "./clinical/look.js";
+import { plainStream, textLines } from "./textfile.js";
 
 const CHR1 = { 249250621: "GRCh37", 248956422: "GRCh38" };
 const VENDORS = [["23andMe", /^#.{0,80}23andMe/i], ["AncestryDNA", /^#\s?Ancestry/i], ["MyHeritage", /^#.{0,80}MyHeritage/i]];
@@ -27,46 +28,6 @@ function found(modality, kind, facts, warnings, refusals, format = {}) {
   return { modality, kind, facts, warnings, refusals, format };
 }
 
-// Plain bytes of a file: as they are, gzip, or BGZF (many gzip members, each a block of its own).
-async function plainStream(file) {
-  const head = new Uint8Array(await file.slice(0, 18).arrayBuffer());
-  if (!(head[0] === 0x1f && head[1] === 0x8b)) return file.stream();
-  const isBgzf = head[3] & 4 && head[12] === 0x42 && head[13] === 0x43;
-  return isBgzf ? bgzfStream(file) : file.stream().pipeThrough(new DecompressionStream("gzip"));
-}
-
-function bgzfStream(file) {
-  let at = 0;
-  return new ReadableStream({
-    async pull(controller) {
-      while (at < file.size) {
-        const chunk = new Uint8Array(await file.slice(at, at + (1 << 20)).arrayBuffer());
-        const { plain, used } = await inflateBlocks(chunk);
-        if (used === 0) throw new Error("the file is cut short: its last compressed block does not end");
-        at += used;
-        if (plain.length) return controller.enqueue(plain);
-      }
-      return controller.close();
-    },
-  });
-}
-
-async function inflateBlocks(chunk) {
-  const blocks = [];
-  let used = 0;
-  while (used + 18 <= chunk.length) {
-    const size = chunk[used + 16] + 256 * chunk[used + 17] + 1;
-    if (used + size > chunk.length) break;
-    blocks.push(chunk.subarray(used + 18, used + size - 8));
-    used += size;
-  }
-  const plain = await Promise.all(blocks.map(async (block) => {
-    const stream = new Blob([block]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }));
-  return { plain: new Uint8Array(await new Blob(plain).arrayBuffer()), used };
-}
-
 async function beginsLikeJson(file) {
   for await (const bytes of await plainStream(file)) {
     const head = new TextDecoder().decode(bytes).trimStart(); // drops a byte order mark
@@ -88,20 +49,6 @@ async function textOf(file, progress) {
     if (size > LONGEST) break;
   }
   return parts.join("");
-}
-
-async function* textLines(stream, progress, total) {
-  const decoder = new TextDecoder();
-  let rest = "";
-  let seen = 0;
-  for await (const bytes of stream) {
-    seen += bytes.length;
-    progress(seen, total);
-    const parts = (rest + decoder.decode(bytes, { stream: true })).split("\n");
-    rest = parts.pop();
-    yield* parts;
-  }
-  if (rest) yield `${rest}\u0000`; // a last line that does not end
 }
 
 async function peekVcf(lines) {

@@ -1,6 +1,7 @@
-// The health passport: give one dataset to one professional, see what is given, stop it, fetch it.
+// The health passport: give one dataset, or a part of it, to one professional, see what is given, stop it, fetch it.
 
 import { config } from "../config.js";
+import { parseRegion } from "../cut.js";
 import { action, alert, facts, h, plainError, save, show } from "../dom.js";
 import * as homes from "../home.js";
 import * as passports from "../passport.js";
@@ -19,16 +20,17 @@ function page(eyebrow, title, lead, ...more) {
 }
 
 // Without a dataset in the address: choose one, and see what is shared already.
-export async function passport({ home, rest: [dataset] }) {
+export async function passport({ home, rest: [dataset], trouble = null }) {
   const mine = home.list("datasets").filter((one) => !one.erased && !one.replaced_by && one.header);
   if (dataset && !mine.some((one) => one.dataset === dataset)) throw new Error("the keys in this browser do not hold that dataset. Open this page where you shared it, or bring those keys here.");
   const given = await passports.shares(home);
   page("Health passport", "Share with a professional", "One dataset, for one doctor, counsellor or laboratory, until a day you choose.",
-    mine.length ? form(home, mine, dataset) : h("p.note", {}, "There is no data of yours here yet. ", h("a", { href: "#/share" }, "Add a file first"), "."),
+    trouble && alert(trouble), mine.length ? form(home, mine, dataset) : h("p.note", {}, "There is no data of yours here yet. ", h("a", { href: "#/share" }, "Add a file first"), "."),
     given.length ? h("section", { "aria-labelledby": "given" }, h("h2", { id: "given" }, "What you share"), h("ul.consents", {}, given.map((one) => card(home, one)))) : null);
 }
 
 function card(home, one) {
+  if (one.waiting) return unsent(home, one);
   const open = one.stopped === null && (one.valid_until === null || one.valid_until > Date.now()) && ["open", undefined].includes(one.status);
   const said = open ? lastDay(one.valid_until) : one.stopped === null ? one.status ?? "its time is over" : "stopped by you";
   const name = home.documents[`datasets/${one.dataset}.json`]?.name ?? "a dataset";
@@ -36,6 +38,17 @@ function card(home, one) {
     h("p", {}, one.region ? `A part of ${name} (${one.region}), ${said}. ` : `All of ${name}, ${said}. `, fetches(one.fetches)),
     open ? h("div.actions", {}, h("a.button.quiet.small", { href: `#/unshare/${one.share}/${one.dataset}` }, "Stop sharing", h("span.sr", {}, ` with ${named(one)}`))) : null,
     open ? h("details", {}, h("summary", {}, "The link to send"), linkBox(one)) : null);
+}
+
+// The ledger has it, the market did not take it: nobody can fetch it yet.
+function unsent(home, one) {
+  const again = async () => {
+    await passports.send(home, one);
+    given(home, one);
+  };
+  return h("li.card", {}, h("div.head", {}, h("h3", {}, named(one)), h("span.state.wait", {}, "Not sent yet")),
+    h("p", {}, "It stands on the ledger, but the market did not take it, so nobody can fetch it."),
+    h("div.actions", {}, action("Send it now", again), h("a.button.quiet.small", { href: `#/unshare/${one.share}/${one.dataset}` }, "Stop sharing", h("span.sr", {}, ` with ${named(one)}`))));
 }
 
 function fetches(count) {
@@ -59,16 +72,35 @@ function form(home, mine, chosen) {
   const reader = h("input", { id: "reader", type: "text", maxlength: "80", autocomplete: "off" });
   const until = h("input", { id: "until", type: "date", required: true, min: day(Date.now()), value: day(Date.now() + MONTH) });
   const key = keyField();
+  const part = partField(() => mine.find((one) => one.dataset === which.value));
+  which.addEventListener("change", part.look);
   const run = async () => {
     const record = mine.find((one) => one.dataset === which.value);
-    given(home, await passports.give(home, record, reader.value.trim(), key.read(), passports.endOf(until.value)));
+    const wanted = { reader: reader.value.trim(), key: key.read(), until: passports.endOf(until.value), region: part.read() };
+    const made = await passports.give(home, record, wanted);
+    try {
+      await passports.send(home, made);
+    } catch (error) {
+      return passport({ home, rest: [], trouble: plainError(error) });
+    }
+    return given(home, made);
   };
   const field = (label, control, more) => h("p.field", {}, h("label", { for: control.id }, label, more ? h("small", {}, ` ${more}`) : null), control);
   return h("section", { "aria-label": "A new share" },
-    field("Which data", which), field("Who is it for?", reader, "only you see this"), ...key.parts, field("Last day on which they may fetch it", until),
+    field("Which data", which), field("Who is it for?", reader, "only you see this"), ...key.parts, field("Last day on which they may fetch it", until), part.element,
     h("div.note", {}, h("h2", {}, "Before you share"), h("p", {}, "Whoever you share with can keep what they fetch, and read it for good. Stopping, or the last day, ends further downloads only.")),
-    action("Share with my passkey", run, { busy: "Follow your device…" }),
-    h("p.muted", {}, "All of the dataset is shared. To share only a stretch of a chromosome, use ", h("code", {}, "omic passport share DATASET --key KEY --part 22:10000-20000"), ", which cuts it on your machine."));
+    action("Share with my passkey", run, { busy: "Follow your device…" }));
+}
+
+// Only a stretch of a genome: cut and encrypted anew on this device.
+function partField(chosen) {
+  const input = h("input", { id: "part", type: "text", maxlength: "60", autocomplete: "off", spellcheck: false, placeholder: "22:10000-20000" });
+  const element = h("details", {}, h("summary", {}, "Share only a part of it"),
+    h("p.field", {}, h("label", { for: "part" }, "Only this stretch", h("small", {}, " chromosome:first-last; empty for all of it")), input),
+    h("p.muted", {}, "It is fetched, cut and encrypted anew here, on your device. They get that stretch and nothing else of the file."));
+  const look = () => { element.hidden = chosen().modality !== "genotypes"; };
+  look();
+  return { element, look, read: () => (element.hidden || !input.value.trim() ? null : parseRegion(input.value)) };
 }
 
 // Their public key, from a file or pasted; what was taken is said at once, to be compared.
@@ -104,7 +136,7 @@ function keyField() {
 
 function given(home, made) {
   page("Done", `Shared with ${named(made)}`, "Send them this link. Only their key opens the file, but whoever has the link can fetch it, so keep it between you.",
-    linkBox(made), facts([["For", `the key ending in ${ending(made.recipient_key)}`], ["Until", `${day(made.valid_until - 1)}, the end of that day (UTC)`], receipt(made)]),
+    linkBox(made), facts([...(made.region ? [["Only", made.region]] : []), ["For", `the key ending in ${ending(made.recipient_key)}`], ["Until", `${day(made.valid_until - 1)}, the end of that day (UTC)`], receipt(made)]),
     h("div.actions", {}, toMarket(home), h("a.button.quiet", { href: `#/unshare/${made.share}/${made.dataset}` }, "Stop sharing")));
   document.getElementById("main").focus();
 }
