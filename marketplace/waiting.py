@@ -9,7 +9,7 @@ from typing import Any
 
 from compute import Claims, TermsError, Verdict, claims_of, judge_order, parse_terms, price_of
 from compute import parse_purpose as purpose_of
-from ledger import Grant, OrderState, State
+from ledger import RECOVERY_WAIT_MS, Grant, OrderState, State
 from marketplace.services import Services
 
 OPEN = ("placed", "approved")
@@ -100,7 +100,7 @@ def notices_of(services: Services, owner: str, after: int = 0) -> list[dict[str,
         }
         for one in approvals_of(services, owner)
     ]  # fmt: skip
-    found += [*_endings(state, owner, now), *_stops(state, owner)]
+    found += [*_endings(state, owner, now), *_stops(state, owner), *_recoveries(state, owner)]
     return sorted((n for n in found if n["at"] >= after), key=lambda n: -int(n["at"]))
 
 
@@ -117,6 +117,21 @@ def _endings(state: State, owner: str, now: int) -> Iterator[dict[str, Any]]:
             text = "The key your consent is sealed to ends soon: connect once to renew it."
             at = key.not_after - SOON_MS
             yield {"kind": "key.ends", "at": at, "text": text, "about": grant.dataset}
+
+
+def _recoveries(state: State, owner: str) -> Iterator[dict[str, Any]]:
+    """Yield each new key that is asked for an owner's account; about: its ledger index."""
+    known = state.parties.get(owner)
+    # Each stands there twice: by its own id, and by what its leaf says in the clear.
+    asked = {one.id: one for one in state.recoveries.values() if one.party == owner}
+    for one in asked.values():
+        if one.cancelled is None and (known is None or one.key not in known.keys):
+            at = one.effective_at - RECOVERY_WAIT_MS
+            text = (
+                "Somebody asked for your account with your recovery key: after seven days a new "
+                "key counts for you. If it was not you, cancel it."
+            )
+            yield {"kind": "recovery", "at": at, "text": text, "about": str(one.index)}
 
 
 def _stops(state: State, owner: str) -> Iterator[dict[str, Any]]:

@@ -274,6 +274,65 @@ def test_a_lost_device_is_replaced_by_the_printed_code(owner, chromium, market):
     wrong.context.close()
 
 
+def test_a_new_printed_code_takes_the_place_of_the_old_one_on_the_ledger_too(chromium, market):
+    person = Person(chromium, market)
+    person.keys("start")
+    old = person.enrol()
+    person.keys()
+    party = person.page.locator("code.whole").inner_text()
+
+    def recovers():
+        keys = full_state(market).parties[party].keys
+        return [name for name, key in keys.items() if key.use == "recover"]
+
+    (first,) = recovers()
+    person.click("Make a new printed code")
+    person.sees("Keep this code on paper")
+    assert person.page.inner_text("#code") != old
+    assert person.page.inner_text("#number") == party
+    (second,) = recovers()
+    assert second != first
+    assert person.trouble == []
+    person.context.close()
+
+
+def test_an_account_asked_for_by_code_and_number_is_cancelled_by_its_owner(chromium, market):
+    owner, other = Person(chromium, market), Person(chromium, market)
+    owner.keys("start")
+    code = owner.enrol()
+    owner.keys()
+    party = owner.page.locator("code.whole").inner_text()
+    other.keys("recover")
+    other.click("Ask for your account back", "link")
+    other.sees("Ask for your account back")
+    is_accessible_and_fits(other.page)
+    other.page.fill("#party", party)
+    other.page.fill("#recovery-code", code)
+    other.click("Ask for my account")
+    other.sees("Keep this code on paper")
+    is_accessible_and_fits(other.page)
+    other.click("I have written it down", "link")
+    other.sees("Your account comes back")
+    is_accessible_and_fits(other.page)
+    other.keys()  # unlocked again on that device, it says what it waits for
+    other.page.get_by_text("You asked for this account back").wait_for()
+    owner.click("Go to my data")
+    owner.page.wait_for_url("**/me")
+    link = owner.page.get_by_role("link", name="Look and cancel it")
+    market.until(lambda: owner.page.reload() and link.count(), what="the notice")
+    link.click()
+    owner.unlock()
+    owner.sees("Somebody asked for your account")
+    is_accessible_and_fits(owner.page)
+    owner.click("It was not me: cancel it")
+    owner.sees("It is cancelled")
+    found = full_state(market).recoveries.values()
+    assert [one.cancelled is None for one in found if one.party == party] == [False, False]
+    assert owner.trouble + other.trouble == []
+    owner.context.close()
+    other.context.close()
+
+
 def test_withdrawing_takes_two_clicks_and_erasing_reaches_the_file(owner, chromium, market):
     person = Person(chromium, market)
     person.keys("start")

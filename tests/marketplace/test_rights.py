@@ -8,7 +8,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from compute import breach_scope, claims_of, preset, terms_sha256
-from ledger import b64
+from ledger import b64, public_key
 from marketplace import catalogue, records, retention, shared, uploads, visas
 from marketplace.errors import InputError, NotFoundError, UnavailableError
 from marketplace.tables import METADATA
@@ -88,6 +88,30 @@ def test_what_ends_soon_is_said(world):
     world.services.view.refresh()
     kinds = [notice["kind"] for notice in get(world, "/me/notices", owner)["notices"]]
     assert kinds == ["consent.ends"]
+
+
+def test_a_recovery_somebody_asked_for_is_said_until_it_is_cancelled(world):
+    owner, thief, seed = world.owner(), os.urandom(32), os.urandom(32)
+    party = {"party": owner.id, "role": "owner"}
+
+    def key(of, use):
+        return {"public_key": b64(public_key(of)), "kind": "ed25519", "use": use}
+
+    def submit(signer, type_, **fields):
+        return world.submit(signer, type_, {**party, **fields}, salt=os.urandom(32))
+
+    def told():
+        world.services.view.refresh()
+        return [(one["kind"], one["about"]) for one in get(world, "/me/notices", owner)["notices"]]
+
+    submit(owner.seed, "party.key_added", key=key(seed, "recover"))
+    assert told() == []
+    recovery, until = new_id(), world.clock() + 8 * DAY
+    asked = {"recovery": recovery, "key": key(thief, "sign"), "effective_at": until}
+    index = submit(seed, "recovery.requested", **asked)
+    assert told() == [("recovery", str(index))]
+    submit(owner.seed, "recovery.cancelled", recovery=recovery)
+    assert told() == []
 
 
 def test_everything_about_me_is_every_row_that_names_me_and_nobody_else(world):

@@ -186,6 +186,8 @@ def key_pages(browser, folder: Path) -> None:
 
 def passport(person, shoot, dataset) -> None:
     """Share the dataset with a professional, and look at each page of it, also as theirs."""
+    from tests.e2e.test_browser_owner import Person
+
     key = format_public_key(generate_keypair()[1]).decode()
     person.keys(f"passport/{dataset}")
     person.page.fill("#reader", "Dr Ada Example")
@@ -196,6 +198,7 @@ def passport(person, shoot, dataset) -> None:
     shoot("passport-given")
     share, token = person.page.inner_text(".code-sheet").split("/")[-2:]
     person.keys("passport")
+    person.sees("What you share")
     shoot("passport-list")
     for name, path in (
         ("unshare", f"unshare/{share}/{dataset}"),
@@ -204,7 +207,15 @@ def passport(person, shoot, dataset) -> None:
         person.keys(path, unlock=False)
         shoot(name)
     person.keys()
+    person.sees("Unlocked on this device")
     shoot("overview")
+    person.keys("cancel/6")
+    person.sees("Somebody asked for your account")
+    shoot("cancel-recovery")
+    newcomer = Person(person.context.browser, person.market)
+    newcomer.keys("recovery")
+    person.page = newcomer.page  # shot by the same camera: a browser without keys
+    shoot("recovery")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import * as approveView from "./views/approve.js";
 import * as keysView from "./views/keys.js";
 import * as orderView from "./views/order.js";
 import * as passportView from "./views/passport.js";
+import * as recoveryView from "./views/recovery.js";
 import * as shareView from "./views/share.js";
 import * as startView from "./views/start.js";
 import * as stopView from "./views/stop.js";
@@ -23,6 +24,8 @@ const VIEWS = {
   unlock: [unlockView.unlock, false],
   recover: [unlockView.recover, false],
   import: [unlockView.importFile, false],
+  recovery: [recoveryView.recovery, false],
+  cancel: [recoveryView.cancel, true],
   share: [shareView.share, true],
   consent: [shareView.consent, true],
   withdraw: [stopView.withdraw, false],

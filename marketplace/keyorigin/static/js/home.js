@@ -61,8 +61,8 @@ export class Home {
   }
 }
 
-export async function begin(role) {
-  const documents = { "identity.json": { party: newId(), role, origin: (await config()).trust.origin } };
+export async function begin(role, party = newId()) {
+  const documents = { "identity.json": { party, role, origin: (await config()).trust.origin } };
   const keys = { sign: b64(random(32)), encrypt: b64(random(32)) };
   current = new Home(await vaults.newVault({ documents, keys }));
   return current;

@@ -3,7 +3,8 @@
 import { config } from "../config.js";
 import { action, facts, h, save, show } from "../dom.js";
 import { addConsentKey, exported } from "../party.js";
-import * as vaults from "../vault.js";
+import { newCode, underWay } from "../recovery.js";
+import { formatCode } from "../vault.js";
 import { paper } from "./start.js";
 
 const WAYS = { prf: "a passkey", code: "the printed code", passphrase: "a passphrase" };
@@ -17,16 +18,17 @@ export async function overview({ home }) {
     h("div.actions", {}, role === "owner" ? h("a.button", { href: "#/share" }, "Share data") : null, toMarket(home),
       role === "owner" && datasets.length ? h("a.button.quiet", { href: "#/passport" }, "Share with a professional") : null,
       role === "researcher" ? h("a.button.quiet", { href: "#/shared" }, "Open a co-author's answer") : null),
+    underWay(home) ? h("p.note", {}, "You asked for this account back. ", h("a", { href: "#/recovery" }, "See from when on it is yours"), ".") : null,
     waiting.length ? h("section.note", {}, h("h2", {}, "Waiting for your consent"),
       h("ul", {}, waiting.map((one) => h("li", {}, h("a", { href: `#/consent/${one.dataset}` }, one.name), ", registered, used by nobody yet")))) : null,
     h("div.two", {},
       h("section", {}, h("h2", {}, "Ways in"),
         h("ul", {}, home.vault.wraps.map((one) => h("li", {}, WAYS[one.kind]))),
         action("Add a passkey", async () => { await addConsentKey(home); await overview({ home }); }, { quiet: true }),
-        action("Make a new printed code", () => newCode(home), { quiet: true })),
+        action("Make a new printed code", async () => paper(formatCode(await newCode(home)), "#/", home.party), { quiet: true })),
       h("section", {}, h("h2", {}, "Take it elsewhere"), exporter(home))),
     h("section", {}, h("h2", {}, "Who you are on the ledger"),
-      facts([["Party", h("code.whole", {}, home.party)], ["Role", role], ["Passkeys that sign", String(home.passkeys.length)], ["Receipts kept", String(home.list("receipts").length)]])),
+      facts([["Your number", h("code.whole", {}, home.party)], ["Role", role], ["Passkeys that sign", String(home.passkeys.length)], ["Receipts kept", String(home.list("receipts").length)]])),
   );
 }
 
@@ -36,13 +38,6 @@ export function toMarket(home, label = home.identity.role === "owner" ? "Go to m
     if (!url.startsWith(`${(await config()).trust.marketplace_url}/`)) throw new Error("the market answered with a strange address");
     window.location.href = url;
   }, { quiet: true });
-}
-
-async function newCode(home) {
-  const code = vaults.newCode();
-  home.vault = await vaults.addWay(home.vault, { kind: "code", secret: code });
-  await home.save();
-  paper(vaults.formatCode(code), "#/");
 }
 
 function exporter(home) {

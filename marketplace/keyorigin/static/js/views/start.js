@@ -35,7 +35,7 @@ async function begin(role, next, { step, phrase }) {
   try {
     const { code } = await enrol(role, { passphrase, made: begin.made, onStep: (text) => { step.textContent = text; } });
     begin.made = null;
-    paper(code, next.length > 2 ? next : role === "owner" ? "#/share" : "#/");
+    paper(code, next.length > 2 ? next : role === "owner" ? "#/share" : "#/", homes.unlocked().party);
   } catch (error) {
     step.textContent = "";
     if (!(error instanceof NeedsPassphrase)) throw error;
@@ -47,11 +47,12 @@ async function begin(role, next, { step, phrase }) {
 }
 
 // The printed code: shown once, on paper or nowhere.
-export function paper(code, next) {
+export function paper(code, next, party) {
   show(h("div.trouble", {},
-    h("p.eyebrow", {}, "Step 1 of 3"), h("h1", {}, "Keep this code on paper"),
+    h("p.eyebrow", {}, "Your keys"), h("h1", {}, "Keep this code on paper"),
     h("p.lead", {}, "If you lose this device, it brings your keys back. Whoever has it has your keys, so keep it as you keep a passport."),
     h("p.code-sheet", { id: "code" }, code),
+    h("p.muted", {}, "And your number on the ledger, for the case that even the locked copy of your keys is lost: ", h("code.whole", { id: "number" }, party)),
     h("div.actions.noprint", {},
       h("a.button", { href: next }, "I have written it down"),
       h("button.button.quiet", { type: "button", onclick: () => window.print() }, "Print it")),

@@ -8,7 +8,7 @@ import { parseCode } from "../vault.js";
 
 const TITLES = [
   [/^#\/withdraw/, "Withdraw a consent"], [/^#\/erase/, "Erase a dataset"], [/^#\/answer/, "Open your answer"],
-  [/^#\/order/, "Order"], [/^#\/pause/, "Pause a consent"],
+  [/^#\/order/, "Order"], [/^#\/cancel/, "Somebody asked for your account"], [/^#\/pause/, "Pause a consent"],
 ];
 
 // Shown instead of a view that needs keys; goes on to it once they are open.
@@ -54,6 +54,8 @@ export function recover() {
       window.location.hash = "#/";
     }),
     h("p.muted", {}, "A new passkey for this device is made along the way; the ledger binds it to you."),
+    h("h2", {}, "Nothing of that works?"),
+    h("p", {}, h("a", { href: "#/recovery" }, "Ask for your account back"), ": with your recovery key, and seven days in public."),
   ));
 }
 
