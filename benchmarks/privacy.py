@@ -71,9 +71,8 @@ class Bench:
         """Keep a row of a panel made for one victim; yield its AUC and its TPR."""
         yield self.area(row, CHOSEN_BAR)
         name = f"TPR at 5 % FPR, {_asked(row)}"
-        yield Figure(
-            name, float(row.tpr_at_5 or 0), "", TPR_BAR, False, note=f"{row.trials} trials"
-        )
+        note = f"{row.trials} trials; {worth(row)}"
+        yield Figure(name, float(row.tpr_at_5 or 0), "", TPR_BAR, False, note=note)
 
     def guess(self, row: Measured, bar: float, *, control: bool = False) -> Figure:
         """Keep a row whose attacker guesses, and return the figure of what it gets right."""
@@ -166,7 +165,7 @@ def pairs(bench: Bench) -> Iterator[Figure]:
         row = differencing(kind, 1_000, trials=trials)
         yield bench.guess(row, 0.60)
         yield Figure(f"certain reveals, {row.attack}", float(row.more["certain_reveals"]), "", 0.0,
-                     at_least=False)  # fmt: skip
+                     at_least=False, note=worth(row))  # fmt: skip
         off = differencing(kind, 1_000, trials=200, private=False)
         yield bench.guess(off, 0.90, control=True)
     refused = float(floor_refuses_complement_of_one(1_000))
@@ -287,11 +286,11 @@ def trusted(bench: Bench) -> Iterator[Figure]:
         bench.rows.append(row)
         told = TRUSTED_RIGHT_OF_100 / 100 + 0.01 if people == variants else None
         name = f"AUC, {row.attack}, N={people:,} m={variants:,} (no pass claimed)"
-        note = f"answered {row.answered:.2f}" + ("; what consent texts say" if told else "")
+        note = worth(row) + ("; what consent texts say" if told else "")
         yield Figure(name, float(row.auc or 0), "", told, at_least=False, note=note)
     row = fake_owners(100, trials=200, private=False)
     yield Figure(f"accuracy, trusted mode, {row.attack}, N=100 (no pass claimed)",
-                 float(row.accuracy or 0), "")  # fmt: skip
+                 float(row.accuracy or 0), "", note=worth(row))  # fmt: skip
 
 
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {

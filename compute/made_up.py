@@ -7,7 +7,7 @@ anybody. Noise here is ordinary pseudo-randomness: there is nobody to protect.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
 from typing import Any, Final
@@ -33,8 +33,9 @@ from compute.queries.family import Answer
 from compute.queries.hierarchy import Hierarchy
 from compute.queries.loadings import Loadings
 from compute.queries.params import span_of
-from compute.queries.private_association import PrivateAssociationParams
+from compute.queries.private_association import Category, Number, PrivateAssociationParams
 from compute.queries.scorefile import Score, Weight, Weights
+from compute.queries.split import Split
 
 PEOPLE: Final = 120
 PRIVATE_PEOPLE: Final = 2_000  # noise is made for cohorts
@@ -105,7 +106,7 @@ def _people(
     query: Query, table: VariantTable, rng: np.random.Generator, count: int
 ) -> Iterator[PersonData]:
     needs, levels = query.needs, _levels(query)
-    clamps = query.params.adjusted() if isinstance(query.params, PrivateAssociationParams) else {}
+    clamps = {one.name: one.clamp for one in _adjusted(query) if isinstance(one, Number)}
     # A variant asked for alone is common, so that there is something of every genotype to see.
     base = rng.beta(0.8, 2.0, len(table)) if len(table) > 1 else np.full(len(table), 0.4)
     shift = {level: np.clip(base + rng.normal(0, 0.12, len(base)), 0.01, 0.99)
@@ -153,10 +154,18 @@ def _levels(query: Query) -> dict[str, tuple[str, ...]]:
     groups = getattr(query.params, "groups", None)
     if groups is not None and groups.kind == "stratum":
         found[groups.stratum] = (groups.a, groups.b)
+    listed = {one.name: one.levels for one in _adjusted(query) if isinstance(one, Category)}
     params = query.params
-    if isinstance(params, PrivateAssociationParams) and params.by is not None:
-        found[params.by] = tuple(params.strata)
+    if isinstance(params, Split) and params.by is not None and params.levels is not None:
+        listed[params.by] = params.levels
+    for name, levels in listed.items():  # sex there and back, so that the two do not go together
+        found[name] = (*levels, *(reversed(levels) if name == "sex" else ()))
     return found
+
+
+def _adjusted(query: Query) -> Sequence[Number | Category]:
+    found = query.params
+    return found.adjusted() if isinstance(found, PrivateAssociationParams) else ()
 
 
 def _features(query: Query, rng: np.random.Generator, pull: float) -> dict[str, float]:

@@ -8,16 +8,18 @@ import math
 from collections.abc import Iterable
 from fractions import Fraction
 
+from compute.risk import HIGHEST
 from compute.verdict import Release
-
-LOWEST_RATE = Fraction(1, 10)
 
 
 def rate_of(release: Release) -> Fraction:
-    """Return the published rate of a release mode: 1 trusted, 10 x rho within [1/10, 1] private."""
+    """Return the published rate of a release: 1 trusted; private, in proportion to rho.
+
+    The largest lifetime budget there is, taken whole, costs what exact numbers do: 2 x rho.
+    """
     if release.mode == "trusted":
         return Fraction(1)
-    return min(Fraction(1), max(LOWEST_RATE, 10 * Fraction(release.rho)))
+    return Fraction(release.rho) / HIGHEST
 
 
 def due(prices: Iterable[int], release: Release) -> int:

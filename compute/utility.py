@@ -16,7 +16,7 @@ import numpy as np
 
 from compute.errors import ComputeError
 from compute.private import form_of, private_problem
-from compute.queries import Query, canonical_query, parse_query
+from compute.queries import Query, canonical_query, exact_problem, parse_query
 from compute.scope import bucket
 from compute.verdict import Release
 
@@ -55,6 +55,9 @@ def expected_error(
     """
     parsed = query if isinstance(query, Query) else parse_query(query)
     if release.mode == "trusted":
+        exact = exact_problem(parsed.params)
+        if exact is not None:
+            raise UselessError(exact, code="not_exact")
         return _exact(parsed.least_people, least_of_bucket(people))
     problem = private_problem(parsed)
     rho, size = Fraction(release.rho), least_of_bucket(people)

@@ -16,7 +16,7 @@ from compute.match import parse_release
 from compute.planner import Asked
 from compute.prices import due
 from compute.private import private_problem
-from compute.queries import Query, catalogue, code_digest, parse_query, query_digest
+from compute.queries import Query, catalogue, code_digest, exact_problem, parse_query, query_digest
 from compute.scope import parse_scope
 from compute.selection import Member
 from compute.terms import Claims, parse_purpose
@@ -134,6 +134,8 @@ def _released(payload: Any, query: Query, claims: Claims, now_ms: int) -> None:
         return
     if claims.value("accredited_researcher", now_ms) is not True:
         raise JobRefusedError(Code.ATTESTATION, "trusted mode needs an accredited researcher")
+    if exact_problem(query.params) is not None:
+        raise JobRefusedError(Code.BAD_ORDER, "levels are listed for private answers only")
     if query.picks_variants:
         raise JobRefusedError(Code.PICKED, "trusted mode answers panels and regions only")
 

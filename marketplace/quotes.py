@@ -4,12 +4,13 @@ Priced on the public bucket of the scope (its upper end), never on an exact or a
 so a price says nothing a bucket does not; a match is judged inside the order. Opens no data.
 Published rule, minor units throughout:
 data = for each modality: people of the bucket x the modality's weight x the highest price a
-permitted owner asks for this purpose x rate; rate = 1 when trusted, else 10 x rho between 1/10
-and 1; platform = percent of data, rounded up; compute = a flat fee. What is left after the fees is
-split by the same weights among the scope's people who ask a price; who asks nothing gives. An
-order is priced in one currency, among the owners whose terms ask in it. If people withdrew so that
-a smaller bucket took part, the same rule prices that bucket, without what nobody left asks for,
-and the difference goes back.
+permitted owner asks for this purpose x rate; rate = 1 when trusted, else 2 x rho (so the
+largest budget there may be, taken at once, costs what exact numbers do); platform = percent of
+data, rounded up; compute = a flat fee. What is left after the fees is split by the same weights
+among the scope's people who ask a price; who asks nothing gives. An order is priced in one
+currency, among the owners whose terms ask in it. If people withdrew so that a smaller bucket took
+part, the same rule prices that bucket, without what nobody left asks for, and the difference goes
+back.
 """
 
 import hashlib
@@ -228,7 +229,12 @@ def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, 
     )  # fmt: skip
     with services.db.write() as session:
         session.add(quote)
-    return {**public(quote), "other_builds": elsewhere, "match": match_words(request)}
+    return {
+        **public(quote),
+        "left_out": catalogue.left_out_buckets(found),
+        "other_builds": elsewhere,
+        "match": match_words(request),
+    }
 
 
 def _body(request: Request, cost: Price, valid_until: int) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from compute.queries.filters import (
 )
 from compute.queries.params import span_of
 from compute.queries.private import PrivateForm, Shape, Told
+from compute.queries.split import exact_problem
 
 __all__ = [
     "Answer",
@@ -70,6 +71,7 @@ __all__ = [
     "canonical_query",
     "catalogue",
     "code_digest",
+    "exact_problem",
     "exclude_each_other",
     "filter_needs",
     "filters_of_text",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,10 +36,10 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
-from compute.queries.filters import FamilyParams
 from compute.queries.onset_noise import OnsetNoise
 from compute.queries.params import Strict
 from compute.queries.private import PrivateForm
+from compute.queries.split import Split
 from compute.queries.traits import Curie, Sha256
 from compute.survival import kaplan_meier
 
@@ -57,14 +57,13 @@ Codes = Annotated[
 ]
 
 
-class AgeAtOnsetParams(FamilyParams):
+class AgeAtOnsetParams(Split):
     """The condition's codes, the ontology of their descendants, bands of age in years, stratum."""
 
     terms: Codes
     ontology: Sha256 | None = None
     width: Annotated[int, Field(ge=1, le=25)] = 5
     oldest: Annotated[int, Field(ge=5, le=120)] = 90
-    by: Literal["population", "sex"] | None = None
 
     @model_validator(mode="after")
     def _whole_bands(self) -> Self:
@@ -190,6 +189,7 @@ class AgeAtOnset(Defaults):
         "compute.queries.onset_noise",
         "compute.queries.clinical",
         "compute.queries.private",
+        "compute.queries.split",
         "compute.queries.disclosure",
         "compute.queries.traits",
         "compute.queries.hierarchy",

@@ -8,7 +8,7 @@ records have; how many state the term's absence outright is told beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -26,10 +26,10 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
-from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict
 from compute.queries.prevalence import Prevalence
 from compute.queries.private import PrivateForm
+from compute.queries.split import Split
 from compute.queries.traits import Curie, Sha256, has_term
 from compute.stats import frequency
 
@@ -42,12 +42,11 @@ Terms = Annotated[
 ]
 
 
-class ClinicalCountParams(FamilyParams):
+class ClinicalCountParams(Split):
     """Which terms, by which ontology their descendants count, by which stratum."""
 
     terms: Terms
     ontology: Sha256 | None = None
-    by: Literal["population", "sex"] | None = None
 
 
 class ClinicalCountPartial(ClinicalPartial):
@@ -84,6 +83,7 @@ class ClinicalCounts(Defaults):
         "compute.queries.prevalence",
         "compute.queries.frequencies",
         "compute.queries.private",
+        "compute.queries.split",
         "compute.queries.disclosure",
         "compute.queries.traits",
         "compute.queries.hierarchy",

@@ -8,7 +8,7 @@ A score is the sum of weight x copies of ALT over the variants called; a missing
 (plink2's no-mean-imputation), and people with fewer than 9 in 10 called are left out.
 
 One person adds STEPS to one bin and an integer of at most STEPS, its clamped value about the middle
-of the range, to the sum: 2 STEPS^2 in squared L2. People left out add nothing.
+of the range, to the sum, of one stratum: 2 STEPS^2 in squared L2. People left out add nothing.
 """
 
 from __future__ import annotations
@@ -23,19 +23,25 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from compute.errors import QueryError
+from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.filters import FamilyParams
+from compute.queries.frequencies import score_interval
 from compute.queries.params import Decimal, Strict, VariantName, select
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
+from compute.queries.split import EVERYBODY, Split
 from compute.queries.traits import Label
 
+SHARE: Final = ("share", "share_se", "share_low", "share_high")
 STEPS: Final = 1000  # a person's place in the range is rounded to a thousandth of half of it
 MAX_WEIGHTS: Final = 1_000
 LEAST_CALLED: Final = 0.9
 MODULES: Final = (
     "compute.queries.distribution",
+    "compute.queries.frequencies",
     "compute.queries.private",
+    "compute.queries.split",
     "compute.queries.traits",
 )
 
@@ -71,10 +77,16 @@ class Between(FamilyParams):
         return min(1.0, max(-1.0, (value - self.middle) / self.half))
 
 
-class Range(Between):
-    """A clamp and how many equal bins it has."""
+class Range(Split, Between):
+    """A clamp, how many equal bins it has, and the groups people are split by."""
 
     bins: Bins = 10
+
+    @model_validator(mode="after")
+    def _listed(self) -> Self:
+        if self.by is not None and self.levels is None:
+            raise ValueError("a split needs both by and the levels, listed")
+        return self
 
 
 class FeatureRange(Range):
@@ -109,12 +121,12 @@ class ScoreDistributionParams(Range):
 
 
 class DistributionPartial:
-    """Counts by bin and a sum of clamped places, in steps."""
+    """Counts (stratum, bin) and sums of clamped places (stratum,), in steps."""
 
     def __init__(self, params: Range, frame: Frame) -> None:
         self.params = params
-        self.counts: Counts = np.zeros(params.bins, np.int64)
-        self.total = 0
+        self.counts: Counts = np.zeros((len(params.strata), params.bins), np.int64)
+        self.totals: Counts = np.zeros(len(params.strata), np.int64)
         self.left_out = 0
         self._score = _Score(params, frame) if isinstance(params, ScoreDistributionParams) else None
 
@@ -125,13 +137,14 @@ class DistributionPartial:
 
     def add(self, person: PersonData) -> None:
         """Add one person's clamped value."""
-        value = self._value(person)
-        if not math.isfinite(value):
+        value, stratum = self._value(person), self.params.stratum(person)
+        if stratum is None or not math.isfinite(value):
             self.left_out += 1
             return
         place = self.params.place(value)
-        self.counts[min(self.params.bins - 1, int((place + 1) / 2 * self.params.bins))] += 1
-        self.total += round(STEPS * place)
+        at = min(self.params.bins - 1, int((place + 1) / 2 * self.params.bins))
+        self.counts[stratum, at] += 1
+        self.totals[stratum] += round(STEPS * place)
 
     def _value(self, person: PersonData) -> float:
         if self._score is not None:
@@ -143,7 +156,7 @@ class DistributionPartial:
         if self.params != other.params:
             raise QueryError("partial counts of different queries cannot be added", code="merge")
         self.counts += other.counts
-        self.total += other.total
+        self.totals += other.totals
         self.left_out += other.left_out
 
 
@@ -176,48 +189,87 @@ class Distribution:
         return None
 
     def shape(self, params: Range) -> Shape:
-        """Return the bins and the sum."""
-        return Shape(params.bins + 1, 2 * STEPS**2)
+        """Return the bins and the sum of each stratum; a person is in one."""
+        return Shape(len(params.strata) * (params.bins + 1), 2 * STEPS**2)
 
     def vector(self, params: Range, answer: Answer) -> Int64:
-        """Return STEPS x each bin's count, then the sum in steps."""
-        counts = answer.columns["count"].astype(np.int64) * STEPS
-        return np.concatenate([counts, np.array([answer.facts["total"]], np.int64)])
+        """Return by stratum STEPS x each bin's count, then the sum in steps."""
+        counts = answer.columns["count"].reshape(-1, params.bins) * STEPS
+        totals = np.array(answer.facts["totals"], np.int64)
+        found: Int64 = np.column_stack([counts, totals]).reshape(-1)
+        return found
 
     def told(self, params: Range, noised: Int64, sd: float) -> Told:
-        """Return one row a bin, and the mean with both its errors."""
-        counts, unit = noised[:-1] / STEPS, sd / STEPS
-        width = 2 * params.half / params.bins
-        edges = [float(Fraction(params.low)) + at * width for at in range(params.bins + 1)]
+        """Return one row a stratum and bin, and the means with both their errors.
+
+        facts: of everybody; where people are split, of each stratum by name.
+        """
+        unit = sd / STEPS
+        parts = dict(zip(params.strata, noised.reshape(-1, params.bins + 1) / STEPS, strict=True))
+        bins = [_bins(params, level, own[:-1], unit) for level, own in parts.items()]
+        means = {level: _mean(params, own[:-1], float(own[-1]), unit)
+                 for level, own in parts.items()}  # fmt: skip
         return Told(
-            columns={
-                "from": edges[:-1],
-                "to": edges[1:],
-                "count": [rounded(count) for count in counts],
-                "count_sd": [unit] * params.bins,
-            },
-            facts=_mean(params, counts, float(noised[-1]) / STEPS, unit),
-            released="counts of people by bin and the sum of clamped values, noised as one vector",
+            columns={name: [value for one in bins for value in one[name]] for name in bins[0]},
+            facts={"by": params.by, "strata": means} if params.by else means[EVERYBODY],
+            released="counts of people by bin and the sum of clamped values"
+            + (" of each stratum" if params.by else "")
+            + ", noised as one vector",
             privacy={"count_sd": unit, "counts_rounded_to": ROUND_TO},
         )
 
     def rows(self, params: Range) -> int:
-        """Return 1: bins share nobody, so they cost no more together than one."""
+        """Return 1: bins and strata share nobody, so they cost no more together than one."""
         return 1
 
     def square_ratio(self, params: Range, maf: Fraction) -> Fraction:
-        """Return it for the count of one of equally filled bins."""
+        """Return it for the count of one of equally filled bins, in strata of one size."""
         share = Fraction(1, max(2, params.bins))
-        return 1 / (share * (1 - share))
+        return len(params.strata) / (share * (1 - share))
 
     def errors(self, params: Range, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
-        """Return the error of a bin's count."""
+        """Return the error of a bin's count, in strata of one size."""
         share = 1 / max(2, params.bins)
         return {
             "statistic": "count of a bin",
             "noise_sd": sd / STEPS,
-            "sampling_sd": math.sqrt(people * share * (1 - share)),
+            "sampling_sd": math.sqrt(people / len(params.strata) * share * (1 - share)),
         }
+
+
+def _bins(
+    params: Range, level: str, counts: npt.NDArray[np.float64], sd: float
+) -> dict[str, list[Any]]:
+    """Return one stratum's rows: what share of its people is in each bin, and how sure that is.
+
+    A share is c / n with n the sum of all bins, each with noise of sd, so its noise has the
+    variance sd^2 ((1 - share)^2 + (bins - 1) share^2) / n^2.
+    """
+    width, people = 2 * params.half / params.bins, float(counts.sum())
+    edges = [float(Fraction(params.low)) + at * width for at in range(params.bins + 1)]
+    rows: dict[str, list[Any]] = {
+        "stratum": [level] * params.bins,
+        "from": edges[:-1],
+        "to": edges[1:],
+        "count": [rounded(count) for count in counts],
+        "count_sd": [sd] * params.bins,
+    }
+    if not _enough(people, sd * math.sqrt(params.bins)):
+        return rows | {name: [None] * params.bins for name in SHARE}
+    shares = np.clip(counts / people, 0, 1)
+    noise = sd * np.sqrt((1 - shares) ** 2 + (params.bins - 1) * shares**2) / people
+    spans = [
+        score_interval(raw, people, one)
+        for raw, one in zip((counts / people).tolist(), noise.tolist(), strict=True)
+    ]
+    error = np.sqrt(shares * (1 - shares) / people + noise**2)
+    told = (shares.tolist(), error.tolist(), *map(list, zip(*spans, strict=True)))
+    return rows | dict(zip(SHARE, told, strict=True))
+
+
+def _enough(people: float, people_sd: float) -> bool:
+    """Tell whether noised people are so many that something may be divided by them."""
+    return people >= max(5 * people_sd, ROUND_TO)
 
 
 def _mean(
@@ -226,7 +278,7 @@ def _mean(
     """Return n and the clamped mean; spread is read off the bins, so no more is released."""
     people, bins = float(counts.sum()), len(counts)
     people_sd = sd * math.sqrt(bins)
-    if people < 5 * people_sd or people < ROUND_TO:
+    if not _enough(people, people_sd):
         return {"n": rounded(people), "mean": None, "mean_na": "too_few_people_for_the_noise"}
     place = min(1.0, max(-1.0, total / people))
     centres = (np.arange(bins) + 0.5) / bins * 2 - 1
@@ -253,7 +305,7 @@ class _Base(Defaults):
     modules: ClassVar[tuple[str, ...]] = MODULES
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "Adding or removing one person changes one bin by 1 and the sum of clamped values by at "
-        "most half the range.",
+        "most half the range, in one stratum.",
         {"count": 1},
     )
 
@@ -262,14 +314,20 @@ class _Base(Defaults):
         return DistributionPartial(params, frame)
 
     def reduce(self, partial: DistributionPartial) -> Answer:
-        """Return one row a bin, exact; it leaves through the private form only."""
+        """Return one row a stratum and bin, exact; it leaves through the private form only."""
+        strata, bins = partial.counts.shape
         return Answer(
             str(getattr(self, "name", "")),
             self.version,
-            {"bin": np.arange(partial.params.bins), "count": partial.counts.copy()},
+            {"bin": np.tile(np.arange(bins), strata), "count": partial.counts.reshape(-1)},
             {"all": partial.people},
-            {"total": partial.total},
+            {"totals": partial.totals.tolist()},
         )
+
+
+def _needs(params: Range, modality: Modality, features: tuple[str, ...] = ()) -> Needs:
+    found: set[Modality] = {modality, "participant"} if params.by else {modality}
+    return Needs(frozenset(found), features=features, strata=(params.by,) if params.by else ())
 
 
 class FeatureDistribution(_Base):
@@ -280,8 +338,8 @@ class FeatureDistribution(_Base):
     params: ClassVar[type[Strict]] = FeatureDistributionParams
 
     def needs(self, params: FeatureDistributionParams) -> Needs:
-        """One measured feature."""
-        return Needs(frozenset({"expression"}), features=(params.feature,))
+        """One measured feature, and the record where it is split."""
+        return _needs(params, "expression", features=(params.feature,))
 
     def cost(self, params: FeatureDistributionParams, variants: int, people: int) -> int:
         """Return one unit a person."""
@@ -296,8 +354,8 @@ class ScoreDistribution(_Base):
     params: ClassVar[type[Strict]] = ScoreDistributionParams
 
     def needs(self, params: ScoreDistributionParams) -> Needs:
-        """Genotypes."""
-        return Needs(frozenset({"genotypes"}))
+        """Genotypes, and the record where it is split."""
+        return _needs(params, "genotypes")
 
     def cost(self, params: ScoreDistributionParams, variants: int, people: int) -> int:
         """Return one unit a genotype read."""

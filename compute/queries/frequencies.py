@@ -2,7 +2,8 @@
 
 For m variants the vector (ALT copies, REF copies) of each variant is noised once, as one release.
 One person adds (a, r) at a variant with a, r >= 0 and a + r <= 2: at most 2 in L2, and so at most
-2 sqrt(m) over m variants, missing calls and haploid calls included (they only lower a + r). AC =
+2 sqrt(m) over m variants, missing calls and haploid calls included (they only lower a + r), and
+over strata, of which a person is in one (`compute.queries.split`). AC =
 ALT copies and AN = ALT + REF copies are read off it, so AC and AN are charged together and move
 together. AF, its error and its interval are post-processing of these noised counts alone.
 
@@ -25,6 +26,7 @@ from compute.builds import CONTIGS
 from compute.queries.family import Answer
 from compute.queries.params import picked_by_buyer
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, Shape, Told, rounded
+from compute.queries.split import split_problem, stacked, strata_of
 
 MAX_VARIANTS = 1_000
 LEAST_AN_SD = 5  # AF is given where the noised AN is this many of its own standard deviations
@@ -44,40 +46,43 @@ class Frequencies:
     row: ClassVar[str] = "variants"
 
     def problem(self, params: Any) -> str | None:
-        """Return why not, or None: only variants the buyer lists, and no strata.
+        """Return why not, or None: only variants and levels that the buyer lists.
 
         Which variants a panel or region holds, and which strata there are, depends on the cohort.
         """
         if not picked_by_buyer(params.variants):
             return "private mode answers a list of variants, not a panel or a region"
-        if params.by is not None:
-            return "private mode does not split by strata"
         if len(params.variants) > MAX_VARIANTS:
             return f"private mode answers at most {MAX_VARIANTS} variants in one order"
-        return None
+        return split_problem(params)
 
     def shape(self, params: Any) -> Shape:
-        """Return ALT and REF copies of each variant."""
+        """Return ALT and REF copies of each variant in each stratum; a person is in one."""
         count = len(params.variants)
-        return Shape(2 * count, sensitivity_squared(count))
+        return Shape(len(params.strata) * 2 * count, sensitivity_squared(count))
 
     def vector(self, params: Any, answer: Answer) -> Int64:
-        """Return ALT copies, then REF copies; one place for each variant asked, found or not."""
-        return np.concatenate(exact_copies(answer, in_order(params.variants)))
+        """Return by stratum ALT copies, then REF copies; a place a variant, found or not."""
+        names = in_order(params.variants)
+        return stacked(
+            [copies for one in strata_of(params, answer) for copies in exact_copies(one, names)]
+        )
 
     def told(self, params: Any, noised: Int64, sd: float) -> Told:
-        """Return one row for each variant asked."""
+        """Return one row for each stratum and variant asked."""
         names = in_order(params.variants)
-        alt, ref = noised[: len(names)], noised[len(names) :]
         rows = [
-            {"stratum": "all", **place_columns(name), **frequency(int(a), int(r), sd)}
-            for name, a, r in zip(names, alt, ref, strict=True)
+            {"stratum": level, **place_columns(name), **frequency(int(a), int(r), sd)}
+            for level, copies in zip(params.strata, noised.reshape(-1, 2, len(names)), strict=True)
+            for name, a, r in zip(names, *copies, strict=True)
         ]
         return Told(
             columns={field: [row[field] for row in rows] for field in rows[0]},
-            facts={"variants": len(names)},
+            facts={"variants": len(names), **({"by": params.by} if params.by else {})},
             suppressed=tuple(_left_out()),
-            released="ALT and REF copies of each variant, noised once as one vector",
+            released="ALT and REF copies of each variant"
+            + (" and stratum" if params.by else "")
+            + ", noised once as one vector",
             privacy={"an_sd": sd * math.sqrt(2), "counts_rounded_to": ROUND_TO},
         )
 
@@ -86,16 +91,16 @@ class Frequencies:
         return len(params.variants)
 
     def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
-        """Return it for an allele frequency: sd of a count spread over AN copies."""
-        return (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf))
+        """Return it for an allele frequency: a count over AN copies, in strata of one size."""
+        return len(params.strata) * (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf))
 
     def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
-        """Return the error of each allele frequency."""
-        noise = sd * math.sqrt(maf**2 + (1 - maf) ** 2) / (2 * people)
+        """Return the error of each allele frequency, in strata of one size."""
+        copies = 2 * people / len(params.strata)
         return {
             "statistic": "allele frequency",
-            "noise_sd": noise,
-            "sampling_sd": math.sqrt(maf * (1 - maf) / (2 * people)),
+            "noise_sd": sd * math.sqrt(maf**2 + (1 - maf) ** 2) / copies,
+            "sampling_sd": math.sqrt(maf * (1 - maf) / copies),
         }
 
 
@@ -144,7 +149,7 @@ def frequency(alt: int, ref: int, sd: float) -> dict[str, Any]:
     return {**told, **{name: round(value, digits) for name, value in numbers.items()}}
 
 
-def score_interval(raw: float, an: int, noise: float) -> tuple[float, float]:
+def score_interval(raw: float, an: float, noise: float) -> tuple[float, float]:
     """Return the p with |raw - p| <= z sqrt(p (1 - p) / an + noise^2), within [0, 1]."""
     z2 = CONFIDENCE_Z**2
     a = 1 + z2 / an

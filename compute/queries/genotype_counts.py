@@ -10,7 +10,7 @@ A variant is present where somebody is called with a copy of it; what hides AC h
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,10 @@ from compute.queries.family import (
     dosages,
     variant_columns,
 )
-from compute.queries.filters import FamilyParams
 from compute.queries.frequencies import Frequencies
 from compute.queries.params import Strict, Variants, select
 from compute.queries.private import PrivateForm
+from compute.queries.split import Split
 from compute.stats import frequency
 
 FAMILY: Final = "genotype_counts"
@@ -46,11 +46,10 @@ Counts: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
-class GenotypeCountParams(FamilyParams):
+class GenotypeCountParams(Split):
     """Which variants, and by which stratum."""
 
     variants: Variants
-    by: Literal["population", "sex"] | None = None
 
 
 class GenotypeCountPartial:
@@ -110,6 +109,7 @@ class GenotypeCounts(Defaults):
         "compute.queries.genotype_counts",
         "compute.queries.frequencies",
         "compute.queries.private",
+        "compute.queries.split",
         "compute.queries.disclosure",
         "compute.kernels.hardy",
         "compute.kernels.plain",

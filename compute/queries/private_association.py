@@ -3,9 +3,11 @@
 Model, per variant and stratum, over people with a value, every covariate and a call:
 feature ~ 1 + dosage + covariates. The feature is clamped to [low, high], which the buyer states,
 and scaled to u in [-1, 1], and so is each covariate to bounds of its own; dosage is taken about 1,
-g in {-1, 0, 1} (a haploid call counts as two copies). Released, noised once as one vector: for each
-variant every product of two of (1, g, u, z1 ... zp), summed, in steps of 1/STEPS. One person adds
-at most STEPS to each: T STEPS^2 a variant in squared L2, T = (p + 3)(p + 4) / 2. The strata are
+g in {-1, 0, 1} (a haploid call counts as two copies). A category (population, sex) is one
+covariate for each level listed but the first: 1 for people of it, -1 for the others. Released,
+noised once as one vector: for each variant every product of two of (1, g, u, z1 ... zp), summed,
+in steps of 1/STEPS. One person adds at most STEPS to each: T STEPS^2 a variant in squared L2,
+T = (p + 3)(p + 4) / 2. The strata are
 levels the buyer lists and share nobody, so a person is in one of them only and they cost no more
 together than one; a row "all" joins them by inverse variance. Everything else is post-processing:
 beta, a standard error that counts the noise, a test whose level holds because its variance does,
@@ -20,24 +22,26 @@ variance of C; without covariates that is s^2 (1 + g'^2)(1 + u'^2) for means g',
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from compute.errors import QueryError
 from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData, VariantTable, level_of
 from compute.queries.distribution import Between, FeatureRange
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
-from compute.queries.filters import Level
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import Strict, VariantList
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
-from compute.queries.traits import Covariate
+from compute.queries.split import Groups
+from compute.queries.traits import CATEGORICAL, Covariate
 
 STEPS: Final = 1000
 SUMS: Final = ("n", "g", "u", "gg", "gu", "uu")  # without covariates
@@ -45,57 +49,104 @@ MAX_VARIANTS: Final = 1_000
 MAX_COVARIATES: Final = 5
 LEAST_SD: Final = 5  # a variance is divided by where it is this many of its own noise's sd
 ASSUMED_SPREAD: Final = Fraction(1, 9)  # of u, where the clamp lies three sd off the mean
-NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,9})?"
+_NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,9})?"
+_BOUNDS: Final = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
+_GROUPS: Final[TypeAdapter[list[str]]] = TypeAdapter(Groups)
 
 Floats = npt.NDArray[np.float64]
 
 
-def _ordered(text: str) -> str:
-    low, _, high = text.partition("..")
-    if Fraction(low) >= Fraction(high):
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number of the record and where it is clamped to: one column of the model."""
+
+    name: str
+    clamp: Between
+
+    columns: ClassVar[int] = 1
+
+    def places(self, person: PersonData) -> tuple[float, ...]:
+        """Return where the value lies, -1 to 1; NaN where the record has none."""
+        value = person.covariates.get(self.name, math.nan)
+        return (self.clamp.place(value) if math.isfinite(value) else math.nan,)
+
+    @property
+    def text(self) -> str:
+        """Return the one way to write it."""
+        return f"{self.clamp.low}..{self.clamp.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category of the record and its levels, listed: a column for each but the first."""
+
+    name: str
+    levels: Sequence[str]
+
+    @property
+    def columns(self) -> int:
+        """Return how many columns of the model it takes."""
+        return len(self.levels) - 1
+
+    def places(self, person: PersonData) -> tuple[float, ...]:
+        """Return 1 at the person's level and -1 elsewhere; NaN for a level that is not listed."""
+        own = level_of(person, self.name)
+        if own not in self.levels:
+            return (math.nan,) * self.columns
+        return tuple(1.0 if own == level else -1.0 for level in self.levels[1:])
+
+    @property
+    def text(self) -> str:
+        """Return the one way to write it."""
+        return "|".join(self.levels)
+
+
+def covariate_of(name: str, text: str) -> Number | Category:
+    """Return a covariate from "LOW..HIGH" or, for a category, "LEVEL|LEVEL". Raises ValueError."""
+    if name in CATEGORICAL:
+        try:
+            return Category(name, _GROUPS.validate_python(text.split("|")))
+        except ValidationError:
+            raise ValueError(f"{name} is a category: list its levels, such as A|B") from None
+    found = _BOUNDS.fullmatch(text)
+    if found is None or Fraction(found[1]) >= Fraction(found[2]):
         raise ValueError("bounds are LOW..HIGH with low below high")
-    return text
+    return Number(name, Between(low=found[1], high=found[2]))
 
 
-Bounds = Annotated[str, Field(pattern=rf"^{NUMBER}\.\.{NUMBER}$"), AfterValidator(_ordered)]
-Groups = Annotated[
-    list[Level],
-    Field(min_length=2, max_length=10),
-    AfterValidator(lambda levels: sorted(set(levels))),
-]
+def _covariates(given: dict[str, str]) -> dict[str, str]:
+    """Write each covariate in its one way. Raises ValueError."""
+    found = {name: covariate_of(name, text) for name, text in given.items()}
+    if sum(one.columns for one in found.values()) > MAX_COVARIATES:
+        raise ValueError(f"at most {MAX_COVARIATES} columns; a category takes its levels less one")
+    return {name: one.text for name, one in found.items()}
 
 
 class PrivateAssociationParams(FeatureRange):
     """A feature with its clamp, the variants, and how many of them to tell (all, if not said).
 
-    covariates: numbers of the participant record by name, each with where it is clamped to,
-    "LOW..HIGH". by: what people are split by; levels: the groups, listed, since which there are is
-    data. People of none of them, or without a covariate, are left out.
+    covariates: of the participant record by name: a number with where it is clamped to,
+    "LOW..HIGH"; population or sex with their levels, "LEVEL|LEVEL", listed since which there are
+    is data. by, levels: what people are split by. Who has no covariate, or is of a level not
+    listed, is left out.
     """
 
     variants: Annotated[VariantList, Field(max_length=MAX_VARIANTS)]
     top: Annotated[int, Field(ge=1, le=MAX_VARIANTS)] | None = None
     covariates: (
-        Annotated[dict[Covariate, Bounds], Field(min_length=1, max_length=MAX_COVARIATES)] | None
-    ) = None
-    by: Literal["population", "sex"] | None = None
-    levels: Groups | None = None
+        Annotated[dict[Covariate, str], Field(min_length=1, max_length=MAX_COVARIATES),
+                  AfterValidator(_covariates)] | None
+    ) = None  # fmt: skip
 
     @model_validator(mode="after")
-    def _split(self) -> Self:
-        if (self.by is None) != (self.levels is None):
-            raise ValueError("a split needs both by and the levels, listed")
+    def _not_twice(self) -> Self:
+        if self.by is not None and self.by in (self.covariates or {}):
+            raise ValueError("within a stratum everybody is of one level: do not adjust for it too")
         return self
 
-    @property
-    def strata(self) -> Sequence[str]:
-        """Return the names of the strata; one, "all", where people are not split."""
-        return self.levels or ("all",)
-
-    def adjusted(self) -> Mapping[str, Between]:
-        """Return each covariate's clamp, by name, sorted."""
-        pairs = ((name, text.partition("..")) for name, text in (self.covariates or {}).items())
-        return {name: Between(low=low, high=high) for name, (low, _, high) in sorted(pairs)}
+    def adjusted(self) -> Sequence[Number | Category]:
+        """Return the covariates, sorted by name."""
+        return [covariate_of(name, text) for name, text in sorted((self.covariates or {}).items())]
 
 
 def sum_names(covariates: int) -> list[str]:
@@ -130,30 +181,22 @@ class AssociationSums:
 
     def __init__(self, params: PrivateAssociationParams, frame: Frame) -> None:
         self.params = params
-        self._clamps = params.adjusted()
+        self._covariates = params.adjusted()
         self._copies = alt_copies(in_order(params.variants), frame.table)
-        shape = (len(params.strata), len(params.variants), len(sum_names(len(self._clamps))))
+        shape = (len(params.strata), len(params.variants), len(_names(params)))
         self.sums: Int64 = np.zeros(shape, np.int64)
         self.people = 0
 
     def add(self, person: PersonData) -> None:
         """Add one person's clamped products, in the one stratum they are of."""
         self.people += 1
-        stratum = self._stratum(person)
-        value = self.params.value_of(person)
-        known = [person.covariates.get(name, math.nan) for name in self._clamps]
-        if stratum is None or not all(math.isfinite(one) for one in (value, *known)):
+        stratum, value = self.params.stratum(person), self.params.value_of(person)
+        z = [place for one in self._covariates for place in one.places(person)]
+        if stratum is None or not all(math.isfinite(one) for one in (value, *z)):
             return
         copies = self._copies(person)
-        z = [clamp.place(one) for clamp, one in zip(self._clamps.values(), known, strict=True)]
         moved = contribution(self.params, value, copies - 1, z)
         self.sums[stratum] += moved * (copies >= 0)[:, None]
-
-    def _stratum(self, person: PersonData) -> int | None:
-        if self.params.by is None:
-            return 0
-        own, strata = level_of(person, self.params.by), self.params.strata
-        return strata.index(own) if own in strata else None
 
     def merge(self, other: Self) -> None:
         """Add another partial of the same query and frame."""
@@ -248,7 +291,7 @@ class Association:
 
 
 def _names(params: PrivateAssociationParams) -> list[str]:
-    return sum_names(len(params.covariates or ()))
+    return sum_names(sum(one.columns for one in params.adjusted()))
 
 
 def _model(params: PrivateAssociationParams) -> dict[str, Any]:
@@ -349,6 +392,7 @@ class PrivateAssociation(Defaults):
         "compute.queries.private_association",
         "compute.queries.distribution",
         "compute.queries.frequencies",
+        "compute.queries.split",
         "compute.queries.traits",
         "compute.queries.private",
     )
@@ -364,11 +408,13 @@ class PrivateAssociation(Defaults):
         found: set[Modality] = {"genotypes", "expression"}
         if params.by or params.covariates:
             found.add("participant")
+        names = params.covariates or {}
+        levels = {*([params.by] if params.by else []), *(set(names) & set(CATEGORICAL))}
         return Needs(
             frozenset(found),
             features=(params.feature,),
-            strata=(params.by,) if params.by else (),
-            covariates=tuple(params.adjusted()),
+            strata=tuple(sorted(levels)),
+            covariates=tuple(sorted(set(names) - set(CATEGORICAL))),
         )
 
     def cost(self, params: PrivateAssociationParams, variants: int, people: int) -> int:

@@ -163,12 +163,14 @@ class DryRunOut(BaseModel):
 
 
 class QuoteOut(BaseModel):
-    """other_builds: people, in buckets, who hold data on that build only: not included.
+    """left_out: people, in buckets, by what keeps them out ("release": stricter than this order).
 
-    match: where the query has one, that it is judged inside the order only, in words.
+    other_builds: of those who hold data on that build only: not included. match: where the query
+    has one, that it is judged inside the order only, in words.
     """
 
     quote: str
+    left_out: dict[str, str]
     other_builds: dict[str, str]
     match: str | None
     total: int

@@ -11,7 +11,7 @@ from compute.queries import catalogue, source_digest, supports_match
 from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
-from marketplace.client.order_words import dry_run_lines, elsewhere, order_lines, price_lines
+from marketplace.client.order_words import dry_run_lines, left_out, order_lines, price_lines
 from marketplace.client.researcher import Request, Researcher, matching
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
@@ -230,7 +230,7 @@ def place(context: typer.Context, request: RequestFile, match: Matches = None) -
     value = {"order": order, "total": quote["total"], "currency": quote["currency"], **checkout}
     lines = [
         f"Order [bold]{order}[/] for {money(quote['total'], quote['currency'])}",
-        *elsewhere(quote),
+        *left_out(quote),
         *filter(None, [quote["match"]]),
         *price_lines(quote["items"], quote["total"], quote["currency"]),
         f"Pay at {checkout['url']}",

@@ -13,10 +13,7 @@ _ITEMS = {"compute": "Computing", "platform": "Platform"}
 def dry_run_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """Yield what an order would give and cost; amounts are minor units."""
     yield f"About {answer['people']} people would be in scope."
-    left_out = ", ".join(f"{why} {people}" for why, people in answer["left_out"].items())
-    if left_out:
-        yield f"Left out, by reason: {left_out}"
-    yield from elsewhere(answer)
+    yield from left_out(answer)
     yield from filter(None, [answer["match"]])
     error = dict(answer["expected_error"])
     useless = "" if error.pop("useful", True) else " (too much to be of use)"
@@ -24,12 +21,13 @@ def dry_run_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from price_lines(answer["items"], answer["price"], answer["currency"])
 
 
-def elsewhere(answer: Mapping[str, Any]) -> list[str]:
-    """Say who holds data on another build only."""
-    return [
-        f"About {people} people hold data in {build} only: not included."
-        for build, people in answer["other_builds"].items()
-    ]
+def left_out(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Say how many are left out for each reason, and who holds data on another build only."""
+    reasons = ", ".join(f"{why} {people}" for why, people in answer["left_out"].items())
+    if reasons:
+        yield f"Left out, by reason: {reasons}"
+    for build, people in answer["other_builds"].items():
+        yield f"About {people} people hold data in {build} only: not included."
 
 
 def price_lines(items: Sequence[Mapping[str, Any]], total: int, currency: str) -> list[str]:

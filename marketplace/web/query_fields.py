@@ -21,6 +21,7 @@ from marketplace.web.query_words import Said, said
 Kind = Literal["text", "whole", "pick", "list", "pairs", "match", "file", "one_of", "group"]
 Read = Callable[[str], str]
 MATCH = "match"  # filters of any kind and number: one a line, in words, behind the other fields
+LAST = {"by": 1, "levels": 2, MATCH: 3}
 FILES = frozenset({"score", "loadings", "ontology"})
 
 
@@ -103,7 +104,7 @@ class _Reader:
     def fields(self, schema: Mapping[str, Any], at: At) -> Iterator[Field]:
         needed = schema.get("required", ())
         parts = schema["properties"]
-        for name, part in sorted(parts.items(), key=lambda item: item[0] == MATCH):
+        for name, part in sorted(parts.items(), key=lambda item: LAST.get(item[0], 0)):
             if name == MATCH:
                 yield self.made(at.into(name), "match", False, "")
             elif "const" not in part:

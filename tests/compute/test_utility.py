@@ -107,6 +107,17 @@ def test_trusted_answers_are_exact():
     }
 
 
+def test_levels_are_for_private_answers_and_said_so_before_payment():
+    split = {**listed(3)["params"], "by": "sex", "levels": ["female", "male"]}
+    query = {**listed(3), "params": split}
+    whole, halves = (expected_error(q, private("1"), 1000) for q in (listed(3), query))
+    assert halves["noise_sd"] == pytest.approx(2 * whole["noise_sd"], rel=1e-3)
+    assert halves["sampling_sd"] == pytest.approx(2**0.5 * whole["sampling_sd"], rel=1e-3)
+    exact = {**query, "params": {**split, "variants": {"panel": "all"}}}
+    with pytest.raises(UselessError, match="exact ones have every level"):
+        require_useful(exact, Release(mode="trusted"), 1000)
+
+
 def test_rehearsal_rows_have_the_schema_and_come_from_no_data():
     query = parse_query(listed(3))
     rows = rehearsal_rows(query)

@@ -89,9 +89,9 @@ def test_a_bundle_in_another_currency_than_the_terms_fails():
     ("mode", "rho", "rate"),
     [
         ("trusted", "0", Fraction(1)),
-        ("private", "1/20", Fraction(1, 2)),
-        ("private", "1/1000", Fraction(1, 10)),
-        ("private", "1", Fraction(1)),
+        ("private", "1/2", Fraction(1)),
+        ("private", "1/20", Fraction(1, 10)),
+        ("private", "1/1000", Fraction(1, 500)),
     ],
 )
 def test_the_published_rate_of_a_release(mode, rho, rate):

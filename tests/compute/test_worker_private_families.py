@@ -1,5 +1,6 @@
 """Every private family through the real worker: order, charge, vault, sums, noise, sealed answer."""
 
+import json
 from fractions import Fraction
 from functools import partial
 
@@ -36,6 +37,24 @@ QUERIES = {
     ),
 }  # fmt: skip
 
+BY_SEX = {"by": "sex", "levels": ["female", "male"]}
+SPLIT = {
+    **{f"{family}, by sex": (QUERIES[family][0] | BY_SEX, "1/40")
+       for family in ("genotype_counts", "clinical_counts", "age_at_onset", "feature_distribution",
+                      "score_distribution")},
+    "private_association, of a category": (
+        QUERIES["private_association"][0] | {"covariates": {"sex": "female|male"}}, "1/40"
+    ),
+}  # fmt: skip
+FEW = ("top_association", "private_association, of a category")  # useful from some 300 people on
+
+
+def record(participant, number):
+    """A third of the people have no sex stated, and are of no listed level."""
+    stated = {"sex": ("female", "male")[number % 2]} if number % 3 else {}
+    told = {"schema": "omic.participant/1", "participant": participant, **stated}
+    return json.dumps(told).encode()
+
 
 class PrivateFamilies(World):
     def terms(self, **more):
@@ -49,6 +68,8 @@ def world(tmp_path_factory):
     rng = np.random.default_rng(12)
     for number in range(PEOPLE):
         person = made.enrol(rng, number, "CEU", ("genotypes", "expression"))
+        made.register(person, "participant", record(person.participant, number))
+        made.grant(person, "participant")
         made.register(person, "clinical", phenopacket(number))
         made.grant(person, "clinical")
         made.people.append(person)
@@ -61,13 +82,17 @@ def exact_of(world, query):
     people = []
     for person in world.people:
         measured = parse(person.data["expression"].plaintext, "expression", "x")
+        told = parse(person.data["participant"].plaintext, "participant", "x")
+        clinical = parse(person.data["clinical"].plaintext, "clinical", "x")
+        spoken = clinical.demographics.sex if "clinical" in query.needs.modalities else "unknown"
         people.append(
             PersonData(
                 f"{person.id}/{person.participant}",
                 np.array([-1 if d is None else d for d in person.dosages], np.int8),
                 features=dict(zip(measured.ids, measured.values.tolist(), strict=True)),
                 feature_kind=(measured.namespace, measured.unit),
-                clinical=parse(person.data["clinical"].plaintext, "clinical", "x"),
+                strata={"sex": told.sex if told.sex != "unknown" else spoken},
+                clinical=clinical,
             )
         )
     table = VariantTable.of("GRCh37", [(0, pos, "A", "G") for pos in POSITIONS])
@@ -79,10 +104,10 @@ def test_every_private_family_is_run():
     assert private == set(QUERIES)
 
 
-@pytest.mark.parametrize("family", sorted(QUERIES))
-def test_a_private_family_end_to_end(world, monkeypatch, family):
-    params, rho = QUERIES[family]
-    asked = {"v": 1, "family": family, "build": "GRCh37", "params": params}
+@pytest.mark.parametrize("name_of", [*sorted(QUERIES), *SPLIT])
+def test_a_private_family_end_to_end(world, monkeypatch, name_of):
+    params, rho = (QUERIES | SPLIT)[name_of]
+    asked = {"v": 1, "family": name_of.partition(",")[0], "build": "GRCh37", "params": params}
     query = parse_query(asked)
     needed = tuple(sorted(query.needs.modalities))
     release = {"mode": "private", "rho": rho}
@@ -91,7 +116,7 @@ def test_a_private_family_end_to_end(world, monkeypatch, family):
     before = world.shop.accountant.spent(name)
     with monkeypatch.context() as patched:
         patched.setattr("compute.worker_query.FormNoise", partial(FormNoise, **SILENT))
-        if family == "top_association":  # useful from some 300 people on, whatever these may spend
+        if name_of in FEW:  # whatever these may spend
             patched.setattr("compute.worker_judge.require_useful", lambda *_, **__: {})
         paid = {"price": 10_000, "paid": 10_000}
         order = world.order(query=asked, modalities=needed, release=release, **paid)

@@ -293,9 +293,9 @@ class World:
             salt=os.urandom(32),
         )  # fmt: skip
 
-    def grant(self, owner, population="CEU", price=200, currency="gbp"):
+    def grant(self, owner, population="CEU", price=200, currency="gbp", mode="trusted"):
         terms = preset(
-            "everything_at_a_price", valid_from=0, price=price, release_mode="trusted",
+            "everything_at_a_price", valid_from=0, price=price, release_mode=mode,
             currency=currency,
         ).to_dict()  # fmt: skip
         owner.grant = new_id()

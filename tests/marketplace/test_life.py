@@ -235,6 +235,24 @@ def test_facets_narrow_the_scope_and_show_only_buckets(world):
     assert dry["left_out"] == {"facets": "<20"}
 
 
+def test_a_quote_says_whose_terms_are_stricter_than_the_release_asked(world):
+    world.owner()
+    for _ in range(21):
+        world.owner(mode="private", upload=False)
+    researcher = world.researcher()
+
+    def asked(path, mode, rho):
+        query = {**QUERY, "params": {"variants": ["1-1000-A-G"]}} if rho != "0" else QUERY
+        ask = {**ASK, "query": query, "release": {"mode": mode, "rho": rho}}
+        return world.http.post(f"/api/v1/{path}", json=ask, headers=researcher.auth).json
+
+    quote = asked("quotes", "trusted", "0")
+    assert quote["left_out"] == {"release": "20-49"}
+    assert [one["people"] for one in quote["items"] if one["kind"] == "data"] == ["<20"]
+    assert asked("dry-run", "private", "1/50")["left_out"] == {}
+    assert asked("dry-run", "private", "1/49")["left_out"] == {"release": "20-49"}
+
+
 @pytest.mark.parametrize("named", ["GRCh37", None])
 def test_people_of_another_build_are_told_in_buckets_and_neither_priced_nor_included(world, named):
     both = world.owner(upload=False)

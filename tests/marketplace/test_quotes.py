@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute import Release, bucket, rate_of
+from compute import HIGHEST, Release, bucket, rate_of
 from marketplace.config import Fees
 from marketplace.quotes import bucket_top, price
 
@@ -37,12 +37,11 @@ def test_everybody_is_paid_at_least_what_they_ask_when_trusted(units, people, fe
     assert cost.owners_total // people >= sum(units.values())
 
 
-@given(st.integers(1, 1000), st.integers(1, 1000))
-def test_more_budget_never_costs_less(a, b):
-    low, high = sorted((a, b))
-    rates = [rate_of(Release(mode="private", rho=fraction(n))) for n in (low, high)]
-    assert rates[0] <= rates[1] <= rate_of(TRUSTED)
-    assert rates[0] * 10 >= 1
+@given(st.integers(1, 499), st.integers(1, 10))
+def test_the_price_is_proportional_to_rho_and_exact_numbers_cost_more_than_any(rho, times):
+    one, more = (rate_of(Release(mode="private", rho=fraction(n))) for n in (rho, rho * times))
+    assert more == times * one
+    assert one < rate_of(TRUSTED) == rate_of(Release(mode="private", rho=str(HIGHEST)))
 
 
 def test_a_known_price():

@@ -23,7 +23,7 @@ export function plotsOf({ columns = {}, facts = {} }) {
   if (has("metric", "q25", "q75")) made.push(...boxes(columns));
   if (has("genotype", "mean", "fit")) made.push(genotypes(columns, facts));
   if (has("survival", "age_to")) made.push(onset(columns));
-  if (has("from", "to", "count")) made.push(histogram(columns), survival(columns));
+  if (has("from", "to", "count")) made.push(...byStratum(columns).flatMap((own) => [histogram(own), survival(own)]));
   if (has("prevalence", "term")) made.push(prevalence(columns));
   if (has("odds_ratio", "both")) made.push(odds(columns));
   if (has("variant_a", "r2")) made.push(linkage(columns));
@@ -145,10 +145,20 @@ function bars(name, title, x, y, rows) {
   return axes;
 }
 
-const histogram = ({ from, to, count }) => bars("distribution", "Distribution", "Value", "People", from.map((v, i) => [v, to[i], count[i] ?? 0]));
+// The columns of each stratum by itself; of, said in a title, names one of several.
+function byStratum(columns) {
+  const strata = [...new Set(columns.stratum ?? ["all"])];
+  if (strata.length < 2) return [{ ...columns, of: "" }];
+  return strata.map((name) => {
+    const own = (values) => values.filter((_, i) => columns.stratum[i] === name);
+    return { ...Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, own(values)])), of: `, ${name}` };
+  });
+}
+
+const histogram = ({ from, to, count, of }) => bars("distribution" + of, "Distribution" + of, "Value", "People", from.map((v, i) => [v, to[i], count[i] ?? 0]));
 
 // Share of people above each value: the step curve of a distribution without censoring.
-function survival({ from, to, count }) {
+function survival({ from, to, count, of }) {
   const counts = count.map((n) => Math.max(0, n ?? 0));
   const total = counts.reduce((a, b) => a + b, 0);
   if (!total) return null;
@@ -159,7 +169,7 @@ function survival({ from, to, count }) {
     left -= n;
     points.push([to[i], left / total]);
   });
-  const axes = new Axes({ name: "survival", title: "Share of people above each value", x: "Value", y: "Share above", xs: [from[0], to.at(-1)], ys: [0, 1] });
+  const axes = new Axes({ name: "survival" + of, title: "Share of people above each value" + of, x: "Value", y: "Share above", xs: [from[0], to.at(-1)], ys: [0, 1] });
   axes.path(points);
   return axes;
 }
@@ -240,7 +250,9 @@ function prevalence(columns) {
   const strata = [...new Set(columns.stratum ?? ["all"])];
   const names = columns.term.map((term, i) => (strata.length > 1 ? `${term} ${columns.stratum[i]}` : term));
   const values = columns.prevalence.map((v) => v ?? 0);
-  const spans = values.map((v, i) => (columns.with_term && known(columns.with_term[i]) && columns.n[i] ? wilson(columns.with_term[i], columns.n[i]) : null));
+  const exact = (i) => (columns.with_term && known(columns.with_term[i]) && columns.n[i] ? wilson(columns.with_term[i], columns.n[i]) : null);
+  const noisy = (i) => (known(columns.low[i]) ? [columns.low[i], columns.high[i]] : null);
+  const spans = values.map((_, i) => (columns.low ? noisy(i) : exact(i)));
   const axes = new Axes({ name: "prevalence", title: "Prevalence, with 95 % intervals", x: "Term", y: "Share of people", xs: names, ys: [0, Math.max(0.01, ...values, ...spans.map((s) => s?.[1] ?? 0)) * 1.08] });
   values.forEach((v, i) => {
     axes.bar(i - 0.3, i + 0.3, v, columns.stratum ? strata.indexOf(columns.stratum[i]) : 0);

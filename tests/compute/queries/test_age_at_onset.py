@@ -131,14 +131,17 @@ def test_the_oldest_age_is_a_whole_number_of_bands():
         asked(width=7, oldest=90)
 
 
-def test_one_patient_moves_one_count_by_one():
-    form = private_form(asked())
-    query, answer = exact([patient("a", "P50Y"), patient("b", None, 40)])
+@pytest.mark.parametrize("more", [{}, {"by": "sex", "levels": ["female", "x"]}])
+def test_one_patient_moves_one_count_by_one(more):
+    form = private_form(asked(**more))
+    query, answer = exact([patient("a", "P50Y"), patient("b", None, 40)], **more)
     before, worst = form.vector(query.params, answer), 0
     kinds = [("P0Y", 3), ("P55Y", 70), ("P93Y", 95), ("HP:0003577", 50), (None, 61), (None, None)]
-    for onset, last in kinds:
-        _, answer = exact([patient("a", "P50Y"), patient("b", None, 40), patient("c", onset, last)])
+    for (onset, last), sex in itertools.product(kinds, ("female", "male")):
+        third = patient("c", onset, last, sex)
+        _, answer = exact([patient("a", "P50Y"), patient("b", None, 40), third], **more)
         moved = form.vector(query.params, answer) - before
+        assert not more or sex == "female" or not moved.any()
         worst = max(worst, int((moved**2).sum()))
     assert worst == form.shape(query.params).sensitivity_squared == 1
     assert len(before) == form.shape(query.params).values
@@ -154,6 +157,11 @@ def test_a_private_curve_is_near_the_truth_and_says_how_near():
         assert low is None or low <= columns["survival"][at] <= high
     assert columns["survival_se"][7] > answer.columns["survival_se"][7]
     assert private_problem(asked(by="sex")) is not None
+    split, answer = exact(cohort(3000), by="sex", levels=["male", "female"])
+    told = FormNoise(split, seeded(4)).add(answer, Fraction(1, 10))["columns"]
+    assert told["stratum"] == ["female"] * 9 + ["male"] * 9
+    for at, truth in enumerate(answer.columns["survival"].tolist()):
+        assert told["survival"][at] is None or abs(told["survival"][at] - truth) < 0.07
     expected = expected_error(query, Release(mode="private", rho="1/10"), 3000)
     assert expected["useful"] and expected["statistic"].startswith("share affected")
 

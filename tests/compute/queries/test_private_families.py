@@ -51,6 +51,8 @@ SPLIT = {"by": "sex", "levels": ["female", "male"]}
 ADJUSTED = {
     "covariates": {"covariates": {"age": "20..80"}},
     "two covariates": {"covariates": {"bmi": "10.5..40", "age": "20..80"}},
+    "a category": {"covariates": {"sex": "female|male"}},
+    "a category of three and a number": {"covariates": {"sex": "x|female|male", "age": "20..80"}},
     "strata": SPLIT,
     "both": {"covariates": {"age": "20..80"}, **SPLIT},
 }
@@ -115,6 +117,109 @@ def test_covariates_and_strata_move_no_more_than_declared_and_a_person_is_in_one
             assert touched <= {sex}
     assert len(before) == shape.values
     assert worst == shape.sensitivity_squared
+
+
+SPLITS = {
+    "genotype_counts": query_of("genotype_counts", variants=NAMES, **SPLIT),
+    **{name: query_of(name, **{**query_value(QUERIES[name])["params"], **SPLIT})
+       for name in ("feature_distribution", "score_distribution")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("query", SPLITS.values(), ids=SPLITS)
+def test_all_strata_together_move_no_further_than_one_and_a_person_is_in_one(query):
+    """Parallel composition: who is of no listed level moves nothing, the others what they do alone."""
+    form = private_form(query)
+    shape, worst = form.shape(query.params), 0
+    values = {**query_value(query)["params"], "by": None, "levels": None}
+    alone = query_of(query.family, **values)
+    one = form.shape(alone.params)
+    assert shape == replace(one, values=2 * one.values)
+    base = [person(((1, 2), (0, 2)), 4.0, sex="male"), person(((1, 2), (2, 2)), 7.0, sex="x")]
+    before = vector(query, base)
+    for calls in itertools.product(CALLS, repeat=2):
+        for value, sex in itertools.product(
+            (float("nan"), -50.0, 5.0, 1e9), ("female", "male", "x")
+        ):
+            moved = vector(query, [*base, person(calls, value, sex=sex)]) - before
+            own = dict(zip(SPLIT["levels"], moved.reshape(2, -1), strict=True))
+            for level, part in own.items():
+                unsplit = vector(alone, [person(calls, value)]) - vector(alone, [])
+                assert (part == (unsplit if level == sex else 0)).all()
+            worst = max(worst, furthest(moved, shape))
+    assert len(before) == shape.values
+    assert worst == shape.sensitivity_squared
+
+
+def test_a_listed_level_nobody_has_is_answered_by_noise_and_one_not_listed_is_not_told():
+    people = [person(((1, 2), (0, 2)), 4.0, sex="male") for _ in range(300)]
+    for query in SPLITS.values():
+        table = VariantTable.of("GRCh37", [(0, 1000, "A", "G"), (0, 1001, "A", "G")])
+        told = FormNoise(query, seeded(3)).add(
+            run(query, CohortData.of(table, people)), Fraction(1, 10)
+        )
+        columns = told["columns"]
+        assert list(dict.fromkeys(columns["stratum"])) == ["female", "male"]
+        count = columns["an"] if "an" in columns else columns["count"]
+        own = np.array(columns["stratum"]) == "male"
+        assert np.array(count)[own].max() > 250
+        assert np.abs(np.array(count)[~own]).max() < 100
+
+
+def test_frequencies_and_histograms_by_stratum_are_near_the_truth_and_as_expected():
+    rng = np.random.default_rng(20)
+    sex = rng.integers(0, 2, 3000)
+    dosage = rng.binomial(2, np.where(sex, 0.5, 0.2)[:, None], (3000, 2))
+    values = rng.normal(5 + sex, 1)
+    table = VariantTable.of("GRCh37", [(0, 1000, "A", "G"), (0, 1001, "A", "G")])
+    people = [
+        PersonData(str(at), dosage[at].astype(np.int8), features={"F": float(values[at])},
+                   strata={"sex": ("female", "male")[sex[at]]})
+        for at in range(3000)
+    ]  # fmt: skip
+    cohort = CohortData.of(table, people)
+    query = SPLITS["genotype_counts"]
+    told = FormNoise(query, seeded(21)).add(run(query, cohort), Fraction(1, 10))["columns"]
+    for at, level in enumerate(("female", "female", "male", "male")):
+        assert told["stratum"][at] == level
+        truth = dosage[sex == (level == "male"), at % 2].mean() / 2
+        assert abs(told["af"][at] - truth) < 4 * told["af_noise_sd"][at]
+    expected = expected_error(query, Release(mode="private", rho="1/10"), 3000, maf=Fraction(1, 2))
+    scaled = expected["noise_sd"] * expected["people_assumed"] / 3000
+    assert told["af_noise_sd"][2] == pytest.approx(scaled, rel=0.1)
+    query = SPLITS["feature_distribution"]
+    told = FormNoise(query, seeded(22)).add(run(query, cohort), Fraction(1, 10))
+    means = told["facts"]["strata"]
+    for at, level in enumerate(("female", "male")):
+        clamped = np.clip(values[sex == at], 2, 8)
+        assert abs(means[level]["mean"] - clamped.mean()) < 4 * means[level]["mean_se"]
+        exact = np.histogram(clamped, bins=4, range=(2, 8))[0] / (sex == at).sum()
+        shares, errors = (np.array(told["columns"][name]) for name in ("share", "share_se"))
+        assert (np.abs(shares.reshape(2, 4)[at] - exact) < 5 * errors.reshape(2, 4)[at]).all()
+
+
+def test_the_interval_of_a_bin_covers_and_its_error_is_as_told():
+    """The share of the population, which people are drawn from and noise is added to."""
+    query, rho, share = QUERIES["feature_distribution"], Fraction(1, 50), 0.2
+    form, rng = private_form(query), np.random.default_rng(23)
+    sd = form.shape(query.params).sd(rho)
+    inside, errors, said = 0, [], []
+    for _ in range(2000):
+        counts = rng.multinomial(400, [share, 0.3, 0.4, 0.1]) * STEPS
+        noised = np.rint(np.append(counts, 0) + rng.normal(0, sd, 5)).astype(np.int64)
+        told = form.told(query.params, noised, sd).columns
+        inside += told["share_low"][0] <= share <= told["share_high"][0]
+        errors.append(told["share"][0] - share)
+        said.append(told["share_se"][0])
+    assert 0.935 <= inside / 2000 <= 0.97
+    assert np.mean(said) == pytest.approx(np.std(errors), rel=0.07)
+
+
+def test_a_bin_has_no_share_where_noise_drowns_the_people():
+    query = QUERIES["feature_distribution"]
+    told = FormNoise(query, seeded(3)).add(run(query, cohort(40)[0]), Fraction(1, 100))
+    assert told["columns"]["share"] == [None] * 4
+    assert told["facts"]["mean"] is None
 
 
 def test_one_person_moves_a_pairs_score_by_less_than_declared_and_nearly_by_as_much():
@@ -302,6 +407,56 @@ def test_without_much_noise_covariates_and_strata_give_least_squares():
     assert told["se"][2] < min(told["se"][:2])
 
 
+def test_a_category_that_moves_both_leaves_the_test_its_level():
+    """As sex or population would: adjusted for, its level holds; left out, it does not."""
+    rng = np.random.default_rng(19)
+    adjusted, alone = [], []
+    for _ in range(20):
+        z = np.where(rng.random((1000, 1000)) < 0.4, 1.0, -1.0)
+        g = rng.binomial(2, 0.3 + 0.1 * z) - 1.0
+        u = np.clip(rng.normal(0, 0.3, z.shape) + 0.15 * z, -1, 1)
+        adjusted.append(products([np.ones_like(u), g, u, z]))
+        alone.append(products([np.ones_like(u), g, u]))
+    level = (level_of(np.concatenate(adjusted), 0.1, rng)["p"] < 0.05).mean()
+    assert 0.045 <= level <= 0.055
+    assert (level_of(np.concatenate(alone), 0.1, rng)["p"] < 0.05).mean() > 0.12
+
+
+def test_without_much_noise_a_category_is_least_squares_on_its_indicators():
+    rng = np.random.default_rng(24)
+    population = rng.integers(0, 4, 900)
+    dosage = rng.binomial(2, 0.2 + 0.1 * population)
+    values = 4 + 0.3 * dosage + 0.5 * population + rng.normal(0, 0.5, 900)
+    names = ("AFR", "EAS", "EUR", "not listed")
+    table = VariantTable.of("GRCh37", [(0, 1000, "A", "G")])
+    people = [
+        PersonData(str(at), dosage[at : at + 1].astype(np.int8), features={"F": float(values[at])},
+                   strata={"population": names[population[at]]})
+        for at in range(900)
+    ]  # fmt: skip
+    query = query_of("private_association", feature="F", variants=NAMES[:1], **RANGE,
+                     covariates={"population": "EUR|AFR|EAS"})  # fmt: skip
+    told = FormNoise(query, seeded(1)).add(
+        run(query, CohortData.of(table, people)), Fraction(10**6)
+    )
+    kept = population < 3
+    indicators = [population[kept] == level for level in (1, 2)]
+    x = np.column_stack([np.ones(kept.sum()), dosage[kept], *indicators])
+    slope = np.linalg.lstsq(x, np.clip(values[kept], 2, 8), rcond=None)[0]
+    assert told["columns"]["beta"][0] == pytest.approx(slope[1], abs=2e-3)
+    assert abs(told["columns"]["n"][0] - kept.sum()) <= 3
+    assert told["facts"]["covariates"] == {"population": "AFR|EAS|EUR"}
+
+
+def test_levels_in_another_order_are_the_same_question():
+    one, other = (
+        query_of("private_association", feature="F", variants=NAMES, **RANGE,
+                 covariates={"sex": text})
+        for text in ("female|male", "male|female|male")
+    )  # fmt: skip
+    assert query_value(one) == query_value(other)
+
+
 def test_a_covariate_that_hardly_varies_gives_no_number_instead_of_a_wild_one():
     rng = np.random.default_rng(17)
     g, u = rng.binomial(2, 0.3, (50, 1000)) - 1.0, rng.normal(0, 0.3, (50, 1000))
@@ -313,7 +468,10 @@ def test_a_covariate_that_hardly_varies_gives_no_number_instead_of_a_wild_one():
 @pytest.mark.parametrize("wrong", [
     {"by": "sex"}, {"levels": ["female", "male"]}, {"covariates": {"age": "80..20"}},
     {"covariates": {"age": "20"}}, {"covariates": {f"PC{n}": "-1..1" for n in range(6)}},
-    {"by": "sex", "levels": ["female"]},
+    {"by": "sex", "levels": ["female"]}, {"covariates": {"sex": "0..1"}},
+    {"covariates": {"sex": "female"}}, {"covariates": {"sex": "female|"}},
+    {"covariates": {"age": "young|old"}}, {"covariates": {"sex": "female|male"}, **SPLIT},
+    {"covariates": {"population": "A|B|C|D|E|F", "age": "0..1"}},
 ])  # fmt: skip
 def test_covariates_and_strata_are_public_bounds_and_lists(wrong):
     with pytest.raises(QueryError):
@@ -472,17 +630,22 @@ def prevalence(people, **more):
     return query, run(query, CohortData.of(VariantTable.of("GRCh37", []), people))
 
 
-def test_one_patient_moves_people_and_every_term_by_one_at_most():
-    query, exact = prevalence([patient("a", TERMS[0])])
+@pytest.mark.parametrize("more", [{}, SPLIT], ids=["whole", "split"])
+def test_one_patient_moves_people_and_every_term_by_one_at_most(more):
+    first = replace(patient("a", TERMS[0]), strata={"sex": "male"})
+    query, exact = prevalence([first], **more)
     form = private_form(query)
     before, worst = form.vector(query.params, exact), 0
-    for held in itertools.product([False, True], repeat=3):
+    for *held, sex in itertools.product(*[[False, True]] * 3, ("female", "male", "x")):
         terms = [term for term, has in zip(TERMS, held, strict=True) if has]
         ruled = [term for term in TERMS if term not in terms]
-        _, exact = prevalence([patient("a", TERMS[0]), patient("b", *terms, ruled_out=ruled)])
+        other = replace(patient("b", *terms, ruled_out=ruled), strata={"sex": sex})
+        _, exact = prevalence([first, other], **more)
         moved = form.vector(query.params, exact) - before
         worst = max(worst, int((moved**2).sum()))
+        assert not more or sex != "x" or not moved.any()
     assert worst == form.shape(query.params).sensitivity_squared == 4
+    assert len(before) == form.shape(query.params).values
 
 
 def test_a_private_prevalence_is_near_the_truth_and_tells_no_more():
@@ -493,5 +656,14 @@ def test_a_private_prevalence_is_near_the_truth_and_tells_no_more():
         assert abs(found - truth) < 5 * told["columns"]["noise_sd"][0]
     assert "stated_absent" not in told["columns"]
     assert private_problem(query_of("clinical_counts", terms=TERMS, by="sex"))
+    by_sex = query_of("clinical_counts", terms=TERMS, **SPLIT)
+    split = [replace(one, strata={"sex": ("female", "male", "x")[at % 3]})
+             for at, one in enumerate(people)]  # fmt: skip
+    told = FormNoise(by_sex, seeded(9)).add(
+        run(by_sex, CohortData.of(VariantTable.of("GRCh37", []), split)), Fraction(1, 10)
+    )["columns"]
+    assert told["stratum"] == ["female"] * 3 + ["male"] * 3
+    assert all(abs(n - 134) <= 30 for n in told["n"])
+    assert abs(told["prevalence"][4] - 0.25) < 5 * told["noise_sd"][4]
     expected = expected_error(query, Release(mode="private", rho="1/10"), 400)
     assert expected["statistic"] == "prevalence"
