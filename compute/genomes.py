@@ -74,16 +74,6 @@ def sketch_of(person: Genotypes, genome: str) -> Sketch:
     )
 
 
-def agreement(sketch: Sketch, person: Genotypes) -> tuple[int, float]:
-    """Return over how many of a sketch's sites the person was looked at, and the share alike."""
-    if sketch.build != person.build or not len(sketch.place) or not len(person.pos):
-        return 0, 0.0
-    copies = copies_at(person, sketch.place, sketch.alt)
-    shared = copies >= 0
-    count = int(shared.sum())
-    return count, float((copies == sketch.dosage)[shared].mean()) if count else 0.0
-
-
 def copies_at(person: Genotypes, at: Int64, alt: Int8) -> Int8:
     """Return a person's copies of the ALT coded `alt` at each place, -1 where the file is silent.
 

@@ -11,7 +11,6 @@ from compute.errors import ComputeError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-TAG_BYTES = 16
 
 
 class StoreError(ComputeError):

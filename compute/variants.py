@@ -102,15 +102,6 @@ class SharedVariants:
                     raise LayoutError("a segment of the variant table does not fit its place")
                 self._extend(segment)
 
-    def rows_for(self, variants: Sequence[Variant]) -> Int64:
-        """Return the row of each variant, appending those the table lacks."""
-        build = np.array([BUILDS.index(v[0]) for v in variants], np.int8)
-        contig, pos = [v[1] for v in variants], [v[2] for v in variants]
-        pair = self._pair_numbers([(v[3], v[4]) for v in variants])
-        return self.rows_of(
-            Sites(build, np.array(contig, np.int8), np.array(pos, np.int32), pair), append=True
-        )
-
     def sites_of(
         self, build: str, contig: Int8, pos: Int32, ref: Sequence[str], alt: Sequence[str]
     ) -> Sites:

@@ -130,17 +130,6 @@ def lease_job(shop: Workshop, job_id: str, *, beat: bool = True) -> LeasedJob | 
     return LeasedJob(shop, job, job.lease_ms / 1000 / BEATS_PER_LEASE if beat else None)
 
 
-def run_job(shop: Workshop, job_id: str, *, beat: bool = True) -> Outcome | None:
-    """Lease a job and run it to its end, waiting for ticks here; None: nothing to report."""
-    leased = lease_job(shop, job_id, beat=beat)
-    if leased is None:
-        return None
-    while not leased.go_on():
-        shop.wait_for_tick()
-        leased.leave()
-    return leased.outcome
-
-
 def _ingested(shop: Workshop, heart: Heart) -> Outcome:
     try:
         report = ingest_all(shop, heart)

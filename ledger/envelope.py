@@ -24,7 +24,6 @@ from ledger.errors import FormatError
 PAYLOAD_TYPE_PREFIX = "application/vnd.omic."
 COMMITMENT_CONTEXT = b"omic/entry/v1"
 ABOUT_CONTEXT = b"omic/about/v1"
-MAX_SUBMISSION_BYTES = 4 << 20
 MAX_INTEGER = 2**53 - 1
 SIGNATURE_PARTS = {"ed25519": 1, "webauthn": 3}
 _KINDS = {name.encode(): (name, parts) for name, parts in SIGNATURE_PARTS.items()}

@@ -4,9 +4,8 @@ For followers, which fold the log, and for clients that only look in. Folds noth
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ledger.client import LedgerClient
 from ledger.errors import (
@@ -17,7 +16,7 @@ from ledger.errors import (
     VerificationError,
 )
 from ledger.fold_model import Record
-from ledger.memory import Remembered, load_checkpoint, save_checkpoint
+from ledger.memory import Remembered
 from ledger.merkle import verify_consistency
 from ledger.policy import verify_checkpoint
 from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
@@ -107,18 +106,3 @@ def require_growth(client: LedgerClient, old: Remembered, new: FollowedCheckpoin
             f"your ledger changed its past: the tree of {old.size} entries seen before is not "
             f"part of the one of {new.size} entries ({error})"
         ) from None
-
-
-def check_in(
-    client: LedgerClient, trust: TrustPolicy, path: Path, clock: Callable[[], int] = now_ms
-) -> FollowedCheckpoint:
-    """Check that the log still continues what this machine saw, and remember what it shows now.
-
-    For clients that do not fold the log. Raises ConsistencyError, StaleError, ...
-    """
-    old = load_checkpoint(path, trust.origin)
-    new = fetch_checkpoint(client, trust, clock())
-    if old is not None:
-        require_growth(client, old, new)
-    save_checkpoint(path, trust.origin, Remembered(new.size, new.root, new.note))
-    return new

@@ -253,20 +253,6 @@ def _verify_same(size: int, proof: Sequence[bytes], old_root: bytes, root: bytes
         raise ConsistencyError(f"two different roots for the same tree size {size}")
 
 
-def verify_subtree_inclusion(
-    index: int, span: tuple[int, int], leaf: bytes, proof: Sequence[bytes], root: bytes
-) -> None:
-    """Check a leaf against the root of subtree [start, end). Merkle tree certs, section 4.3.
-
-    Raises VerificationError.
-    """
-    start, end = span
-    _require_subtree(start, end, MAX_SIZE)
-    if not start <= index < end:
-        raise VerificationError(f"entry {index} is not in the subtree [{start}, {end})")
-    verify_inclusion(index - start, end - start, leaf, proof, root)
-
-
 def verify_subtree_consistency(
     span: tuple[int, int], size: int, proof: Sequence[bytes], subtree_root: bytes, root: bytes
 ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ledger.errors import FormatError, NotFoundError
-from ledger.merkle import HASH_SIZE, MAX_SIZE, HashReader, leaf_hash, node_hash, tree_root
+from ledger.merkle import HASH_SIZE, MAX_SIZE, HashReader, leaf_hash, node_hash
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 256
@@ -127,14 +127,6 @@ def changed_tiles(old_size: int, size: int) -> Iterator[Tile]:
         level += 1
 
 
-def changed_bundles(old_size: int, size: int) -> Iterator[Bundle]:
-    """Name each entry bundle that is new or wider at `size` than at `old_size`."""
-    for tile in changed_tiles(old_size, size):
-        if tile.level:
-            return
-        yield Bundle(tile.index, tile.width)
-
-
 def encode_hash_tile(hashes: Sequence[bytes]) -> bytes:
     """Concatenate 1..256 hashes of 32 bytes into the bytes of a tile. Raises FormatError."""
     if not 1 <= len(hashes) <= TILE_WIDTH or any(len(one) != HASH_SIZE for one in hashes):
@@ -147,11 +139,6 @@ def decode_hash_tile(data: bytes, width: int) -> list[bytes]:
     if len(data) != width * HASH_SIZE or not 1 <= width <= TILE_WIDTH:
         raise FormatError(f"a tile of width {width} has {width * HASH_SIZE} bytes, not {len(data)}")
     return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
-
-
-def parent_hash(data: bytes) -> bytes:
-    """Hash a full tile into its entry one level up; partial tiles have none. Raises FormatError."""
-    return tree_root(decode_hash_tile(data, TILE_WIDTH))
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:

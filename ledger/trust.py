@@ -108,10 +108,6 @@ class TrustPolicy:
             raise PolicyError("max_checkpoint_age_ms must be above zero")
         object.__setattr__(self, "policy", policy)
 
-    def attesters_for(self, claims: Iterable[str]) -> dict[str, tuple[bytes, ...]]:
-        """Return the raw keys pinned for each claim (none: the claim can never count)."""
-        return {claim: self.pins.attesters.get(claim, ()) for claim in claims}
-
     @classmethod
     def parse(cls, data: bytes) -> "TrustPolicy":
         """Read trust.json. Raises FormatError or PolicyError, naming the field."""

@@ -6,7 +6,6 @@ by bank under the same rule.
 """
 
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -14,7 +13,7 @@ from sqlmodel import Session, col, select
 from ledger import BANK, State, operators_for
 from marketplace import money, order_service, refunds
 from marketplace.entries import new_id, reference_commitment
-from marketplace.errors import ConflictError, InputError, NotFoundError
+from marketplace.errors import InputError, NotFoundError
 from marketplace.services import Services
 from marketplace.tables import Order, Payment, Quote, Refund
 
@@ -158,9 +157,3 @@ def _apply(services: Services, session: Session, payment_id: str, refund: Refund
     order: Order = order_service.locked_order(session, payment.order_id)
     if payment.state == money.OPEN:
         money.received(services, session, [money.Arrival(order, payment)])
-
-
-def check_details(services: Services, details: Mapping[str, Any]) -> None:
-    """Refuse details nobody waits for. Raises ConflictError."""
-    if not any(one["details"] == dict(details) for one in waiting(services)):
-        raise ConflictError("no invoice or refund waits for exactly this transfer")

@@ -25,11 +25,6 @@ def charity_party(code: str) -> str:
     return CHARITY_PREFIX + code
 
 
-def payee_of(session: Session, party: str) -> Payee | None:
-    """Return how a party is paid, or None while it has chosen nothing."""
-    return session.get(Payee, party)
-
-
 def onboard(services: Services, party: str, country: str | None, back: str) -> str:
     """Return the address of Stripe's onboarding page for a party, opening its account first.
 

@@ -1,6 +1,5 @@
 """The demo's report: tables, two pictures (SVG and PNG) and one HTML page that needs no network."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,9 +152,3 @@ def draw_associations(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     axes.set(xlabel="position (Mb)", ylabel="$-\\log_{10}$ p")
     axes.set_title("Expression of one gene and nearby variants")
     _save(figure, folder, "association")
-
-
-def load_result(path: Path) -> dict[str, Any]:
-    """Read a result document as it was decrypted."""
-    value: dict[str, Any] = json.loads(path.read_text())
-    return value

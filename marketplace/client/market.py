@@ -3,13 +3,13 @@
 Signs in by a challenge that the party's own key signs: there are no passwords.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import httpx
 
-from ledger import b64, unb64
+from ledger import b64
 from marketplace.client.errors import RemoteError
 from marketplace.client.keys import SigningKey
 
@@ -145,8 +145,3 @@ def _checked(response: httpx.Response, url: str) -> httpx.Response:
         detail = str(problem.get("detail", ""))
         code = str(problem.get("type", "")).rsplit("/", 1)[-1]
     raise RemoteError(f"{url} answered: {title}. {detail}".strip(), response.status_code, code)
-
-
-def decode_hashes(values: Iterable[str]) -> list[bytes]:
-    """Decode base64 hashes as the API gives them."""
-    return [unb64(value) for value in values]

@@ -16,7 +16,6 @@ from typing import Any
 from compute import ConsentRecord, describe, parse_terms, to_duo_json, to_fhir
 from compute.crypt import decrypt_file
 from compute.ingest import is_packed, parse_genotypes, write_bed, write_vcf
-from ledger import unb64
 from marketplace.client.activity import mine_of, own_events
 from marketplace.client.errors import ClientError
 from marketplace.client.hand import acting_of
@@ -145,8 +144,3 @@ def _folder(session: Session, name: str, pattern: str) -> Iterator[tuple[str, by
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
-
-
-def entry_bytes_of(document: Mapping[str, Any]) -> bytes:
-    """Return the signed bytes of an entry in a home or an archive."""
-    return unb64(str(document["entry"]))

@@ -10,7 +10,6 @@ from flask import Blueprint, current_app, render_template
 
 from marketplace.web.ports import pages
 
-SHOWN_TAGS = ("clients", "browsers")
 NOT_FOR_PEOPLE = ("/worker/", "/stripe/")
 EXTENSION = "omic-api-page"
 

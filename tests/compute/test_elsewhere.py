@@ -11,10 +11,9 @@ from compute.accountant import Charge
 from compute.elsewhere import Used, came_between, use_of, used_elsewhere
 from compute.presets import preset
 from compute.worker_outcomes import Code
-from compute.worker_run import run_job
 from compute.worker_start import reconcile
 from tests.compute.test_worker_private import PRIVATE, PrivateWorld, listed, spent
-from tests.compute.worker_world import new_id
+from tests.compute.worker_world import new_id, run_job
 
 PERSON = "o/p"
 
@@ -179,7 +178,7 @@ def test_of_two_regions_at_once_the_first_on_the_ledger_is_answered(world, monke
         real(name)
         if name == "query_reserved" and not outcomes:
             outcomes.append(None)  # the rival passes this step, too
-            outcomes[0] = run_job(local, world.market.add(new_id(), "query", rival), beat=False)
+            outcomes[0] = run_job(local, world.market.add(new_id(), "query", rival))
 
     monkeypatch.setattr(worker_query, "checkpoint_step", step)
     late = world.order(query=listed("1-3000-A-G"), release=PRIVATE)

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from compute.genomes import ALIKE, LEAST_SHARED, Genomes, Sketch, agreement, one_each, sketch_of
+from compute.genomes import (
+    ALIKE,
+    LEAST_SHARED,
+    Genomes,
+    Sketch,
+    copies_at,
+    one_each,
+    sketch_of,
+)
 from compute.ingest import Genotypes, Intervals
 from compute.store import CohortStore, LocalKms
 
@@ -56,6 +64,16 @@ def family(seed=1):
         return (one + np.where(pick[1], *father)).astype(np.int8)
 
     return child(), child(), (mother[0] + mother[1]).astype(np.int8)
+
+
+def agreement(sketch, person):
+    """Over how many of a sketch's sites a person was looked at, and the share alike: one at a time,
+    as the panel must say of many."""
+    if sketch.build != person.build or not len(sketch.place) or not len(person.pos):
+        return 0, 0.0
+    copies = copies_at(person, sketch.place, sketch.alt)
+    shared = copies >= 0
+    return int(shared.sum()), float((copies == sketch.dosage)[shared].mean()) if any(shared) else 0
 
 
 def test_a_copy_with_the_errors_of_another_machine_is_noticed():

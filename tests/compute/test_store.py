@@ -151,14 +151,19 @@ def test_variant_only_files_cover_nothing(store):
     assert found.dosage.tolist() == [NOT_COVERED]
 
 
+def appended(table, build, *variants):
+    contig, pos, ref, alt = zip(*variants, strict=True)
+    return table.rows_of(table.sites_of(build, contig, pos, ref, alt), append=True)
+
+
 def test_two_writers_of_the_variant_table_agree(store):
     one, two = SharedVariants(store), SharedVariants(store)
-    a = one.rows_for([("GRCh37", 0, 10, "A", "G")])
-    b = two.rows_for([("GRCh37", 0, 20, "A", "G"), ("GRCh37", 0, 10, "A", "G")])
+    a = appended(one, "GRCh37", (0, 10, "A", "G"))
+    b = appended(two, "GRCh37", (0, 20, "A", "G"), (0, 10, "A", "G"))
     one.refresh()
     assert (a.tolist(), b.tolist()) == ([0], [1, 0])
     assert [one.variant(0), one.variant(1)] == [two.variant(0), two.variant(1)]
-    assert one.rows_for([("GRCh38", 0, 10, "A", "G")]).tolist() == [2]
+    assert appended(one, "GRCh38", (0, 10, "A", "G")).tolist() == [2]
 
 
 def test_features_and_record_round_trip():
@@ -255,7 +260,7 @@ def test_an_answer_is_kept_once_and_goes_with_the_first_member_who_ends(store, t
 
 
 def test_the_variant_table_is_not_readable_in_the_file(store, tmp_path):
-    SharedVariants(store).rows_for([("GRCh37", 3, 123456789, "ACGTACGT", "TTTTTTTT")])
+    appended(SharedVariants(store), "GRCh37", (3, 123456789, "ACGTACGT", "TTTTTTTT"))
     assert b"123456789" not in raw_bytes(tmp_path)
 
 

@@ -17,6 +17,7 @@ from tests.compute.worker_world import (
     counts_query,
     expected_counts,
     new_id,
+    run_job,
 )
 
 CIS = {
@@ -133,9 +134,7 @@ def test_a_lost_lease_writes_nothing_more(world):
             world.market.current[job_id] = 10_000
 
     world.shop.follower.on_sync = steal
-    from compute.worker_run import run_job
-
-    assert run_job(world.shop, job_id, beat=False) is None
+    assert run_job(world.shop, job_id) is None
     assert not world.market.objects
     assert world.market.outcomes == []
 

@@ -10,9 +10,8 @@ from compute import orderbook
 from compute.orderbook import OrderBook, Phase
 from compute.tables import open_engine, upgrade
 from compute.worker_outcomes import Code
-from compute.worker_run import run_job
 from tests.compute.postgres import postgres_engine
-from tests.compute.worker_world import new_id
+from tests.compute.worker_world import new_id, run_job
 
 JUDGES = 12
 WAIT_S = 60
@@ -108,7 +107,7 @@ def both_judged_at_once(world, monkeypatch, between):
     monkeypatch.setattr(OrderBook, "opened", opened)
 
     def work(shop, order):
-        outcomes[order] = run_job(shop, world.market.add(new_id(), "query", order), beat=False)
+        outcomes[order] = run_job(shop, world.market.add(new_id(), "query", order))
 
     threads = [threading.Thread(target=work, args=pair) for pair in zip(shops, orders, strict=True)]
     threads[0].start()

@@ -18,7 +18,7 @@ from ledger.errors import (
     VerificationError,
 )
 from ledger.follower import Follower
-from ledger.freshness import check_in, require_fresh
+from ledger.freshness import require_fresh
 from ledger.leaf import Leaf, format_leaf, parse_leaf
 from ledger.merkle import tree_root
 from tests.ledger.ledger_world import Owner, eventually, now_ms
@@ -253,18 +253,6 @@ def test_a_damaged_memory_is_not_forgotten(running, between, tmp_path):
     path.write_text(json.dumps(value))
     with pytest.raises(FormatError, match="another log"):
         Follower(between, running.trust, path)
-
-
-def test_check_in_needs_no_fold(running, between, tmp_path):
-    path = tmp_path / "checkpoint.json"
-    fill(running, 2)
-    old = check_in(between, running.trust, path).note
-    fill(running, 2)
-    between.bend["entries"] = lambda real, *args: 1 / 0
-    assert check_in(between, running.trust, path).size == 4
-    between.bend["checkpoint"] = lambda real: old
-    with pytest.raises(ConsistencyError, match="changed its past"):
-        check_in(between, running.trust, path)
 
 
 def test_wait_for_gives_up(running, follower):

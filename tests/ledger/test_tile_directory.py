@@ -9,7 +9,7 @@ from ledger.audit import audit_ledger
 from ledger.errors import FormatError, LedgerError, NotFoundError
 from ledger.merkle import leaf_hash, leaves_reader, range_hash, verify_consistency
 from ledger.tile_directory import TileDirectory
-from ledger.tiles import changed_bundles, changed_tiles, encode_bundle
+from ledger.tiles import Bundle, changed_tiles, encode_bundle
 from tests.ledger.ledger_scenes import TRUST, Scene
 from tests.ledger.test_audit import Source
 
@@ -40,8 +40,10 @@ def write(scene, directory):
         first = tile.index * 256
         spans = [(at * wide, (at + 1) * wide) for at in range(first, first + tile.width)]
         files[tile.path] = b"".join(range_hash(read, *span) for span in spans)
-    for bundle in changed_bundles(0, len(hashes)):
-        start = bundle.index * 256
+    for tile in changed_tiles(0, len(hashes)):
+        if tile.level:
+            break
+        bundle, start = Bundle(tile.index, tile.width), tile.index * 256
         files[bundle.path] = encode_bundle(scene.leaves[start : start + bundle.width])
     for path, data in files.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)

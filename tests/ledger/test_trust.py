@@ -48,7 +48,6 @@ def test_who_is_pinned_for_what():
     assert pins.is_service("attester", fingerprint(pk("a")))
     assert pins.may_attest("sector", fingerprint(pk("a")))
     assert not pins.may_attest("country", fingerprint(pk("a")))
-    assert TRUST.attesters_for(["sector", "nothing"])["nothing"] == ()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,6 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
     verify_subtree_consistency,
-    verify_subtree_inclusion,
 )
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "ledger" / "merkle"
@@ -94,14 +93,6 @@ def test_consistency_vector(case):
     sizes = case.get("size1", 0), case.get("size2", 0)
     roots = raw(case.get("root1")), raw(case.get("root2"))
     check(case, lambda: verify_consistency(*sizes, hashes(case), *roots))
-
-
-@pytest.mark.parametrize("case", load("subtreeinclusion"))
-def test_subtree_inclusion_vector(case):
-    span = case.get("start", 0), case.get("end", 0)
-    leaf, root = raw(case.get("leafHash")), raw(case.get("root"))
-    index = case.get("leafIdx", 0)
-    check(case, lambda: verify_subtree_inclusion(index, span, leaf, hashes(case), root))
 
 
 @pytest.mark.parametrize("case", load("subtreeconsistency"))
