@@ -8,6 +8,7 @@ from compute.queries.catalogue import (
     canonical_query,
     catalogue,
     code_digest,
+    family_digest,
     learn,
     learned_frame,
     matched,
@@ -30,7 +31,6 @@ from compute.queries.family import (
     Partial,
     ReleaseMode,
     Sensitivity,
-    source_digest,
 )
 from compute.queries.filter_lines import filters_of_text, text_of_filters
 from compute.queries.filters import (
@@ -73,6 +73,7 @@ __all__ = [
     "code_digest",
     "exact_problem",
     "exclude_each_other",
+    "family_digest",
     "filter_needs",
     "filters_of_text",
     "holds",
@@ -86,7 +87,6 @@ __all__ = [
     "query_value",
     "reduce",
     "run",
-    "source_digest",
     "span_of",
     "start",
     "states_first",

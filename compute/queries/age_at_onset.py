@@ -183,18 +183,6 @@ class AgeAtOnset(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
     private: ClassVar[PrivateForm] = OnsetNoise()
     params: ClassVar[type[Strict]] = AgeAtOnsetParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.age_at_onset",
-        "compute.queries.ages",
-        "compute.queries.onset_noise",
-        "compute.queries.clinical",
-        "compute.queries.private",
-        "compute.queries.split",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-        "compute.queries.hierarchy",
-        "compute.survival",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         pool=pooled,
         cells=tuple(Cell(name, (*COUNTS, *CURVE)) for name in COUNTS),

@@ -23,7 +23,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
@@ -50,18 +49,7 @@ class AncestryProjection(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Ancestry: a cohort's distribution on a reference panel's components"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = AncestryProjectionParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.ancestry_projection",
-        "compute.queries.loadings",
-        "compute.queries.blocks",
-        "compute.queries.measured",
-        "compute.queries.summaries",
-        "compute.queries.disclosure",
-        "compute.kernels.scores",
-        "compute.kernels.plain",
-    )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = "loadings on the operator's shelf, at most 40 components"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

@@ -28,11 +28,12 @@ from compute.queries.blocks import BlockPartial
 from compute.queries.cis_association import CisAssociation
 from compute.queries.clinical_counts import ClinicalCounts
 from compute.queries.clinical_crosstab import ClinicalCrosstab
+from compute.queries.code import source_digest
 from compute.queries.cohort_pca import CohortPca
 from compute.queries.cohort_quality import CohortQuality
 from compute.queries.data import CohortData, Frame, PersonData, level_of
 from compute.queries.distribution import FeatureDistribution, ScoreDistribution
-from compute.queries.family import Answer, Family, Needs, Partial, source_digest
+from compute.queries.family import Answer, Family, Needs, Partial
 from compute.queries.feature_by_genotype import FeatureByGenotype
 from compute.queries.feature_differential import FeatureDifferential
 from compute.queries.feature_summary import FeatureSummary
@@ -207,7 +208,12 @@ def query_digest(query: Query) -> str:
 
 def code_digest(query: Query) -> str:
     """Return the SHA-256 (hex) of the code that would answer the query."""
-    return source_digest(_CATALOGUE[query.family].modules)
+    return family_digest(query.family)
+
+
+def family_digest(family: str) -> str:
+    """Return the SHA-256 (hex) of the code a family's answers come from."""
+    return source_digest(type(_CATALOGUE[family]).__module__)
 
 
 def private_form(query: Query) -> PrivateForm | None:

@@ -17,9 +17,9 @@ from compute.errors import QueryError
 from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
 from compute.queries.design import Design, learn_design
-from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity
+from compute.queries.family import Answer, Defaults, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
-from compute.queries.linear import LINEAR_MODULES, LinearPartial
+from compute.queries.linear import LinearPartial
 from compute.queries.params import CHROM, Selected, Strict, Variants, select, select_span
 from compute.queries.traits import (
     CATEGORICAL,
@@ -68,12 +68,7 @@ class CisAssociation(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 2
     title: ClassVar[str] = "cis-QTL: a gene's feature on nearby variants, with covariates"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = CisAssociationParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.cis_association",
-        *LINEAR_MODULES,
-    )
     limits: ClassVar[str] = "a window of at most 5 Mb either side, or a region; 30 covariates"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "The feature has no bounds of its own, so neither have beta, SE, t and p: exact numbers "

@@ -77,18 +77,6 @@ class ClinicalCounts(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
     private: ClassVar[PrivateForm] = Prevalence()
     params: ClassVar[type[Strict]] = ClinicalCountParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.clinical_counts",
-        "compute.queries.clinical",
-        "compute.queries.prevalence",
-        "compute.queries.frequencies",
-        "compute.queries.private",
-        "compute.queries.split",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-        "compute.queries.hierarchy",
-        "compute.stats",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(
             Cell("with_term", ("with_term", "prevalence", "stated_absent"), of="n"),

@@ -21,7 +21,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
@@ -66,16 +65,7 @@ class ClinicalCrosstab(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Cross-tabulation of two coded terms, odds ratio, Fisher's exact test"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = ClinicalCrosstabParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.clinical_crosstab",
-        "compute.queries.clinical",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-        "compute.queries.hierarchy",
-        "compute.stats",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=tuple(Cell(name, (*CELLS, *DERIVED)) for name in CELLS),
         rounded=(*CELLS, "n"),

@@ -58,7 +58,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
     variant_columns,
 )
@@ -129,17 +128,7 @@ class CohortPca(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Principal components of a cohort, as aggregates"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = CohortPcaParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.cohort_pca",
-        "compute.queries.blocks",
-        "compute.queries.disclosure",
-        "compute.queries.genotype_counts",
-        "compute.queries.held",
-        "compute.kernels.components",
-        "compute.kernels.planes",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure()
     limits: ClassVar[str] = (
         f"trusted only, {LEAST_PEOPLE} to {MAX_PEOPLE} people, at most {MAX_COMPONENTS} components "

@@ -20,7 +20,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
@@ -46,15 +45,7 @@ class CohortQuality(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Quality and coverage of a cohort's genotypes, as distributions"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = CohortQualityParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.cohort_quality",
-        "compute.queries.blocks",
-        "compute.queries.measured",
-        "compute.queries.summaries",
-        "compute.queries.disclosure",
-    )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = "genome-wide or a region"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

@@ -37,13 +37,6 @@ SHARE: Final = ("share", "share_se", "share_low", "share_high")
 STEPS: Final = 1000  # a person's place in the range is rounded to a thousandth of half of it
 MAX_WEIGHTS: Final = 1_000
 LEAST_CALLED: Final = 0.9
-MODULES: Final = (
-    "compute.queries.distribution",
-    "compute.queries.frequencies",
-    "compute.queries.private",
-    "compute.queries.split",
-    "compute.queries.traits",
-)
 
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
 Bins = Annotated[int, Field(ge=1, le=50)]
@@ -302,7 +295,6 @@ class _Base(Defaults):
     version: ClassVar[int] = 1
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     private: ClassVar[PrivateForm] = Distribution()
-    modules: ClassVar[tuple[str, ...]] = MODULES
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "Adding or removing one person changes one bin by 1 and the sum of clamped values by at "
         "most half the range, in one stratum.",

@@ -1,20 +1,15 @@
-"""What a query family is: typed parameters, needs, partial sums, a reduction, and its digest.
+"""What a query family is: typed parameters, needs, partial sums and a reduction.
 
-A family is code of ours. Its digest covers its own source and every helper an answer depends
-on, so that an auditor can tell which code made a number.
+A family is code of ours; `compute.queries.code` tells an auditor which code made a number.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +22,6 @@ from compute.queries.params import Selected, Strict
 
 ReleaseMode = Literal["trusted", "private"]
 Column: TypeAlias = npt.NDArray[Any]
-
-_SHARED: Final = (
-    "compute.queries.data",
-    "compute.queries.params",
-    "compute.queries.family",
-    "compute.queries.filters",
-    "compute.queries.traits",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +145,6 @@ class Family(Protocol):
     modes: ClassVar[frozenset[ReleaseMode]]
     sensitivity: ClassVar[Sensitivity]
     params: ClassVar[type[Strict]]
-    modules: ClassVar[tuple[str, ...]]
     disclosure: ClassVar[Disclosure | None]
     limits: ClassVar[str]
     states_first: ClassVar[bool]  # needs Frame.states before the sums
@@ -190,8 +176,9 @@ class Family(Protocol):
 
 
 class Defaults:
-    """What most families share: nothing to learn first, one unit of work a genotype."""
+    """What most families share: trusted mode alone, nothing to learn first, one unit a genotype."""
 
+    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
     limits: ClassVar[str] = ""
     states_first: ClassVar[bool] = False
@@ -204,20 +191,6 @@ class Defaults:
     def cost(self, params: Any, variants: int, people: int) -> int:
         """Return one unit a genotype, or one a person where no variant is read."""
         return max(variants, 1) * people
-
-
-@cache
-def source_digest(modules: tuple[str, ...]) -> str:
-    """Return the SHA-256 (hex) over the source of a family's modules and the shared ones."""
-    digest = hashlib.sha256(b"omic/code/v1")
-    for name in sorted({*modules, *_SHARED}):
-        path = import_module(name).__file__
-        if path is None:
-            raise QueryError(f"the source of {name} is not available", code="code")
-        body = Path(path).read_bytes()
-        digest.update(f"\n{name} {len(body)}\n".encode())
-        digest.update(body)
-    return digest.hexdigest()
 
 
 def variant_columns(table: VariantTable, rows: Selected) -> dict[str, Column]:

@@ -25,7 +25,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
     dosages,
 )
@@ -63,16 +62,7 @@ class FeatureByGenotype(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "A feature's distribution by genotype of one variant (QTL box plot)"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = FeatureByGenotypeParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.feature_by_genotype",
-        "compute.queries.feature_summary",
-        "compute.queries.summaries",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-        "compute.intervals",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         tails=QUANTILES,
         grid=dict.fromkeys(MEASURED, "sd"),

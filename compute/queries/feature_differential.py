@@ -24,7 +24,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.feature_summary import Features, scaled
@@ -131,15 +130,7 @@ class FeatureDifferential(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Differential expression, methylation or protein level of two groups"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = FeatureDifferentialParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.feature_differential",
-        "compute.queries.feature_summary",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-        "compute.stats",
-    )
     # A group below the floor of people would be read off the other and the total.
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
-from compute.queries.family import Answer, Defaults, Disclosure, Needs, ReleaseMode, Sensitivity
+from compute.queries.family import Answer, Defaults, Disclosure, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
 from compute.queries.params import Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
@@ -46,14 +46,7 @@ class FeatureSummary(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Expression, methylation, protein and metabolite summaries by stratum"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = FeatureSummaryParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.feature_summary",
-        "compute.queries.summaries",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-    )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = f"{MAX_FEATURES} features in one order"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

@@ -105,16 +105,6 @@ class GenotypeCounts(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
     params: ClassVar[type[Strict]] = GenotypeCountParams
     private: ClassVar[PrivateForm] = Frequencies()
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.genotype_counts",
-        "compute.queries.frequencies",
-        "compute.queries.private",
-        "compute.queries.split",
-        "compute.queries.disclosure",
-        "compute.kernels.hardy",
-        "compute.kernels.plain",
-        "compute.stats",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(
             *(Cell(name, (*GENOTYPES, "hwe_p")) for name in GENOTYPES),

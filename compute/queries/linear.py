@@ -21,17 +21,6 @@ from compute.queries.family import Column, variant_columns
 from compute.queries.params import Selected
 
 Int64: TypeAlias = npt.NDArray[np.int64]
-LINEAR_MODULES: Final = (
-    "compute.queries.linear",
-    "compute.queries.blocks",
-    "compute.queries.design",
-    "compute.queries.traits",
-    "compute.kernels.linear",
-    "compute.kernels.sums",
-    "compute.kernels.counts",
-    "compute.kernels.plain",
-    "compute.stats",
-)
 _REASONS: Final = {"constant_trait": "constant_feature"}
 
 

@@ -20,11 +20,10 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
-from compute.queries.linear import LINEAR_MODULES, LinearPartial
+from compute.queries.linear import LinearPartial
 from compute.queries.params import Strict, Variants, select
 from compute.queries.traits import (
     Covariates,
@@ -54,12 +53,7 @@ class LinearAssociation(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "GWAS of a quantitative trait: linear regression with covariates"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = LinearAssociationParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.linear_association",
-        *LINEAR_MODULES,
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(cells=(Cell("ac", EFFECTS, of="an"),))
     limits: ClassVar[str] = "genome-wide or a region; 30 covariates"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

@@ -23,7 +23,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
@@ -113,12 +112,7 @@ class Linkage(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Linkage disequilibrium (r2) among the variants of a small region"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = LinkageParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.linkage", "compute.queries.disclosure", "compute.queries.blocks",
-        "compute.queries.held",
-    )  # fmt: skip
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(Cell("ac_a", HIDES, of="an_a"), Cell("ac_b", HIDES, of="an_b")),
         decimals={"r": 2, "r2": 2},

@@ -41,7 +41,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
     variant_columns,
 )
@@ -257,20 +256,7 @@ class LogisticAssociation(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "GWAS of cases and controls: score test, full logistic fit, Firth"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = LogisticAssociationParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.logistic_association",
-        "compute.queries.blocks",
-        "compute.queries.design",
-        "compute.queries.traits",
-        "compute.kernels.logistic",
-        "compute.kernels.reference",
-        "compute.kernels.sums",
-        "compute.kernels.counts",
-        "compute.kernels.plain",
-        "compute.stats",
-    )
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(
             Cell("ac", EFFECTS, of="an"),

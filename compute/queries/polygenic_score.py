@@ -27,7 +27,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
@@ -133,19 +132,7 @@ class PolygenicScore(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 2
     title: ClassVar[str] = "Distribution of a polygenic score (PGS Catalog), by stratum"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = PolygenicScoreParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.polygenic_score",
-        "compute.queries.scorefile",
-        "compute.queries.score_match",
-        "compute.queries.blocks",
-        "compute.queries.measured",
-        "compute.queries.summaries",
-        "compute.queries.disclosure",
-        "compute.kernels.scores",
-        "compute.kernels.plain",
-    )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     states_first: ClassVar[bool] = True
     limits: ClassVar[str] = "scoring files on the operator's shelf"

@@ -12,8 +12,7 @@ largest with it), and hands the noised integers back to be told. What a form mus
   brute force over every value a person may have.
 * `told` sees the noised integers and public quantities only; what it does with them costs nothing.
 
-A family names its form in a class attribute `private`, and "private" among its `modes`; its
-`modules` should name the form's module, so that the code digest covers it.
+A family names its form in a class attribute `private`, and "private" among its `modes`.
 Source: zero-concentrated differential privacy (Bun and Steinke 2016); DESIGN section 4.
 """
 

@@ -388,14 +388,6 @@ class PrivateAssociation(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     params: ClassVar[type[Strict]] = PrivateAssociationParams
     private: ClassVar[PrivateForm] = Association()
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.private_association",
-        "compute.queries.distribution",
-        "compute.queries.frequencies",
-        "compute.queries.split",
-        "compute.queries.traits",
-        "compute.queries.private",
-    )
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "With the feature and each covariate clamped and scaled to [-1, 1] and dosage about 1, "
         "one person adds at most 1 to each of a variant's sums of products of two (six without "

@@ -25,7 +25,6 @@ from compute.queries.family import (
     Defaults,
     Disclosure,
     Needs,
-    ReleaseMode,
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
@@ -90,12 +89,7 @@ class Relatedness(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "How many pairs of a cohort are related, by degree (KING-robust)"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = RelatednessParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.relatedness", "compute.queries.disclosure", "compute.queries.blocks",
-        "compute.queries.held", "compute.kernels.planes",
-    )  # fmt: skip
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(Cell("pairs", ("pairs",)),), rounded=("pairs",)
     )

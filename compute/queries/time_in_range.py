@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from compute.queries.clinical import clinical_needs
 from compute.queries.data import Frame, PersonData
-from compute.queries.family import Answer, Defaults, Disclosure, Needs, ReleaseMode, Sensitivity
+from compute.queries.family import Answer, Defaults, Disclosure, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
 from compute.queries.params import Decimal, Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
@@ -49,15 +49,7 @@ class TimeInRange(Defaults):
     name: ClassVar[str] = FAMILY
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Time in range of device series such as glucose, by stratum"
-    modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     params: ClassVar[type[Strict]] = TimeInRangeParams
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.time_in_range",
-        "compute.queries.clinical",
-        "compute.queries.summaries",
-        "compute.queries.disclosure",
-        "compute.queries.traits",
-    )
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = "one code and unit in one order"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

@@ -122,15 +122,6 @@ class TopAssociation(Defaults):
             STEPS,
         )
     )
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.top_association",
-        "compute.queries.top_counts",
-        "compute.queries.ranking",
-        "compute.queries.private_association",
-        "compute.queries.distribution",
-        "compute.queries.frequencies",
-        "compute.queries.private",
-    )
     limits: ClassVar[str] = f"{MOST_CANDIDATES:,} pairs of a feature and a variant"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "With features clamped and scaled to [-1, 1] and dosage taken about 1, one person moves "

@@ -157,13 +157,6 @@ class TopCounts(Defaults):
     private: ClassVar[PrivateForm] = Ranking(
         Scored("people of a candidate", 1, True, lambda share: share * (1 - share))
     )
-    modules: ClassVar[tuple[str, ...]] = (
-        "compute.queries.top_counts",
-        "compute.queries.ranking",
-        "compute.queries.frequencies",
-        "compute.queries.hierarchy",
-        "compute.queries.private",
-    )
     limits: ClassVar[str] = f"{MOST_CANDIDATES:,} candidates, {MOST_PICKS} of them told"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "One person adds 0 or 1 to each candidate's count; which k are the largest is told by "

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from compute import parse_purpose, parse_release, parse_scope
-from compute.queries import catalogue, source_digest, supports_match
+from compute.queries import catalogue, family_digest, supports_match
 from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
@@ -114,7 +114,7 @@ def queries(context: typer.Context) -> None:
             "limits": family.limits,
             "match": supports_match(name),
             "sensitivity": family.sensitivity.statement,
-            "code_digest": source_digest(family.modules),
+            "code_digest": family_digest(name),
         }
         for name, family in sorted(catalogue().items())
     ]

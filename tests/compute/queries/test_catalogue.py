@@ -22,7 +22,6 @@ from compute.queries import (
     parse_query,
     query_digest,
 )
-from compute.queries.family import source_digest
 
 COUNTS = {
     "v": 1,
@@ -117,7 +116,6 @@ def test_digests_tell_families_and_questions_apart():
     assert code_digest(one) != code_digest(two)
     assert len(code_digest(one)) == 64
     assert query_digest(one) != query_digest(parse_query(changed(build="GRCh38")))
-    assert source_digest(("compute.stats",)) != source_digest(("compute.errors",))
 
 
 def test_every_family_states_what_it_is():
