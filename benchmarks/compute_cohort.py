@@ -5,14 +5,15 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.compute_data import Cohort, alleles
 from benchmarks.harness import say
-from compute.cohort_reader import CohortReader, OpenedCopy
+from compute.cohort_reader import CohortReader
+from compute.copy_reader import OpenedCopy, activity_keys, opened_copies
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.kernels import pack_bits, words_of
 from compute.planes import CHUNK_ROWS, chunks, pack_record
@@ -58,16 +59,11 @@ class Stored:
 
     def _open(self, first: int, last: int) -> list[OpenedCopy]:
         wanted = self.datasets[first:last]
-        copies = self.store.copies(wanted)
-        people = []
-        for dataset in wanted:
-            copy = copies[dataset]
-            context = copy_context(copy.head.dataset, copy.head.grant)
-            # The vault unwraps the activity key as well, to hold the access tree against it.
-            self.kms.unwrap(copy.head.wrapped_activity_key, b"activity" + context)
-            key = self.kms.unwrap(copy.head.wrapped_data_key, b"data" + context)
-            people.append(OpenedCopy(self.store, copy, key, context))
-        return people
+        found = self.store.copies(wanted)
+        copies = [found[dataset] for dataset in wanted]
+        # The vault unwraps the activity keys as well, to hold the access tree against them.
+        activity_keys(self.kms, copies)
+        return opened_copies(self.store, self.kms, copies)
 
 
 _STORED: dict[Path, Stored] = {}
@@ -122,8 +118,7 @@ def sealed(kms: LocalKms, dataset: str, version: int, messages: list[bytes]):
     key = os.urandom(32)
     head = fresh_head(dataset, f"g-{dataset}", "genotypes", version)
     context = copy_context(head.dataset, head.grant)
-    head = replace(
-        head,
+    head = head._replace(
         wrapped_data_key=kms.wrap(key, b"data" + context),
         wrapped_activity_key=kms.wrap(key, b"activity" + context),
     )
@@ -135,7 +130,7 @@ def _planes(made: Cohort) -> list[np.ndarray]:
     found = []
     for _, start, end in chunks(made.variants):
         planes = np.zeros((made.people, 2, words_of(end - start)), np.uint64)
-        step = 16_384
+        step = CHUNK_ROWS // 7  # whole vectors: 511 is 7 times 73
         for at in range(start, end, step):
             last = min(at + step, end)
             words = slice((at - start) // 64, (at - start) // 64 + words_of(last - at))
@@ -143,7 +138,6 @@ def _planes(made: Cohort) -> list[np.ndarray]:
                 for which, bits in enumerate(pair):
                     planes[people, which, words] = pack_bits(bits, words_of(last - at))
         found.append(planes)
-    assert CHUNK_ROWS % step == 0
     return found
 
 

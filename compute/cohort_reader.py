@@ -11,28 +11,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from compute.copies import HEAD_MESSAGES, MESSAGES_A_CHUNK, decode_genotypes
-from compute.heads import StoredCopy
+from compute.copies import decode_genotypes
+from compute.copy_reader import OpenedBatch, OpenedCopy, codes_at
 from compute.kernels.planes import Words, pack_bits, pack_dosages, words_of
-from compute.planes import (
-    CHUNK_ROWS,
-    NOT_COVERED,
-    absent_from,
-    is_dense,
-    read_extras,
-    read_planes,
-    rows_in,
-)
-from compute.sealing import NONCE_BYTES, StoreError
-from compute.store import CohortStore
+from compute.planes import CHUNK_ROWS, NOT_COVERED, absent_from, rows_in
 from compute.variants import SharedVariants
 
 BATCH: Final = 128  # people decrypted before a kernel runs: 8 MiB
@@ -70,80 +57,6 @@ class Block:
         )
 
 
-class OpenedCopy:
-    """One person's copy under its own cipher. context: `copy_context` of its dataset and grant."""
-
-    __slots__ = ("_context", "_ends", "_sealed", "_store", "cipher", "copy")
-
-    def __init__(self, store: CohortStore, copy: StoredCopy, key: bytes, context: bytes) -> None:
-        self._store, self.copy, self.cipher, self._context = store, copy, AESGCM(key), context
-        self._ends = tuple(accumulate(copy.extent.sizes))
-        self._sealed: memoryview | None = None
-
-    @property
-    def version(self) -> int:
-        """Return how many rows of the variant table it knows."""
-        return self.copy.head.table_version
-
-    @property
-    def has_stretches(self) -> bool:
-        """Tell whether covered stretches stand behind its chunks."""
-        return len(self.copy.extent.sizes) % MESSAGES_A_CHUNK == 0
-
-    def message(self, number: int) -> bytes:
-        """Decrypt one message, b"" where there is none. Raises StoreError."""
-        sealed, context = self._place(number)
-        if not sealed:
-            return b""
-        try:
-            return self.cipher.decrypt(bytes(sealed[:NONCE_BYTES]), sealed[NONCE_BYTES:], context)
-        except (InvalidTag, ValueError):
-            raise _changed() from None
-
-    def planes(self, chunk: int, rows: int, out: Words) -> bool:
-        """Decrypt a chunk's planes over out (2, words); tell whether extras follow."""
-        number = HEAD_MESSAGES + MESSAGES_A_CHUNK * chunk
-        sealed, context = self._place(number)
-        size = len(sealed) - NONCE_BYTES - 16
-        if is_dense(size, rows) and out.shape[1] == words_of(rows):
-            target = out.data.cast("B")
-            try:
-                self.cipher.decrypt_into(
-                    sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context, target
-                )
-            except (InvalidTag, ValueError):
-                raise _changed() from None
-        else:
-            out[:] = 0
-            read_planes(self.message(number), rows, out)
-        return bool(self.copy.extent.sizes[number + 1])
-
-    def extras(self, chunk: int, rows: int, words: int, *, followed: bool = True) -> Words:
-        """Return a chunk's extras, (2, words): rows not covered, rows called haploid."""
-        number = HEAD_MESSAGES + MESSAGES_A_CHUNK * chunk + 1
-        return read_extras(self.message(number) if followed else b"", rows, words)
-
-    def whole(self) -> list[bytes]:
-        """Decrypt every message in order. Raises StoreError."""
-        return [self.message(number) for number in range(len(self.copy.extent.sizes))]
-
-    def _place(self, number: int) -> tuple[memoryview, bytes]:
-        if self._sealed is None:
-            self._sealed = self._store.messages(self.copy)
-        start = self._ends[number - 1] if number else 0
-        last = not self._followed(number)
-        context = self._context + self.copy.head.place_of(number, last=last)
-        return self._sealed[start : self._ends[number]], context
-
-    def _followed(self, number: int) -> bool:
-        sizes = self.copy.extent.sizes
-        return number % 2 == 1 and number + 1 < len(sizes) and sizes[number + 1] > 0
-
-
-def _changed() -> StoreError:
-    return StoreError("stored ciphertext does not open: it was changed, moved or erased")
-
-
 Opener: TypeAlias = Callable[[int, int], Sequence[OpenedCopy]]
 """(first, last) -> those people's copies, after every check as it stands now."""
 
@@ -160,7 +73,7 @@ class CohortReader:
 
     def __init__(self, people: int, open_some: Opener, variants: SharedVariants) -> None:
         self._count, self._open_some, self._variants = people, open_some, variants
-        self._opened: dict[int, Sequence[OpenedCopy]] = {}
+        self._opened: dict[int, OpenedBatch] = {}
         self.size = len(variants)
         self._buffers = threading.local()
 
@@ -181,13 +94,15 @@ class CohortReader:
         work: Callable[[int, Block], None],
         *,
         threads: int = 1,
+        people: int = BATCH,
         tick: Tick = lambda: None,
     ) -> None:
-        """Call work(thread, block) for every batch of people over one chunk.
+        """Call work(thread, block) for every `people` of a batch over one chunk.
 
         A block counts people among those kept. Each thread has its own number, so that it may add
-        to sums of its own. tick is called in
-        this thread once a person before a batch is opened, and may stop it all by raising.
+        to sums of its own. people divides BATCH: few stay in the processor's cache, many cost
+        fewer calls. tick is called in this thread once a person before a batch is opened, and may
+        stop it all by raising.
         """
         with ExitStack() as stack:
             # Each its own queue: who sums whom does not hang on timing, nor do the last bits.
@@ -198,54 +113,67 @@ class CohortReader:
                     for _ in range(start, min(start + BATCH, len(self))):
                         tick()
                     # The next batch's keys are unwrapped while the threads work on those before.
-                    self._people(start)
+                    self._batch(start)
                     if len(waiting) > threads:
                         waiting.popleft().result()
                     at = number % threads
-                    waiting.append(pools[at].submit(self._run, work, at, chunk, start))
+                    waiting.append(pools[at].submit(self._run, work, at, chunk, start, people))
                 while waiting:
                     waiting.popleft().result()
             finally:
                 for one in waiting:
                     one.cancel()
 
-    def _run(self, work: Callable[[int, Block], None], number: int, chunk: int, start: int) -> None:
-        block = self.block(chunk, start)
-        if self.kept is not None:
-            own = np.flatnonzero(self.kept[start : start + len(block.planes)])
-            block = block.taken(own, int(self.kept[:start].sum()))
-        if len(block.planes):
-            work(number, block)
+    def _run(
+        self, work: Callable[[int, Block], None], number: int, chunk: int, start: int, people: int
+    ) -> None:
+        for first in range(start, min(start + BATCH, len(self)), people):
+            block = self.block(chunk, first, people)
+            if self.kept is not None:
+                own = np.flatnonzero(self.kept[first : first + len(block.planes)])
+                block = block.taken(own, int(self.kept[:first].sum()))
+            if len(block.planes):
+                work(number, block)
 
-    def block(self, chunk: int, first: int) -> Block:
-        """Decrypt one batch of people over one chunk. Raises StoreError.
+    def block(self, chunk: int, first: int, people: int = BATCH) -> Block:
+        """Decrypt some people of one batch over one chunk. Raises StoreError.
 
         Its planes lie in a buffer of this thread's and last until the next block is asked for.
         """
-        people = self._people(first)
-        rows = self.rows(chunk)
-        words = words_of(rows)
-        planes = self._room(len(people), words)
-        extras: dict[int, Words] = {}
-        for at, person in enumerate(people):
-            own = rows_in(person.version, chunk)
-            if not own:
-                planes[at] = 0
-            followed = own > 0 and person.planes(chunk, own, planes[at])
-            if followed:
-                extras[at] = person.extras(chunk, own, words)
-            if own < rows:
-                extras.setdefault(at, np.zeros((2, words), np.uint64))
-                later = self._decoded if person.has_stretches else self._later_rows
-                later(person, chunk, own, planes[at], extras[at])
-        by_stretch = np.array([person.has_stretches for person in people], np.bool_)
-        return _block(first, planes, extras, by_stretch)
+        within = first % BATCH
+        batch = self._batch(first - within)
+        here = np.arange(within, min(within + people, len(batch)))
+        planes = self._room(len(here), words_of(self.rows(chunk)))
+        dense = batch.is_dense(chunk, planes.shape[2])[here]
+        batch.open_dense(chunk, here[dense], planes, within)
+        for at in here[~dense].tolist():
+            self._spread(batch.people[at], chunk, planes[at - within])
+        more = batch.has_extras(chunk) | (batch.rows(chunk) < self.rows(chunk))
+        extras = {
+            at - within: self._extras(batch.people[at], chunk, planes[at - within])
+            for at in here[more[here]].tolist()
+        }
+        return _block(first, planes, extras, batch.by_stretch[here])
 
-    def _people(self, first: int) -> Sequence[OpenedCopy]:
+    def _spread(self, person: OpenedCopy, chunk: int, planes: Words) -> None:
+        planes[:] = 0
+        if own := rows_in(person.version, chunk):
+            person.planes(chunk, own, planes)
+
+    def _extras(self, person: OpenedCopy, chunk: int, planes: Words) -> Words:
+        """Return a person's extras, with the rows the table got later, and mend its planes."""
+        own, words = rows_in(person.version, chunk), planes.shape[1]
+        extras = person.extras(chunk, own, words) if own else np.zeros((2, words), np.uint64)
+        if own < self.rows(chunk):
+            later = self._decoded if person.has_stretches else self._later_rows
+            later(person, chunk, own, planes, extras)
+        return extras
+
+    def _batch(self, first: int) -> OpenedBatch:
         found = self._opened.get(first)
         if found is None:
             last = min(first + BATCH, len(self))
-            found = self._opened[first] = self._open_some(first, last)
+            found = self._opened[first] = OpenedBatch(self._open_some(first, last))
         return found
 
     def _room(self, people: int, words: int) -> Words:
@@ -292,21 +220,6 @@ class CohortReader:
                 _set(extras[1], at - start, on=called.shape[1] > 0 and bool(called[3].all()))
                 for plane in planes:
                     _set(plane, at - start, on=not called.shape[1])
-
-
-def codes_at(person: OpenedCopy, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Return (4, rows): the bits lo, hi, uncovered, haploid of rows the person knows."""
-    out = np.zeros((4, len(rows)), np.uint8)
-    for chunk in np.unique(rows // CHUNK_ROWS).tolist():
-        own = rows_in(person.version, chunk)
-        planes = np.zeros((2, words_of(own)), np.uint64)
-        followed = person.planes(chunk, own, planes)
-        extras = person.extras(chunk, own, planes.shape[1], followed=followed)
-        here = rows // CHUNK_ROWS == chunk
-        at = (rows[here] - chunk * CHUNK_ROWS).astype(np.uint64)
-        for number, plane in enumerate((*planes, *extras)):
-            out[number, here] = (plane[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
-    return out
 
 
 def _set(plane: Words, row: int, *, on: bool) -> None:

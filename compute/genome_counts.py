@@ -15,6 +15,7 @@ from compute.kernels import BitCounter, CodeCounter, Words, unpack_bits, words_o
 from compute.kernels.planes import Bool
 from compute.planes import CHUNK_ROWS, Int64
 
+_PEOPLE: Final = 32  # decrypted and counted before they leave the second-level cache: 2 MiB
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 
 
@@ -135,7 +136,7 @@ def count_states(
                 alone = len(present) == 1
                 sums[thread][level].add(block, None if alone else np.flatnonzero(own == level))
 
-        reader.each(chunk, work, threads=threads, tick=tick)
+        reader.each(chunk, work, threads=threads, people=_PEOPLE, tick=tick)
         for level in range(level_count):
             for other in sums[1:]:
                 sums[0][level].merge(other[level])

@@ -3,7 +3,7 @@
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -14,8 +14,7 @@ from compute.segments import Extent
 _PLACE, _LENGTH = struct.Struct(">IQQ?"), struct.Struct(">I")
 
 
-@dataclass(frozen=True, slots=True)
-class CopyHead:
+class CopyHead(NamedTuple):
     """What is known of one derived copy without opening it. table_version: rows it knows of."""
 
     dataset: str
@@ -38,8 +37,7 @@ class CopyHead:
         return _PLACE.pack(self.layout, self.table_version, number, last)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCopy:
+class StoredCopy(NamedTuple):
     """A copy's head, and where its sealed messages lie."""
 
     head: CopyHead

@@ -9,7 +9,7 @@ file alone opens nothing without the KMS.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,8 +25,18 @@ from compute.sealing import KEY_BYTES, Kms, LocalKms, StoreError
 CONTEXT: Final = b"omic/kek/v2"
 
 
+class _OneByOne:
+    """What is asked of a KMS for many keys, asked for each."""
+
+    __slots__ = ()
+
+    def unwrap_each(self: Kms, wrapped: Sequence[bytes], contexts: Sequence[bytes]) -> list[bytes]:
+        """Open many wrapped keys, each as `unwrap` does: all or none."""
+        return [self.unwrap(*pair) for pair in zip(wrapped, contexts, strict=True)]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class HybridKms:
+class HybridKms(_OneByOne):
     """Seals to a hybrid key pair drawn from a key file's secret."""
 
     secret: bytes
@@ -58,7 +68,7 @@ class KmsClient(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AwsKms:
+class AwsKms(_OneByOne):
     """AWS KMS (or what speaks its protocol). The context is KMS's encryption context."""
 
     client: KmsClient
@@ -89,7 +99,7 @@ class AwsKms:
 
 
 @dataclass(frozen=True, slots=True)
-class LayeredKms:
+class LayeredKms(_OneByOne):
     """Wraps with `inner`, then with `outer`: both are needed to unwrap."""
 
     inner: Kms

@@ -9,8 +9,8 @@ from typing import Self
 
 import numpy as np
 
-from compute.cohort_reader import OpenedCopy, codes_at
 from compute.copies import decode_genotypes
+from compute.copy_reader import OpenedCopy, codes_at
 from compute.planes import NOT_COVERED, Calls, Int64
 from compute.stretches import Places
 from compute.variants import BUILDS, Key, SharedVariants

@@ -1,6 +1,6 @@
 """How a person's data become bytes of the cohort store, and back: bit planes over shared rows.
 
-Pure: no keys, no I/O. A genotype dataset is cut into chunks of 262,144 rows of the shared variant
+Pure: no keys, no I/O. A genotype dataset is cut into chunks of 261,632 rows of the shared variant
 table as it stood when the person was stored. A chunk is two messages: the two bit planes of
 `compute.kernels.planes` (dense: exactly the words a kernel reads; or sparse: two sets of rows,
 where that is less than half), and the extras, empty for most people: the rows not covered, and
@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from compute.kernels.planes import Words, pack_bits, pack_dosages, unpack_bits, words_of
+from compute.kernels.planes import STEP, Words, pack_bits, pack_dosages, unpack_bits, words_of
 from compute.rowsets import LayoutError, pack_set, unpack_set
 
 __all__ = ["LayoutError"]
@@ -26,8 +26,10 @@ Int8: TypeAlias = npt.NDArray[np.int8]
 Int64: TypeAlias = npt.NDArray[np.int64]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
-LAYOUT_VERSION = 2
-CHUNK_ROWS = 262_144
+LAYOUT_VERSION = 3
+# An odd number of vectors: were it a power of two, everybody's planes would fall on the same few
+# sets of the processor's cache, and counting would take twice as long.
+CHUNK_ROWS = 511 * STEP
 NO_CALL = -1
 NOT_COVERED = -2
 

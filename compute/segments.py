@@ -16,9 +16,10 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from compute.errors import ComputeError
 
@@ -34,8 +35,7 @@ class SegmentError(ComputeError):
     default_code = "store"
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """Where one copy's messages lie: segment name, byte offset, the size of each in order."""
 
     segment: str
@@ -52,6 +52,22 @@ class Extent:
         return struct.pack(f"<{len(self.sizes)}I", *self.sizes)
 
 
+class Span(NamedTuple):
+    """Bytes in memory, and the address of the first, good for as long as the view is held."""
+
+    view: memoryview
+    address: int
+
+    @staticmethod
+    def of(data: "bytes | mmap.mmap") -> "Span":
+        """Return the whole of some bytes."""
+        return Span(memoryview(data), int(np.frombuffer(data, np.uint8).ctypes.data))
+
+    def part(self, start: int, end: int) -> "Span":
+        """Return some of it."""
+        return Span(self.view[start:end], self.address + start)
+
+
 def unpacked_sizes(data: bytes) -> tuple[int, ...]:
     """Return the sizes `Extent.packed_sizes` packed."""
     return struct.unpack(f"<{len(data) // 4}I", data)
@@ -65,7 +81,7 @@ class SegmentFiles:
         self._folder = folder
         self._lock = threading.RLock()
         self._writing: tuple[str, int] | None = None
-        self._maps: dict[str, mmap.mmap] = {}
+        self._maps: dict[str, Span] = {}
 
     def close(self) -> None:
         """Give up the lock of the segment written to, and every mapping no longer in use."""
@@ -84,14 +100,14 @@ class SegmentFiles:
             os.fdatasync(fd)
             return Extent(name, offset, tuple(map(len, messages)))
 
-    def view(self, extent: Extent) -> memoryview:
+    def span(self, extent: Extent) -> Span:
         """Return the bytes of an extent, mapped, read only. Raises SegmentError."""
         end = extent.offset + extent.length
         with self._lock:
             found = self._maps.get(extent.segment)
-            if found is None or len(found) < end:
+            if found is None or len(found.view) < end:
                 found = self._map(extent.segment, end)
-            return memoryview(found)[extent.offset : end]
+        return found.part(extent.offset, end)
 
     def erase(self, extent: Extent) -> None:
         """Make an extent's bytes unreadable on the disk for good; a missing segment is erased."""
@@ -161,13 +177,13 @@ class SegmentFiles:
         self._sync_folder()
         return name, fd
 
-    def _map(self, name: str, end: int) -> mmap.mmap:
+    def _map(self, name: str, end: int) -> Span:
         try:
             with _opened(self._path(name), os.O_RDONLY) as fd:
                 if os.fstat(fd).st_size < end:
                     raise SegmentError("a segment is shorter than the index says: restore it, or "
                                        "withdraw and ingest its people again")  # fmt: skip
-                self._maps[name] = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+                self._maps[name] = Span.of(mmap.mmap(fd, 0, prot=mmap.PROT_READ))
         except FileNotFoundError:
             raise SegmentError("a segment of the store is missing") from None
         return self._maps[name]

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from compute.heads import CopyHead, StoredCopy
+from compute.planes import LAYOUT_VERSION
 from compute.sealing import KEY_BYTES, Kms, LocalKms, StoreError, seal, unseal
-from compute.segments import Extent, SegmentError, SegmentFiles, unpacked_sizes
+from compute.segments import Extent, SegmentError, SegmentFiles, Span, unpacked_sizes
 
 __all__ = ["KEY_BYTES", "Kms", "LocalKms", "StoreError", "seal", "unseal"]
 
@@ -32,7 +33,7 @@ TABLE_CONTEXT = b"omic/variant-table/v1"
 OBJECT_CONTEXT = b"omic/own-copy/v1"
 ANSWER_CONTEXT = b"omic/answer/v1"
 _SCHEMA = """
--- Copies of layout 1 and their variant table are made again from the grants in force.
+-- Copies of an older layout are made again from the grants in force.
 DROP TABLE IF EXISTS wrapped;
 DROP TABLE IF EXISTS chunk;
 DROP TABLE IF EXISTS variant_segment;
@@ -67,6 +68,7 @@ class CohortStore:
         for pragma in ("journal_mode=WAL", "secure_delete=ON", "synchronous=FULL"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_SCHEMA)
+        self._db.execute("DELETE FROM copy WHERE layout <> ?", (LAYOUT_VERSION,))
         self.segments = SegmentFiles(path.with_suffix(".segments"))
         self._table_key = self._own_key("variant-table", TABLE_CONTEXT)
 
@@ -131,18 +133,18 @@ class CohortStore:
                 rows += self._db.execute(query, part).fetchall()
         return {row[0]: StoredCopy(CopyHead(*row[:7]), _extent(row[7:])) for row in rows}
 
-    def messages(self, copy: StoredCopy) -> memoryview:
+    def messages(self, copy: StoredCopy) -> Span:
         """Return a copy's sealed messages, one after another, mapped. Raises StoreError.
 
         A copy moved by compaction meanwhile is looked up again.
         """
         try:
-            return self.segments.view(copy.extent)
+            return self.segments.span(copy.extent)
         except SegmentError:
             again = self.copies([copy.head.dataset]).get(copy.head.dataset)
             if again is None or again.head != copy.head or again.extent == copy.extent:
                 raise StoreError("the derived copy of this dataset is not in the store") from None
-            return self.segments.view(again.extent)
+            return self.segments.span(again.extent)
 
     def chunk_count(self, dataset: str) -> int:
         """Return how many messages a copy has."""
@@ -155,7 +157,7 @@ class CohortStore:
         if found is None or not 0 <= number < len(found.extent.sizes):
             raise StoreError("the derived copy of this dataset is not in the store")
         start = sum(found.extent.sizes[:number])
-        return bytes(self.messages(found)[start : start + found.extent.sizes[number]])
+        return bytes(self.messages(found).view[start : start + found.extent.sizes[number]])
 
     def destroy_grants(self, grants: Iterable[str]) -> int:
         """Delete wrapped keys and copies of these grants for good; return how many there were.
@@ -296,7 +298,7 @@ class CohortStore:
     def _move(self, live: Sequence[tuple[str, Extent]], name: str) -> None:
         moved = []
         for dataset, extent in live:
-            whole = bytes(self.segments.view(extent))
+            whole = bytes(self.segments.span(extent).view)
             new = self.segments.append([whole], apart_from=name)
             moved.append((new.segment, new.offset, dataset, name, extent.offset))
         with self._write() as db:

@@ -16,10 +16,11 @@ in the personal envelope, not in the leaf) nor the key.
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from compute.cohort_reader import CohortReader, OpenedCopy
+from compute.cohort_reader import CohortReader
+from compute.copy_reader import OpenedCopy, activity_keys, opened_copies
 from compute.crypt import (
     CryptError,
     decrypt_all,
@@ -28,7 +29,7 @@ from compute.crypt import (
     session_keys,
 )
 from compute.errors import ComputeError
-from compute.heads import CopyHead, StoredCopy, copy_context, fresh_head, seal_messages
+from compute.heads import StoredCopy, copy_context, fresh_head, seal_messages
 from compute.keys import KeyRing
 from compute.store import KEY_BYTES, CohortStore, Kms
 from compute.variants import SharedVariants
@@ -147,8 +148,7 @@ class Vault:
         _grant_in_force(grant.id, opened.access)
         context = copy_context(grant.dataset, grant.id)
         key = os.urandom(KEY_BYTES)
-        head = replace(
-            fresh_head(grant.dataset, grant.id, modality, table_version),
+        head = fresh_head(grant.dataset, grant.id, modality, table_version)._replace(
             wrapped_data_key=self._kms.wrap(key, b"data" + context),
             wrapped_activity_key=self._kms.wrap(opened.activity_key, b"activity" + context),
         )
@@ -163,9 +163,10 @@ class Vault:
 
     def readers(self, grant_ids: Sequence[str], access: RecordedAccess) -> list[OpenedCopy]:
         """Unwrap the data keys of many grants, each as `reader` does, in order: all or none."""
-        grants = [_grant_in_force(grant_id, access) for grant_id in grant_ids]
-        copies = self._store.copies([grant.dataset for grant in grants])
-        return [self._opened(copies.get(grant.dataset), grant, access) for grant in grants]
+        copies = self._copies([_grant_in_force(grant_id, access) for grant_id in grant_ids])
+        for key in activity_keys(self._kms, copies):
+            _demand(access, key)
+        return opened_copies(self._store, self._kms, copies)
 
     def cohort(
         self, grant_ids: Sequence[str], access: RecordedAccess, variants: SharedVariants
@@ -175,28 +176,20 @@ class Vault:
             len(grant_ids), lambda a, b: self.readers(grant_ids[a:b], access), variants
         )
 
-    def _opened(self, copy: StoredCopy | None, grant: Grant, access: RecordedAccess) -> OpenedCopy:
-        if copy is None or copy.head.grant != grant.id:
-            raise _no_copy()
-        context = copy_context(copy.head.dataset, copy.head.grant)
-        _demand(access, self._kms.unwrap(copy.head.wrapped_activity_key, b"activity" + context))
-        key = self._kms.unwrap(copy.head.wrapped_data_key, b"data" + context)
-        return OpenedCopy(self._store, copy, key, context)
-
     def tag(self, grant: Grant, access: str) -> bytes:
         """Compute a grant's leaf in an access tree; opens no data. Raises VaultRefusedError."""
         return self.tags([grant], access)[0]
 
     def tags(self, grants: Sequence[Grant], access: str) -> list[bytes]:
         """Compute the leaves of many grants, each as `tag` does, in order."""
-        return [access_tag(key, access) for key in self._activity_keys(grants)]
+        return [access_tag(key, access) for key in activity_keys(self._kms, self._copies(grants))]
 
     def activity_openings(
         self, grant_ids: Sequence[str], access: RecordedAccess
     ) -> list[tuple[str, bytes]]:
         """Return (grant, activity key) of members, for the auditor's bundle. Raises as `reader`."""
         grants = [_grant_in_force(grant_id, access) for grant_id in grant_ids]
-        keys = self._activity_keys(grants)
+        keys = activity_keys(self._kms, self._copies(grants))
         for key in keys:
             _demand(access, key)
         return list(zip(grant_ids, keys, strict=True))
@@ -205,17 +198,13 @@ class Vault:
         """Destroy wrapped keys and derived copies of these grants; return how many there were."""
         return self._store.destroy_grants(grants)
 
-    def _activity_keys(self, grants: Sequence[Grant]) -> list[bytes]:
-        copies = self._store.copies([grant.dataset for grant in grants])
-        found = [copies.get(grant.dataset) for grant in grants]
-        pairs = zip(found, grants, strict=True)
-        if any(copy is None or copy.head.grant != grant.id for copy, grant in pairs):
-            raise _no_copy()
-        return [self._activity_key(copy.head) for copy in found if copy is not None]
-
-    def _activity_key(self, head: CopyHead) -> bytes:
-        context = b"activity" + copy_context(head.dataset, head.grant)
-        return self._kms.unwrap(head.wrapped_activity_key, context)
+    def _copies(self, grants: Sequence[Grant]) -> list[StoredCopy]:
+        """Return each grant's copy, in order. Raises VaultRefusedError."""
+        found = self._store.copies([grant.dataset for grant in grants])
+        copies = [copy for grant in grants if (copy := found.get(grant.dataset)) is not None]
+        if [copy.head.grant for copy in copies] != [grant.id for grant in grants]:
+            raise VaultRefusedError("there is no derived copy under this grant", code="no_copy")
+        return copies
 
     def _unseal(self, grant: Grant, terms: Mapping[str, Any], sealed: bytes) -> tuple[bytes, bytes]:
         epoch = self._keys.epoch(str(grant.recipient["key_id"]))
@@ -235,10 +224,6 @@ class Vault:
             return tuple(session_keys(header, epoch.crypt4gh_secret)) if epoch else ()
         except CryptError:
             raise VaultRefusedError("the header packet does not open", code="tampered") from None
-
-
-def _no_copy() -> VaultRefusedError:
-    return VaultRefusedError("there is no derived copy under this grant", code="no_copy")
 
 
 def _grant_in_force(grant_id: str, access: RecordedAccess) -> Grant:

@@ -41,11 +41,9 @@ def add_codes(planes: Words, counter: Words) -> None:
     """planes: (16 n people, 2, words), words a multiple of 8; counter: (3, 9, words)."""
     people, _, words = planes.shape
     source, target = planes.ctypes.data, counter.ctypes.data
-    stride = words * 8
-    for group in range(people // GROUP):
-        start = source + group * GROUP * 2 * stride
-        for at in range(0, words, 8):
-            count_codes(start + at * 8, 2 * stride, stride, target + at * 8, stride)
+    stride, groups = words * 8, people // GROUP
+    for at in range(0, stride, 64):
+        count_codes(source + at, 2 * stride, stride, groups, target + at, stride)
 
 
 @jit
@@ -53,11 +51,9 @@ def add_bits(planes: Words, counter: Words) -> None:
     """planes: (16 n people, words), words a multiple of 8; counter: (9, words)."""
     people, words = planes.shape
     source, target = planes.ctypes.data, counter.ctypes.data
-    stride = words * 8
-    for group in range(people // GROUP):
-        start = source + group * GROUP * stride
-        for at in range(0, words, 8):
-            count_bits(start + at * 8, stride, target + at * 8, stride)
+    stride, groups = words * 8, people // GROUP
+    for at in range(0, stride, 64):
+        count_bits(source + at, stride, groups, target + at, stride)
 
 
 @jit

@@ -59,75 +59,80 @@ def _add_group(builder: Any, low: list[Any], inputs: Sequence[Callable[[], Any]]
     return carry(0, GROUP, 3)
 
 
-def _ripple(builder: Any, carried: Any, address: Any, stride: Any) -> None:
-    """Add a carry to the upper planes of a counter in memory."""
-    for plane in range(4, COUNTER_PLANES):
-        place = builder.add(address, builder.mul(stride, _int(plane)))
-        old = _at(builder, place, _WORDS, 8)
-        _put(builder, builder.xor(old, carried), place, 8)
-        carried = builder.and_(old, carried)
-
-
-def _count_stream(
-    builder: Any, inputs: Sequence[Callable[[], Any]], address: Any, stride: Any
+def _count(
+    builder: Any, groups: Any, read: Callable[[Any, int], Any], counter: Any, stride: Any
 ) -> None:
-    places = [builder.add(address, builder.mul(stride, _int(plane))) for plane in range(4)]
-    low = [_at(builder, place, _WORDS, 8) for place in places]
-    carried = _add_group(builder, low, inputs)
-    for value, place in zip(low, places, strict=True):
-        _put(builder, value, place, 8)
-    _ripple(builder, carried, address, stride)
+    """Add `groups` of sixteen people to one counter, held in registers meanwhile.
+
+    read(group, number): the bits of one person; counter: address of nine planes, `stride` apart.
+    """
+    places = [
+        builder.add(counter, builder.mul(stride, _int(plane))) for plane in range(COUNTER_PLANES)
+    ]
+    planes = [
+        cgutils.alloca_once_value(builder, _at(builder, place, _WORDS, 8)) for place in places
+    ]
+    with cgutils.for_range(builder, groups) as loop:
+        low = [builder.load(plane) for plane in planes[:4]]
+        inputs = [lambda n=n: read(loop.index, n) for n in range(GROUP)]
+        carried = _add_group(builder, low, inputs)
+        for value, plane in zip(low, planes[:4], strict=True):
+            builder.store(value, plane)
+        for plane in planes[4:]:
+            old = builder.load(plane)
+            builder.store(builder.xor(old, carried), plane)
+            carried = builder.and_(old, carried)
+    for plane, place in zip(planes, places, strict=True):
+        _put(builder, builder.load(plane), place, 8)
 
 
 @intrinsic
 def count_codes(
-    typing: Any, source: Any, person: Any, plane: Any, counter: Any, stride: Any
+    typing: Any, source: Any, person: Any, plane: Any, groups: Any, counter: Any, stride: Any
 ) -> Any:
-    """Add eight words of sixteen people's two planes to three counters: lo, hi, lo and hi.
+    """Add eight words of sixteen people a group to three counters: lo, hi, lo and hi.
 
     source: address of the first person's lo words; person, plane: strides; counter: address of
     3 x 9 counter planes, `stride` apart.
     """
-    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
+    signature = types.void(*[_ADDRESS] * 6)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, person, plane, counter, stride = args
-        loaded: dict[tuple[int, int], Any] = {}
+        source, person, plane, groups, counter, stride = args
 
-        def word(number: int, which: int) -> Any:
-            if (number, which) not in loaded:
-                place = builder.add(source, builder.mul(person, _int(number)))
-                place = builder.add(place, plane) if which else place
-                loaded[number, which] = _at(builder, place, _WORDS, 8)
-            return loaded[number, which]
+        def word(group: Any, number: int, which: int) -> Any:
+            at = builder.add(builder.mul(group, _int(GROUP)), _int(number))
+            place = builder.add(source, builder.mul(person, at))
+            return _at(builder, builder.add(place, plane) if which else place, _WORDS, 8)
 
-        streams: list[Callable[[int], Any]] = [
-            lambda n: word(n, 0),
-            lambda n: word(n, 1),
-            lambda n: builder.and_(word(n, 0), word(n, 1)),
+        streams: list[Callable[[Any, int], Any]] = [
+            lambda group, n: word(group, n, 0),
+            lambda group, n: word(group, n, 1),
+            lambda group, n: builder.and_(word(group, n, 0), word(group, n, 1)),
         ]
         for number, stream in enumerate(streams):
             base = builder.add(counter, builder.mul(stride, _int(number * COUNTER_PLANES)))
-            inputs = [lambda n=n, s=stream: s(n) for n in range(GROUP)]
-            _count_stream(builder, inputs, base, stride)
+            _count(builder, groups, stream, base, stride)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def count_bits(typing: Any, source: Any, person: Any, counter: Any, stride: Any) -> Any:
-    """Add eight words of sixteen people's one plane to one counter of nine planes."""
-    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
+def count_bits(
+    typing: Any, source: Any, person: Any, groups: Any, counter: Any, stride: Any
+) -> Any:
+    """Add eight words of sixteen people a group, one plane each, to one counter of nine planes."""
+    signature = types.void(*[_ADDRESS] * 5)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, person, counter, stride = args
+        source, person, groups, counter, stride = args
 
-        def word(number: int) -> Any:
-            place = builder.add(source, builder.mul(person, _int(number)))
-            return _at(builder, place, _WORDS, 8)
+        def word(group: Any, number: int) -> Any:
+            at = builder.add(builder.mul(group, _int(GROUP)), _int(number))
+            return _at(builder, builder.add(source, builder.mul(person, at)), _WORDS, 8)
 
-        _count_stream(builder, [lambda n=n: word(n) for n in range(GROUP)], counter, stride)
+        _count(builder, groups, word, counter, stride)
         return context.get_dummy_value()
 
     return signature, codegen

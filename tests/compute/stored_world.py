@@ -41,6 +41,9 @@ class CountingKms:
             self.turned(number)
         return key
 
+    def unwrap_each(self, wrapped, contexts):
+        return [self.unwrap(*pair) for pair in zip(wrapped, contexts, strict=True)]
+
 
 class SizedFollower(SimFollower):
     """Follows a log whose first leaves stand for people put there directly: no tree over them."""

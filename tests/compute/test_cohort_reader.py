@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute import cohort_reader
-from compute.cohort_reader import CohortReader, OpenedCopy
+from compute.cohort_reader import CohortReader
 from compute.copies import SharedVariants, decode_genotypes, encode_genotypes
+from compute.copy_reader import OpenedCopy
 from compute.genome_counts import STATES, count_states
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.ingest import Genotypes
@@ -43,10 +44,7 @@ def keep(store, table, number, person):
 def opener(store, count):
     def opened(first, last):
         found = store.copies([f"d{n}" for n in range(count)])
-        return [
-            OpenedCopy(store, found[f"d{n}"], KEY, copy_context(f"d{n}", found[f"d{n}"].head.grant))
-            for n in range(first, last)
-        ]
+        return [OpenedCopy(store, found[f"d{n}"], KEY) for n in range(first, last)]
 
     return opened
 
@@ -76,7 +74,7 @@ def alone(calls):
 @settings(deadline=None, max_examples=40)
 def test_counts_blocks_and_picked_rows_agree_with_decoding(tmp_path_factory, people, chunk, batch):
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("planes", "cohort_reader", "genome_counts"):
+        for module in ("planes", "cohort_reader", "copy_reader", "genome_counts"):
             patch.setattr(f"compute.{module}.CHUNK_ROWS", chunk)
         patch.setattr(cohort_reader, "BATCH", batch)
         store = CohortStore(tmp_path_factory.mktemp("s") / "s.sqlite", LocalKms(b"k" * 32))

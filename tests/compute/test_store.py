@@ -40,10 +40,7 @@ def store(tmp_path):
 
 
 def head(dataset, grant="g", key=b"wrapped-data-key-of-" + b"x" * 12):
-    from dataclasses import replace
-
-    return replace(
-        fresh_head(dataset, grant, "genotypes", 7),
+    return fresh_head(dataset, grant, "genotypes", 7)._replace(
         wrapped_data_key=key + dataset.encode(),
         wrapped_activity_key=b"activity-" + dataset.encode(),
     )

@@ -1,0 +1,170 @@
+"""One person's genotype copy under its own key: messages opened in their place, never kept."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from compute.copies import HEAD_MESSAGES, MESSAGES_A_CHUNK
+from compute.gcm import NONCE_BYTES, OVERHEAD, Messages, open_each
+from compute.heads import StoredCopy, copy_context
+from compute.kernels.planes import STEP, Bool, Words, words_of
+from compute.planes import CHUNK_ROWS, Int64, read_extras, read_planes, rows_in
+from compute.sealing import Kms, StoreError
+from compute.segments import Span
+from compute.store import CohortStore
+
+
+class OpenedCopy:
+    """One person's copy and the data key that opens it, for the length of one run."""
+
+    __slots__ = ("_sealed", "_store", "context", "copy", "key", "version")
+
+    def __init__(self, store: CohortStore, copy: StoredCopy, key: bytes) -> None:
+        self._store, self.copy, self.key = store, copy, key
+        self.version = copy.head.table_version  # how many rows of the variant table it knows
+        self.context = copy_context(copy.head.dataset, copy.head.grant)
+        self._sealed: Span | None = None
+
+    @property
+    def has_stretches(self) -> bool:
+        """Tell whether covered stretches stand behind its chunks."""
+        return len(self.copy.extent.sizes) % MESSAGES_A_CHUNK == 0
+
+    def message(self, number: int) -> bytes:
+        """Decrypt one message, b"" where there is none. Raises StoreError."""
+        sealed, context = self._place(number)
+        nonce, text = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+        if not text:
+            return b""
+        try:
+            return AESGCM(self.key).decrypt(bytes(nonce), text, context)
+        except (InvalidTag, ValueError):
+            raise _changed() from None
+
+    def whole(self) -> list[bytes]:
+        """Decrypt every message in order. Raises StoreError."""
+        return [self.message(number) for number in range(len(self.copy.extent.sizes))]
+
+    def planes(self, chunk: int, rows: int, out: Words) -> None:
+        """Decrypt a chunk's planes into out, (2, words) of zeros. Raises StoreError."""
+        read_planes(self.message(_planes_of(chunk)), rows, out)
+
+    def extras(self, chunk: int, rows: int, words: int) -> Words:
+        """Return a chunk's extras, (2, words): rows not covered, rows called haploid."""
+        return read_extras(self.message(_planes_of(chunk) + 1), rows, words)
+
+    def sealed(self) -> Span:
+        """Return all its messages, sealed, one after another. Raises StoreError."""
+        if self._sealed is None:
+            self._sealed = self._store.messages(self.copy)
+        return self._sealed
+
+    def _place(self, number: int) -> tuple[memoryview, bytes]:
+        sizes = self.copy.extent.sizes
+        start = sum(sizes[:number])
+        followed = number % 2 == 1 and any(sizes[number + 1 : number + 2])
+        context = self.context + self.copy.head.place_of(number, last=not followed)
+        return self.sealed().view[start : start + sizes[number]], context
+
+
+def opened_copies(store: CohortStore, kms: Kms, copies: Sequence[StoredCopy]) -> list[OpenedCopy]:
+    """Unwrap the data keys of copies, in order: all or none. Raises StoreError."""
+    contexts = [b"data" + copy_context(head.dataset, head.grant) for head, _ in copies]
+    keys = kms.unwrap_each([head.wrapped_data_key for head, _ in copies], contexts)
+    return [OpenedCopy(store, *pair) for pair in zip(copies, keys, strict=True)]
+
+
+def activity_keys(kms: Kms, copies: Sequence[StoredCopy]) -> list[bytes]:
+    """Unwrap the activity keys of copies, in order: all or none. Raises StoreError."""
+    contexts = [b"activity" + copy_context(head.dataset, head.grant) for head, _ in copies]
+    return kms.unwrap_each([head.wrapped_activity_key for head, _ in copies], contexts)
+
+
+class OpenedBatch:
+    """Some people opened together, and where their messages lie, as arrays.
+
+    versions: int64 (people,), rows each knows; by_stretch: (people,), whose covered stretches stand
+    behind the chunks.
+    """
+
+    def __init__(self, people: Sequence[OpenedCopy]) -> None:
+        self.people = people
+        self.versions = np.array([person.version for person in people], np.int64)
+        sizes = [person.copy.extent.sizes for person in people]
+        self.by_stretch = np.array([len(one) % MESSAGES_A_CHUNK == 0 for one in sizes], np.bool_)
+        padded = np.array(list(zip_longest(*sizes, fillvalue=0)), np.int64)  # (messages, people)
+        self._sizes, self._starts = padded, padded.cumsum(axis=0) - padded
+        whole = [person.sealed() for person in people]
+        self._views = [span.view for span in whole]
+        self._addresses = np.array([span.address for span in whole], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def rows(self, chunk: int) -> Int64:
+        """Return int64 (people,): how many rows of a chunk each knows."""
+        known: Int64 = (self.versions - chunk * CHUNK_ROWS).clip(0, CHUNK_ROWS)
+        return known
+
+    def has_extras(self, chunk: int) -> Bool:
+        """Tell who has rows of a chunk stored as not covered, or called haploid."""
+        return self._size(_planes_of(chunk) + 1) > 0
+
+    def is_dense(self, chunk: int, words: int) -> Bool:
+        """Tell whose planes of a chunk are stored as just the words a kernel reads."""
+        fits = -(-self.rows(chunk) // STEP) * (STEP // 64) == words
+        dense: Bool = fits & (self._size(_planes_of(chunk)) == 2 * 8 * words + OVERHEAD)
+        return dense
+
+    def open_dense(self, chunk: int, at: Int64, planes: Words, first: int) -> None:
+        """Decrypt the dense planes of the people `at` over planes[at - first], all at once.
+
+        planes: uint64 (some people, 2, words). Raises StoreError.
+        """
+        number, people = _planes_of(chunk), [self.people[one] for one in at.tolist()]
+        ends = (~self.has_extras(chunk)[at]).tolist()
+        octets = planes.reshape(len(planes), -1).view(np.uint8)
+        sealed = Messages(
+            [self._views[one] for one in at.tolist()],
+            self._addresses[at],
+            self._starts[number, at],
+            octets.shape[1] + OVERHEAD,
+        )
+        contexts = [
+            one.context + one.copy.head.place_of(number, last=last)
+            for one, last in zip(people, ends, strict=True)
+        ]
+        try:
+            open_each([one.key for one in people], sealed, contexts, octets, at - first)
+        except (InvalidTag, ValueError):
+            raise _changed() from None
+
+    def _size(self, number: int) -> Int64:
+        return self._sizes[number] if number < len(self._sizes) else np.zeros(len(self), np.int64)
+
+
+def codes_at(person: OpenedCopy, rows: Int64) -> npt.NDArray[np.uint8]:
+    """Return (4, rows): the bits lo, hi, uncovered, haploid of rows the person knows."""
+    out = np.zeros((4, len(rows)), np.uint8)
+    for chunk in np.unique(rows // CHUNK_ROWS).tolist():
+        own = rows_in(person.version, chunk)
+        planes = np.zeros((2, words_of(own)), np.uint64)
+        person.planes(chunk, own, planes)
+        extras = person.extras(chunk, own, planes.shape[1])
+        here = rows // CHUNK_ROWS == chunk
+        at = (rows[here] - chunk * CHUNK_ROWS).astype(np.uint64)
+        for number, plane in enumerate((*planes, *extras)):
+            out[number, here] = (plane[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
+    return out
+
+
+def _planes_of(chunk: int) -> int:
+    return HEAD_MESSAGES + MESSAGES_A_CHUNK * chunk
+
+
+def _changed() -> StoreError:
+    return StoreError("stored ciphertext does not open: it was changed, moved or erased")
