@@ -1,5 +1,6 @@
 """A made cohort in our store, as a warm worker has it, and plink2 on the same genotypes."""
 
+import gc
 import os
 import statistics
 import subprocess
@@ -74,6 +75,7 @@ def stored(made: Cohort, place: Path) -> Stored:
     if place not in _STORED:
         say("compute: storing the cohort ...")
         _STORED[place] = _store(made, place)
+        gc.freeze()  # as the worker does once it has started
     return _STORED[place]
 
 

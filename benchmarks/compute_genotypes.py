@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.compute_cohort import (
     THREADS,
@@ -23,8 +24,10 @@ from benchmarks.compute_cohort import (
 from benchmarks.compute_data import Cohort
 from benchmarks.harness import Figure
 from compute.block_sums import sum_blocks
+from compute.gcm import SealedMessages
 from compute.genome_counts import count_states
 from compute.kernels import hwe_exact
+from compute.planes import CHUNK_ROWS
 from compute.queries import (
     Answer,
     Frame,
@@ -39,6 +42,7 @@ from compute.queries import (
 from compute.queries.polygenic_score import scored
 from compute.queries.score_match import Matched, match
 from compute.queries.scorefile import Score, Weight, Weights
+from compute.segments import Span
 
 _REPEAT = 7
 
@@ -82,16 +86,32 @@ def counts(made: Cohort, place: Path, quick: bool) -> list[Figure]:
         lambda: plink2(made, "--freq", "--out", out),
         lambda: plink2(made, "--freq", "--extract", str(one), "--out", out),
     )
+    bare = interleaved(3, lambda: _bare_cipher(made))[0]
     first = interleaved(3, _cold_start)[0]
     keys = interleaved(3, lambda: ours._open(0, made.people))[0]
     return [
         *_ratio("counts, whole process", mine, whole, 0.7, "2 threads each; counts identical"),
         Figure("counts: ours / plink2 less its start-up and variant table",
                mine / (whole - start), "", 1.0, False, note=f"start-up {start:.3f} s"),
+        Figure("counts: limit, AES-256-GCM alone over as many bytes", bare, "s",
+               note=f"{THREADS} threads, keys at hand, nothing read from memory or counted"),
         Figure("counts: ours, 1 thread", single, "s"),
         Figure("counts: of it, index and unwrapping of keys", keys, "s"),
         Figure("kernels: a fresh process, imports and cached machine code", first, "s"),
     ]  # fmt: skip
+
+
+def _bare_cipher(made: Cohort) -> None:
+    """Decrypt one person's chunk, in the cache, as often as the cohort has chunks of that size."""
+    size, key, nonce = 2 * CHUNK_ROWS // 8, bytes(32), bytes(12)
+    message = nonce + AESGCM(key).encrypt(nonce, bytes(size), None)
+    count = made.people * made.variants // CHUNK_ROWS // THREADS
+    messages = SealedMessages([key] * count, [Span.of(message)] * count,
+                              np.zeros(count, np.int64), size, [b""] * count)  # fmt: skip
+    rows = np.zeros(count, np.int64)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(THREADS):
+            pool.submit(messages.open, 0, count, np.zeros((1, size), np.uint8), rows)
 
 
 def hardy(made: Cohort, place: Path, quick: bool) -> list[Figure]:

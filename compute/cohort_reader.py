@@ -7,7 +7,7 @@ of the cohort or of the table.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compute.copies import decode_genotypes
-from compute.copy_reader import OpenedBatch, OpenedCopy, codes_at
+from compute.copy_reader import BatchChunk, OpenedBatch, OpenedCopy, codes_at
 from compute.kernels.planes import Words, pack_bits, pack_dosages, words_of
 from compute.planes import CHUNK_ROWS, NOT_COVERED, absent_from, rows_in
 from compute.variants import SharedVariants
@@ -127,38 +127,31 @@ class CohortReader:
     def _run(
         self, work: Callable[[int, Block], None], number: int, chunk: int, start: int, people: int
     ) -> None:
-        for first in range(start, min(start + BATCH, len(self)), people):
-            block = self.block(chunk, first, people)
+        for block in self.blocks(chunk, start, people):
+            own = block
             if self.kept is not None:
-                own = np.flatnonzero(self.kept[first : first + len(block.planes)])
-                block = block.taken(own, int(self.kept[:first].sum()))
-            if len(block.planes):
-                work(number, block)
+                before, last = self.kept[: block.first], block.first + len(block.planes)
+                own = block.taken(np.flatnonzero(self.kept[block.first : last]), int(before.sum()))
+            if len(own.planes):
+                work(number, own)
 
-    def block(self, chunk: int, first: int, people: int = BATCH) -> Block:
-        """Decrypt some people of one batch over one chunk. Raises StoreError.
+    def blocks(self, chunk: int, start: int, people: int = BATCH) -> Iterator[Block]:
+        """Decrypt the batch from `start` on over one chunk, some people at a time.
 
-        Its planes lie in a buffer of this thread's and last until the next block is asked for.
+        A block's planes lie in a buffer of this thread's and last until the next one. Raises
+        StoreError.
         """
-        within = first % BATCH
-        batch = self._batch(first - within)
-        here = np.arange(within, min(within + people, len(batch)))
-        planes = self._room(len(here), words_of(self.rows(chunk)))
-        dense = batch.is_dense(chunk, planes.shape[2])[here]
-        batch.open_dense(chunk, here[dense], planes, within)
-        for at in here[~dense].tolist():
-            self._spread(batch.people[at], chunk, planes[at - within])
-        more = batch.has_extras(chunk) | (batch.rows(chunk) < self.rows(chunk))
-        extras = {
-            at - within: self._extras(batch.people[at], chunk, planes[at - within])
-            for at in here[more[here]].tolist()
-        }
-        return _block(first, planes, extras, batch.by_stretch[here])
-
-    def _spread(self, person: OpenedCopy, chunk: int, planes: Words) -> None:
-        planes[:] = 0
-        if own := rows_in(person.version, chunk):
-            person.planes(chunk, own, planes)
+        batch, rows = self._batch(start), self.rows(chunk)
+        sealed = BatchChunk(batch, chunk, rows)
+        for first in range(0, len(batch), people):
+            here = slice(first, min(first + people, len(batch)))
+            planes = self._room(here.stop - first, words_of(rows))
+            sealed.open(first, planes)
+            extras = {
+                at: self._extras(batch.people[first + at], chunk, planes[at])
+                for at in np.flatnonzero(sealed.more[here]).tolist()
+            }
+            yield _block(start + first, planes, extras, batch.by_stretch[here])
 
     def _extras(self, person: OpenedCopy, chunk: int, planes: Words) -> Words:
         """Return a person's extras, with the rows the table got later, and mend its planes."""

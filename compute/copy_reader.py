@@ -9,8 +9,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compute.copies import HEAD_MESSAGES, MESSAGES_A_CHUNK
-from compute.gcm import NONCE_BYTES, OVERHEAD, Messages, open_each
-from compute.heads import StoredCopy, copy_context
+from compute.gcm import NONCE_BYTES, OVERHEAD, SealedMessages
+from compute.heads import StoredCopy
 from compute.kernels.planes import STEP, Bool, Words, words_of
 from compute.planes import CHUNK_ROWS, Int64, read_extras, read_planes, rows_in
 from compute.sealing import Kms, StoreError
@@ -21,12 +21,11 @@ from compute.store import CohortStore
 class OpenedCopy:
     """One person's copy and the data key that opens it, for the length of one run."""
 
-    __slots__ = ("_sealed", "_store", "context", "copy", "key", "version")
+    __slots__ = ("_sealed", "_store", "copy", "key", "version")
 
     def __init__(self, store: CohortStore, copy: StoredCopy, key: bytes) -> None:
         self._store, self.copy, self.key = store, copy, key
         self.version = copy.head.table_version  # how many rows of the variant table it knows
-        self.context = copy_context(copy.head.dataset, copy.head.grant)
         self._sealed: Span | None = None
 
     @property
@@ -67,28 +66,28 @@ class OpenedCopy:
         sizes = self.copy.extent.sizes
         start = sum(sizes[:number])
         followed = number % 2 == 1 and any(sizes[number + 1 : number + 2])
-        context = self.context + self.copy.head.place_of(number, last=not followed)
+        context = self.copy.context + self.copy.head.place_of(number, last=not followed)
         return self.sealed().view[start : start + sizes[number]], context
 
 
 def opened_copies(store: CohortStore, kms: Kms, copies: Sequence[StoredCopy]) -> list[OpenedCopy]:
     """Unwrap the data keys of copies, in order: all or none. Raises StoreError."""
-    contexts = [b"data" + copy_context(head.dataset, head.grant) for head, _ in copies]
-    keys = kms.unwrap_each([head.wrapped_data_key for head, _ in copies], contexts)
+    contexts = [b"data" + copy.context for copy in copies]
+    keys = kms.unwrap_each([copy.head.wrapped_data_key for copy in copies], contexts)
     return [OpenedCopy(store, *pair) for pair in zip(copies, keys, strict=True)]
 
 
 def activity_keys(kms: Kms, copies: Sequence[StoredCopy]) -> list[bytes]:
     """Unwrap the activity keys of copies, in order: all or none. Raises StoreError."""
-    contexts = [b"activity" + copy_context(head.dataset, head.grant) for head, _ in copies]
-    return kms.unwrap_each([head.wrapped_activity_key for head, _ in copies], contexts)
+    contexts = [b"activity" + copy.context for copy in copies]
+    return kms.unwrap_each([copy.head.wrapped_activity_key for copy in copies], contexts)
 
 
 class OpenedBatch:
     """Some people opened together, and where their messages lie, as arrays.
 
-    versions: int64 (people,), rows each knows; by_stretch: (people,), whose covered stretches stand
-    behind the chunks.
+    versions: int64 (people,), rows each knows; by_stretch: bool (people,), whose covered stretches
+    stand behind the chunks.
     """
 
     def __init__(self, people: Sequence[OpenedCopy]) -> None:
@@ -96,55 +95,59 @@ class OpenedBatch:
         self.versions = np.array([person.version for person in people], np.int64)
         sizes = [person.copy.extent.sizes for person in people]
         self.by_stretch = np.array([len(one) % MESSAGES_A_CHUNK == 0 for one in sizes], np.bool_)
-        padded = np.array(list(zip_longest(*sizes, fillvalue=0)), np.int64)  # (messages, people)
-        self._sizes, self._starts = padded, padded.cumsum(axis=0) - padded
-        whole = [person.sealed() for person in people]
-        self._views = [span.view for span in whole]
-        self._addresses = np.array([span.address for span in whole], np.int64)
+        self._sizes = np.array(list(zip_longest(*sizes, fillvalue=0)), np.int64)
+        self._starts = self._sizes.cumsum(axis=0) - self._sizes  # both (messages, people)
 
     def __len__(self) -> int:
         return len(self.people)
 
-    def rows(self, chunk: int) -> Int64:
-        """Return int64 (people,): how many rows of a chunk each knows."""
-        known: Int64 = (self.versions - chunk * CHUNK_ROWS).clip(0, CHUNK_ROWS)
-        return known
-
-    def has_extras(self, chunk: int) -> Bool:
-        """Tell who has rows of a chunk stored as not covered, or called haploid."""
-        return self._size(_planes_of(chunk) + 1) > 0
-
-    def is_dense(self, chunk: int, words: int) -> Bool:
-        """Tell whose planes of a chunk are stored as just the words a kernel reads."""
-        fits = -(-self.rows(chunk) // STEP) * (STEP // 64) == words
-        dense: Bool = fits & (self._size(_planes_of(chunk)) == 2 * 8 * words + OVERHEAD)
-        return dense
-
-    def open_dense(self, chunk: int, at: Int64, planes: Words, first: int) -> None:
-        """Decrypt the dense planes of the people `at` over planes[at - first], all at once.
-
-        planes: uint64 (some people, 2, words). Raises StoreError.
-        """
-        number, people = _planes_of(chunk), [self.people[one] for one in at.tolist()]
-        ends = (~self.has_extras(chunk)[at]).tolist()
-        octets = planes.reshape(len(planes), -1).view(np.uint8)
-        sealed = Messages(
-            [self._views[one] for one in at.tolist()],
-            self._addresses[at],
-            self._starts[number, at],
-            octets.shape[1] + OVERHEAD,
-        )
-        contexts = [
-            one.context + one.copy.head.place_of(number, last=last)
-            for one, last in zip(people, ends, strict=True)
-        ]
-        try:
-            open_each([one.key for one in people], sealed, contexts, octets, at - first)
-        except (InvalidTag, ValueError):
-            raise _changed() from None
-
-    def _size(self, number: int) -> Int64:
+    def size(self, number: int) -> Int64:
+        """Return int64 (people,): the length of each one's message, 0 where there is none."""
         return self._sizes[number] if number < len(self._sizes) else np.zeros(len(self), np.int64)
+
+    def sealed(self, number: int, size: int, at: Int64, last: Bool) -> SealedMessages:
+        """Return a message, of `size` opened bytes, of the people `at`. last: nothing follows."""
+        people = [self.people[one] for one in at.tolist()]
+        contexts = [
+            person.copy.context + person.copy.head.place_of(number, last=end)
+            for person, end in zip(people, last[at].tolist(), strict=True)
+        ]
+        keys, wholes = [one.key for one in people], [one.sealed() for one in people]
+        starts = self._starts[number, at] if len(at) else at  # no row of it where nobody has one
+        return SealedMessages(keys, wholes, starts, size, contexts)
+
+
+class BatchChunk:
+    """One chunk, of `rows` rows, of a batch of people: planes opened some people at a time.
+
+    more: bool (people,), of whom the planes do not say everything.
+    """
+
+    def __init__(self, batch: OpenedBatch, chunk: int, rows: int) -> None:
+        self._people, self._chunk, number = batch.people, chunk, _planes_of(chunk)
+        known = (batch.versions - chunk * CHUNK_ROWS).clip(0, CHUNK_ROWS)
+        extras, size = batch.size(number + 1) > 0, 2 * 8 * words_of(rows)
+        self.more: Bool = extras | (known < rows)
+        fits = -(-known // STEP) == -(-rows // STEP)
+        self._dense = np.flatnonzero(fits & (batch.size(number) == size + OVERHEAD))
+        self._sealed = batch.sealed(number, size, self._dense, ~extras)
+
+    def open(self, first: int, planes: Words) -> None:
+        """Decrypt over planes, uint64 (some, 2, words), those of people from `first` on.
+
+        Raises StoreError.
+        """
+        last = first + len(planes)
+        start, end = np.searchsorted(self._dense, [first, last]).tolist()
+        at = self._dense[start:end] - first
+        try:
+            self._sealed.open(start, end, planes.reshape(len(planes), -1).view(np.uint8), at)
+        except InvalidTag:
+            raise _changed() from None
+        for other in sorted(set(range(len(planes))).difference(at.tolist())):
+            person, planes[other] = self._people[first + other], 0
+            if own := rows_in(person.version, self._chunk):
+                person.planes(self._chunk, own, planes[other])
 
 
 def codes_at(person: OpenedCopy, rows: Int64) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,76 +30,89 @@ OVERHEAD: Final = NONCE_BYTES + TAG_BYTES
 _MOST: Final = 1 << 30  # bytes of one message: OpenSSL counts in a C int
 
 
-class Messages(NamedTuple):
-    """Sealed messages of one size: the i-th starts at starts[i] of wholes[i].
+class SealedMessages:
+    """Messages of one size under keys of their own, checked once, opened in runs."""
 
-    addresses: int64 (n,), of the first byte of each whole; starts: int64 (n,); size: bytes.
-    """
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        wholes: Sequence[Span],
+        starts: Int64,
+        size: int,
+        contexts: Sequence[bytes],
+    ) -> None:
+        """Message i: `size` opened bytes, sealed from starts[i] of wholes[i], bound to contexts[i].
 
-    wholes: Sequence[memoryview]
-    addresses: Int64
-    starts: Int64
-    size: int
+        starts: int64 (n,). Raises ValueError for what does not fit together.
+        """
+        lengths = np.array([len(whole.view) for whole in wholes], np.int64)
+        _check(keys, lengths, starts, size, contexts)
+        self.size, self._wholes, self._starts = size, wholes, starts
+        self._keys = np.frombuffer(b"".join(keys), np.uint8)
+        self._sources = np.array([whole.address for whole in wholes], np.int64) + starts
+        self._contexts = np.frombuffer(b"".join(contexts) + b"\0", np.uint8)
+        self._ends = np.array([0, *accumulate(map(len, contexts))], np.int64)
 
     @staticmethod
-    def joined(messages: Sequence[bytes]) -> "Messages":
-        """Return messages, as long as the first of them, put one after another."""
-        whole, count = Span.of(b"".join(messages)), len(messages)
-        size = len(whole.view) // max(count, 1)
-        starts = np.arange(count, dtype=np.int64) * size
-        return Messages([whole.view] * count, np.full(count, whole.address), starts, size)
+    def joined(
+        keys: Sequence[bytes], messages: Sequence[bytes], size: int, contexts: Sequence[bytes]
+    ) -> "SealedMessages":
+        """Return short messages, put one after another."""
+        whole = Span.of(b"".join(messages))
+        starts = np.array([0, *accumulate(map(len, messages))], np.int64)[:-1]
+        return SealedMessages(keys, [whole] * len(starts), starts, size, contexts)
 
-    def view(self, number: int) -> memoryview:
-        """Return one message."""
-        start = int(self.starts[number])
-        return self.wholes[number][start : start + self.size]
+    def __len__(self) -> int:
+        return len(self._starts)
 
+    def open(self, first: int, last: int, out: Octets, rows: Int64 | None = None) -> None:
+        """Open messages first to last (not included) into the rows of `out`, given or from 0 on.
 
-def open_each(
-    keys: Sequence[bytes],
-    sealed: Messages,
-    contexts: Sequence[bytes],
-    out: Octets,
-    at: Int64 | None = None,
-) -> None:
-    """Open message i under keys[i], bound to contexts[i], into row at[i] (or i) of `out`.
+        out: uint8 (some, size), C-contiguous. Raises InvalidTag where one does not open (those
+        after it may stay unopened), ValueError for another shape.
+        """
+        at = np.arange(last - first) if rows is None else rows
+        self._check_target(first, last, out, at)
+        if first == last:
+            return
+        compiled = engine_for(out.size).__name__.endswith("compiled")
+        if not (compiled and (library := _library())):
+            self._open_slowly(first, out, at)
+            return
+        keys = self._keys[KEY_BYTES * first :]
+        sources, ends = self._sources[first:last], self._ends[first : last + 1]
+        library.open(keys, sources, self._contexts, ends, out, at)
 
-    out: uint8 (rows, size), C-contiguous; a message is size + 28 bytes. Raises InvalidTag where
-    one does not open (those after it may stay unopened), ValueError for other shapes.
-    """
-    rows = np.arange(len(sealed.starts)) if at is None else at
-    _check(keys, sealed, contexts, out, rows)
-    if not len(rows):
-        return
-    library = _library() if engine_for(out.size).__name__.endswith("compiled") else None
-    if library is not None:
-        library.open_each(keys, sealed, contexts, out, rows)
-        return
-    for number, row in enumerate(rows.tolist()):
-        message = sealed.view(number)
-        nonce, text, into = message[:NONCE_BYTES], message[NONCE_BYTES:], out[row].data
-        AESGCM(keys[number]).decrypt_into(nonce, text, contexts[number], into)
+    def _open_slowly(self, first: int, out: Octets, at: Int64) -> None:
+        keys, contexts = self._keys.tobytes(), self._contexts.tobytes()
+        for number, row in enumerate(at.tolist(), first):
+            start, end = int(self._starts[number]), int(self._starts[number]) + self.size
+            message = self._wholes[number].view[start : end + OVERHEAD]
+            cipher = AESGCM(keys[KEY_BYTES * number : KEY_BYTES * (number + 1)])
+            context = contexts[self._ends[number] : self._ends[number + 1]]
+            nonce, text = message[:NONCE_BYTES], message[NONCE_BYTES:]
+            try:
+                cipher.decrypt_into(nonce, text, context, out[row].data)
+            except InvalidTag:
+                out[row] = 0  # no byte is handed on unauthenticated
+                raise
+
+    def _check_target(self, first: int, last: int, out: Octets, at: Int64) -> None:
+        if not 0 <= first <= last <= len(self) or len(at) != last - first:
+            raise ValueError("there are not as many messages as rows")
+        if not out.flags.c_contiguous or out.dtype != np.uint8 or out.shape[1:] != (self.size,):
+            raise ValueError("out must be contiguous rows of the messages' size")
+        if len(at) and not 0 <= at.min() <= at.max() < len(out):
+            raise ValueError("a row lies outside out")
 
 
 def _check(
-    keys: Sequence[bytes],
-    sealed: Messages,
-    contexts: Sequence[bytes],
-    out: Octets,
-    rows: Int64,
+    keys: Sequence[bytes], lengths: Int64, starts: Int64, size: int, contexts: Sequence[bytes]
 ) -> None:
-    """Refuse what the compiled loop, which checks nothing, could read or write past its end."""
-    ends = sealed.starts + sealed.size
-    lengths = np.fromiter(map(len, sealed.wholes), np.int64, len(sealed.wholes))
-    if not out.flags.c_contiguous or out.dtype != np.uint8 or sealed.size > _MOST:
-        raise ValueError("out must be contiguous rows of bytes")
-    if not len(keys) == len(ends) == len(lengths) == len(contexts) == len(rows):
-        raise ValueError("as many keys, contexts and rows are needed as messages")
-    if len(rows) and sealed.size != out.shape[1] + OVERHEAD:
-        raise ValueError("a message is not as long as its row and 28 bytes")
-    if (rows < 0).any() or (rows >= len(out)).any():
-        raise ValueError("a row lies outside out")
-    if (sealed.starts < 0).any() or (ends > lengths).any():
+    """Refuse what the compiled loop, which checks nothing, could read past its end."""
+    if not len(keys) == len(lengths) == len(starts) == len(contexts):
+        raise ValueError("as many keys, places and contexts are needed as messages")
+    if not 0 <= size <= _MOST or (starts < 0).any() or (starts + size + OVERHEAD > lengths).any():
         raise ValueError("a message lies outside its bytes")
     if {len(key) for key in keys} - {KEY_BYTES}:
         raise ValueError("a key is not 32 bytes")
@@ -132,34 +145,20 @@ class _Library:
         )
         found = [ctypes.cast(getattr(self._dll, name), pointer).value for name in called]
         self._calls = np.array(found, np.int64)
+        self._cipher = self._dll.EVP_aes_256_gcm()
 
-    def open_each(
-        self,
-        keys: Sequence[bytes],
-        sealed: Messages,
-        contexts: Sequence[bytes],
-        out: Octets,
-        rows: Int64,
+    def open(
+        self, keys: Octets, sources: Int64, contexts: Octets, ends: Int64, out: Octets, at: Int64
     ) -> None:
-        """Do what `open_each` does, checked already."""
-        ends = list(accumulate(map(len, contexts)))
+        """Open the messages at `sources` into rows `at` of out. Raises InvalidTag."""
         dll = self._dll
-        context = dll.EVP_CIPHER_CTX_new()
+        state = dll.EVP_CIPHER_CTX_new()
         try:
-            if not dll.EVP_DecryptInit_ex(context, dll.EVP_aes_256_gcm(), None, None, None):
+            if not dll.EVP_DecryptInit_ex(state, self._cipher, None, None, None):
                 raise InvalidTag
-            failed = self._loop(
-                self._calls,
-                context,
-                np.frombuffer(b"".join(keys), np.uint8),
-                sealed.addresses + sealed.starts,
-                np.frombuffer(b"".join(contexts) + b"\0", np.uint8),
-                np.array(ends, np.int64),
-                out,
-                rows,
-            )
+            failed = self._loop(self._calls, state, keys, sources, contexts, ends, out, at)
         finally:
-            dll.EVP_CIPHER_CTX_free(context)
+            dll.EVP_CIPHER_CTX_free(state)
         if failed >= 0:
             raise InvalidTag
 
@@ -176,13 +175,20 @@ def _library() -> _Library | None:
 
 def _proves_itself(library: _Library) -> bool:
     """Tell whether it opens what `cryptography` sealed, and refuses it when changed."""
-    key, nonce, text, context = os.urandom(32), os.urandom(12), os.urandom(64), b"omic"
-    sealed = nonce + AESGCM(key).encrypt(nonce, text, context)
+    key, nonce, text, bound = os.urandom(32), os.urandom(12), os.urandom(64), b"omic"
+    sealed = Span.of(nonce + AESGCM(key).encrypt(nonce, text, bound))
     out, first = np.zeros((1, 64), np.uint8), np.zeros(1, np.int64)
-    library.open_each([key], Messages.joined([sealed]), [context], out, first)
-    opened = out.tobytes() == text
+
+    def open_bound(context: bytes) -> bytes:
+        sources, ends = first + sealed.address, np.array([0, len(context)], np.int64)
+        keys, contexts = (np.frombuffer(part, np.uint8) for part in (key, context))
+        library.open(keys, sources, contexts, ends, out, first)
+        return out.tobytes()
+
+    if open_bound(bound) != text:
+        return False
     try:
-        library.open_each([key], Messages.joined([sealed]), [b"other"], out, first)
+        open_bound(b"other")
     except InvalidTag:
-        return opened and not out.any()
+        return not out.any()
     return False

@@ -55,21 +55,20 @@ def open_each(
     calls: Int64, context: int, keys: Any, sources: Int64, aads: Any, ends: Int64, out: Any,
     at: Int64,
 ) -> int:  # fmt: skip
-    """Open sources[i] into out[at[i]]; return the first i that does not open, -1 where all do.
+    """Open the message at sources[i] into out[at[i]]; return the first i that does not open, or -1.
 
-    calls: the four addresses of `_open_one`; keys: uint8 (n, 32); aads: the additional data one
-    after another, ends[i] where the i-th ends; out: uint8 (people, size). What does not open is
-    zeroed: no byte of it is handed on unauthenticated.
+    calls: the four addresses of `_open_one`; keys: 32 bytes each; aads: the additional data, the
+    i-th from ends[i] to ends[i + 1]; out: uint8 (rows, size). What does not open is zeroed: no
+    byte of it is handed on unauthenticated.
     """
-    scratch, size, start = np.zeros(1, np.int64), out.shape[1], 0
+    scratch, size = np.zeros(1, np.int64), out.shape[1]
     for i in range(len(sources)):
         opened = _open_one(
             calls[0], calls[1], calls[2], calls[3], context, scratch.ctypes.data,
-            keys.ctypes.data + 32 * i, sources[i], size, aads.ctypes.data + start,
-            ends[i] - start, out.ctypes.data + size * at[i],
+            keys.ctypes.data + 32 * i, sources[i], size, aads.ctypes.data + ends[i],
+            ends[i + 1] - ends[i], out.ctypes.data + size * at[i],
         )  # fmt: skip
         if not opened:
             out[at[i]] = 0
             return i
-        start = ends[i]
     return -1

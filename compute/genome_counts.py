@@ -15,7 +15,7 @@ from compute.kernels import BitCounter, CodeCounter, Words, unpack_bits, words_o
 from compute.kernels.planes import Bool
 from compute.planes import CHUNK_ROWS, Int64
 
-_PEOPLE: Final = 32  # decrypted and counted before they leave the second-level cache: 2 MiB
+_PEOPLE: Final = 64  # decrypted and counted before they leave the cache: 4 MiB
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 
 

@@ -38,10 +38,11 @@ class CopyHead(NamedTuple):
 
 
 class StoredCopy(NamedTuple):
-    """A copy's head, and where its sealed messages lie."""
+    """A copy's head, where its sealed messages lie, and its `copy_context`."""
 
     head: CopyHead
     extent: Extent
+    context: bytes
 
 
 def copy_context(dataset: str, grant: str) -> bytes:

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compute.errors import ComputeError
-from compute.gcm import KEY_BYTES, NONCE_BYTES, OVERHEAD, Messages, open_each
+from compute.gcm import KEY_BYTES, NONCE_BYTES, OVERHEAD, SealedMessages
 
 __all__ = ["KEY_BYTES", "NONCE_BYTES"]
 
@@ -54,16 +54,13 @@ class LocalKms:
 
     def unwrap_each(self, wrapped: Sequence[bytes], contexts: Sequence[bytes]) -> list[bytes]:
         """Open many wrapped data keys at once, each as `unwrap` does: all or none."""
+        bound = [_KEK + context for context in contexts]
+        out = np.zeros((len(wrapped), KEY_BYTES), np.uint8)
         if {len(one) for one in wrapped} - {KEY_BYTES + OVERHEAD}:
             raise _changed()
-        out = np.zeros((len(wrapped), KEY_BYTES), np.uint8)
         try:
-            open_each(
-                [self.kek] * len(wrapped),
-                Messages.joined(wrapped),
-                [_KEK + context for context in contexts],
-                out,
-            )
+            keys = [self.kek] * len(wrapped)
+            SealedMessages.joined(keys, wrapped, KEY_BYTES, bound).open(0, len(wrapped), out)
         except InvalidTag:
             raise _changed() from None
         data = out.tobytes()

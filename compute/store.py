@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from compute.heads import CopyHead, StoredCopy
+from compute.heads import CopyHead, StoredCopy, copy_context
 from compute.planes import LAYOUT_VERSION
 from compute.sealing import KEY_BYTES, Kms, LocalKms, StoreError, seal, unseal
 from compute.segments import Extent, SegmentError, SegmentFiles, Span, unpacked_sizes
@@ -131,7 +131,7 @@ class CohortStore:
                 marks = ",".join("?" * len(part))
                 query = f"SELECT * FROM copy WHERE dataset IN ({marks})"  # noqa: S608 (marks only)
                 rows += self._db.execute(query, part).fetchall()
-        return {row[0]: StoredCopy(CopyHead(*row[:7]), _extent(row[7:])) for row in rows}
+        return {row[0]: _stored(row) for row in rows}
 
     def messages(self, copy: StoredCopy) -> Span:
         """Return a copy's sealed messages, one after another, mapped. Raises StoreError.
@@ -337,6 +337,10 @@ class CohortStore:
 
 def _segment(first: int, count: int) -> bytes:
     return TABLE_CONTEXT + struct.pack(">QQ", first, count)
+
+
+def _stored(row: Sequence[Any]) -> StoredCopy:
+    return StoredCopy(CopyHead(*row[:7]), _extent(row[7:]), copy_context(row[0], row[1]))
 
 
 def _extent(row: Sequence[Any]) -> Extent:

@@ -7,6 +7,7 @@ Never writes a core dump and logs ids and digests only.
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -99,6 +100,7 @@ def run(directory: Path) -> int:
     tender = threading.Thread(target=_tend, args=tending, name="tender", daemon=True)
     tender.start()
     held.start()
+    gc.freeze()  # the fold and the variant table stay: collections need not walk them again
     logger.info("ready: region %s", config.region)
     status = serve(config.broker_url, directory, handle, config.region)
     ended.set()

@@ -151,14 +151,14 @@ def test_changed_ciphertext_and_missing_extras_do_not_open(tmp_path):
     store._db.execute("UPDATE copy SET sizes=?", (cut,))
     reader = CohortReader(1, opener(store, 1), table)
     with pytest.raises(StoreError, match="does not open"):
-        reader.block(0, 0)
+        next(reader.blocks(0, 0))
     store._db.execute("UPDATE copy SET sizes=?", (sizes,))
     path = tmp_path / "s.segments" / f"{segment}.seg"
     data = bytearray(path.read_bytes())
     data[start + sum(np.frombuffer(sizes, "<u4")[:1]) + 14] ^= 1
     path.write_bytes(data)
     with pytest.raises(StoreError, match="does not open"):
-        CohortReader(1, opener(store, 1), table).block(0, 0)
+        next(CohortReader(1, opener(store, 1), table).blocks(0, 0))
     store.close()
 
 
@@ -170,8 +170,8 @@ def test_memory_is_a_batch_whatever_the_cohort(tmp_path):
     reader = CohortReader(3, opener(store, 3), table)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cohort_reader, "BATCH", 2)
-        first = reader.block(0, 0).planes
-        assert np.shares_memory(first, reader.block(0, 2).planes)
+        first = next(reader.blocks(0, 0)).planes
+        assert np.shares_memory(first, next(reader.blocks(0, 2)).planes)
     assert len(STATES) == 7
     assert copy_context("d", "g") != copy_context("dg", "")
     store.close()

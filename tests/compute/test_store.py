@@ -19,6 +19,7 @@ from compute.heads import fresh_head
 from compute.ingest import Features, Genotypes, Participant
 from compute.planes import (
     CHUNK_ROWS,
+    LAYOUT_VERSION,
     NOT_COVERED,
     Calls,
     LayoutError,
@@ -263,3 +264,14 @@ def test_the_variant_table_is_not_readable_in_the_file(store, tmp_path):
 
 def test_the_file_is_readable_by_its_owner_alone(store, tmp_path):
     assert (tmp_path / "store.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_copies_of_an_older_layout_are_gone_to_be_made_again(tmp_path):
+    store = CohortStore(tmp_path / "s.sqlite", LocalKms(KEK))
+    older = head("d1")._replace(layout=LAYOUT_VERSION - 1)
+    store.put_all([(older, [b"old"]), (head("d2"), [b"new"])])
+    store.close()
+    again = CohortStore(tmp_path / "s.sqlite", LocalKms(KEK))
+    assert list(again.copies(["d1", "d2"])) == ["d2"]
+    assert again.grants() == {"g"}
+    again.close()
