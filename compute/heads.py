@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from compute.gcm import NONCE_BYTES
 from compute.planes import LAYOUT_VERSION
-from compute.sealing import NONCE_BYTES
 from compute.segments import Extent
 
 _PLACE, _LENGTH = struct.Struct(">IQQ?"), struct.Struct(">I")

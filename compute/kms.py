@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from compute.crypt import hpke
 from compute.errors import CryptError
-from compute.sealing import KEY_BYTES, Kms, LocalKms, StoreError
+from compute.gcm import KEY_BYTES
+from compute.sealing import Kms, LocalKms, StoreError
 
 CONTEXT: Final = b"omic/kek/v2"
 

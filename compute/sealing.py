@@ -12,9 +12,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from compute.errors import ComputeError
 from compute.gcm import KEY_BYTES, NONCE_BYTES, OVERHEAD, SealedMessages
 
-__all__ = ["KEY_BYTES", "NONCE_BYTES"]
-
-
 _KEK = b"omic/kek/v1"
 
 

@@ -21,9 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from compute.gcm import KEY_BYTES
 from compute.heads import CopyHead, StoredCopy, copy_context
 from compute.planes import LAYOUT_VERSION
-from compute.sealing import KEY_BYTES, Kms, LocalKms, StoreError, seal, unseal
+from compute.sealing import Kms, LocalKms, StoreError, seal, unseal
 from compute.segments import Extent, SegmentError, SegmentFiles, Span, unpacked_sizes
 
 __all__ = ["KEY_BYTES", "Kms", "LocalKms", "StoreError", "seal", "unseal"]

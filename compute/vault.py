@@ -29,9 +29,10 @@ from compute.crypt import (
     session_keys,
 )
 from compute.errors import ComputeError
+from compute.gcm import KEY_BYTES
 from compute.heads import StoredCopy, copy_context, fresh_head, seal_messages
 from compute.keys import KeyRing
-from compute.store import KEY_BYTES, CohortStore, Kms
+from compute.store import CohortStore, Kms
 from compute.variants import SharedVariants
 from ledger import Grant, State, access_tag, tree_root_of
 

@@ -103,7 +103,7 @@ def test_what_does_not_fit_together_is_refused():
         (*good[:2], 61, good[3]),
         (*good[:3], []),
     ):
-        with pytest.raises(ValueError, match="message|key"):
+        with pytest.raises(ValueError, match=r"message|key"):
             SealedMessages.joined(*wrong)
     messages = SealedMessages.joined(*good)
     out = np.zeros((2, 60), np.uint8)
@@ -116,7 +116,7 @@ def test_what_does_not_fit_together_is_refused():
         (0, 1, out, np.array([-1])),
         (-1, 0, out),
     ):
-        with pytest.raises(ValueError, match="row|rows"):
+        with pytest.raises(ValueError, match="row"):
             messages.open(*arguments)
 
 
