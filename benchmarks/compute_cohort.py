@@ -18,7 +18,8 @@ from compute.copy_reader import OpenedCopy, activity_keys, opened_copies
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.kernels import pack_bits, words_of
 from compute.planes import CHUNK_ROWS, chunks, pack_record
-from compute.store import CohortStore, LocalKms
+from compute.sealing import LocalKms
+from compute.store import CohortStore
 from compute.variants import SharedVariants, Sites
 
 THREADS = 2

@@ -24,10 +24,8 @@ from typing import Any
 from compute.gcm import KEY_BYTES
 from compute.heads import CopyHead, StoredCopy, copy_context
 from compute.planes import LAYOUT_VERSION
-from compute.sealing import Kms, LocalKms, StoreError, seal, unseal
+from compute.sealing import Kms, StoreError, seal, unseal
 from compute.segments import Extent, SegmentError, SegmentFiles, Span, unpacked_sizes
-
-__all__ = ["KEY_BYTES", "Kms", "LocalKms", "StoreError", "seal", "unseal"]
 
 _PARAMETERS = 500  # SQLite takes at least 999 in one statement
 TABLE_CONTEXT = b"omic/variant-table/v1"

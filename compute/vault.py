@@ -32,7 +32,8 @@ from compute.errors import ComputeError
 from compute.gcm import KEY_BYTES
 from compute.heads import StoredCopy, copy_context, fresh_head, seal_messages
 from compute.keys import KeyRing
-from compute.store import CohortStore, Kms
+from compute.sealing import Kms
+from compute.store import CohortStore
 from compute.variants import SharedVariants
 from ledger import Grant, State, access_tag, tree_root_of
 

@@ -27,7 +27,7 @@ from compute.kernels.components import (
     tracy_widom,
     weights_of,
 )
-from compute.kernels.counts import BitCounter, CodeCounter
+from compute.kernels.counts import BitCounter, CodeCounter, absent_calls
 from compute.kernels.engine import cores, engine, name
 from compute.kernels.hardy import hwe_exact, hwe_x_exact
 from compute.kernels.linear import Association, LinearAssociation
@@ -54,6 +54,7 @@ __all__ = [
     "PolygenicScores",
     "TraitError",
     "Words",
+    "absent_calls",
     "add_products",
     "cores",
     "engine",

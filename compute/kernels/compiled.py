@@ -18,6 +18,7 @@ from compute.kernels.simd import (
     count_bits,
     count_codes,
     lowest_bit,
+    ones_of,
     sum_codes,
     weigh_codes,
 )
@@ -25,6 +26,7 @@ from compute.kernels.simd import (
 __all__ = [
     "add_bits",
     "add_codes",
+    "count_absent",
     "fit_linear",
     "fit_logistic",
     "flush",
@@ -118,6 +120,15 @@ def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> Non
                 out[person, k] += weigh_codes(
                     low, low + words * 8, count, weights.ctypes.data + at, absent.ctypes.data + at
                 )
+
+
+@jit
+def count_absent(planes: Words, mask: Words, out: Int64) -> None:
+    """Out (people,) += rows of the mask, (words,), at which a person is without a call."""
+    people, _, words = planes.shape
+    for person in range(people):
+        for w in range(words):
+            out[person] += ones_of(planes[person, 0, w] & planes[person, 1, w] & mask[w])
 
 
 @jit

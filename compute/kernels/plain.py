@@ -145,6 +145,12 @@ def fit_logistic(
         code[row], beta[row], se[row] = found
 
 
+def count_absent(planes: Words, mask: Words, out: Int64) -> None:
+    """As `compiled.count_absent`."""
+    absent = planes[:, 0] & planes[:, 1] & mask
+    out += np.unpackbits(absent.view(np.uint8), axis=1).sum(axis=1, dtype=np.int64)
+
+
 def set_gaps(gaps: npt.NDArray[np.uint8], rows: int, out: Words) -> bool:
     """As `compiled.set_gaps`."""
     last = gaps < 0x80

@@ -201,7 +201,8 @@ def _splat(builder: Any, value: Any) -> Any:
 def weigh_codes(typing: Any, low: Any, high: Any, words: Any, weights: Any, absent: Any) -> Any:
     """Return sum over rows of lo * w + hi * 2 w + (lo and hi) * absent, for one person.
 
-    low, high: addresses of `words` words; weights, absent: of 64 doubles a word.
+    low, high: addresses of `words` words; weights, absent: of 64 doubles a word. Most words have
+    nobody without a call; those pass `absent` by.
     """
     signature = types.float64(*[_ADDRESS] * 5)
 
@@ -209,22 +210,32 @@ def weigh_codes(typing: Any, low: Any, high: Any, words: Any, weights: Any, abse
         low, high, words, weights, absent = args
         zero = ir.Constant(_DOUBLES, [0.0] * LANES)
         slots = [cgutils.alloca_once_value(builder, zero) for _ in range(12)]
+
+        def add(bits: Any, value: Any, slot: Any) -> None:
+            old = builder.load(slot)
+            mask = builder.bitcast(bits, _MASK)
+            builder.store(builder.select(mask, builder.fadd(old, value), old), slot)
+
         with cgutils.for_range(builder, words) as loop:
             at = builder.mul(loop.index, _int(8))
             row = builder.mul(loop.index, _int(512))
+            lo, hi = (_at(builder, builder.add(plane, at), _I64, 8) for plane in (low, high))
+            both = builder.and_(lo, hi)
+
+            def given(of: Any, byte: int, row: Any = row) -> Any:
+                place = builder.add(builder.add(of, row), _int(64 * byte))
+                return _at(builder, place, _DOUBLES, 8)
+
+            def octet(word: Any, byte: int) -> Any:
+                return builder.trunc(builder.lshr(word, _int(8 * byte)), _I8)
+
             for byte in range(8):
-                place = builder.add(at, _int(byte))
-                lo = _at(builder, builder.add(low, place), _I8, 1)
-                hi = _at(builder, builder.add(high, place), _I8, 1)
-                here = builder.add(row, _int(64 * byte))
-                given = _at(builder, builder.add(weights, here), _DOUBLES, 8)
-                other = _at(builder, builder.add(absent, here), _DOUBLES, 8)
-                both = builder.and_(lo, hi)
-                for which, (bits, value) in enumerate(((lo, given), (hi, given), (both, other))):
-                    slot = slots[4 * which + byte % 4]
-                    old = builder.load(slot)
-                    mask = builder.bitcast(bits, _MASK)
-                    builder.store(builder.select(mask, builder.fadd(old, value), old), slot)
+                value = given(weights, byte)
+                for which, word in enumerate((lo, hi)):
+                    add(octet(word, byte), value, slots[4 * which + byte % 4])
+            with builder.if_then(builder.icmp_unsigned("!=", both, _int(0)), likely=False):
+                for byte in range(8):
+                    add(octet(both, byte), given(absent, byte), slots[8 + byte % 4])
         sums = [_total(builder, [builder.load(s) for s in slots[4 * w : 4 * w + 4]])
                 for w in range(3)]  # fmt: skip
         twice = builder.fadd(sums[1], sums[1])
@@ -251,6 +262,16 @@ def lowest_bit(typing: Any, word: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(_I1, 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def ones_of(typing: Any, word: Any) -> Any:
+    """Return how many bits of a uint64 are set."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
 
     return types.int64(types.uint64), codegen
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
-from compute.kernels import PolygenicScores
+from compute.kernels import PolygenicScores, absent_calls
 from compute.parsed import Modality
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
@@ -27,7 +27,7 @@ from compute.queries.family import (
 )
 from compute.queries.filters import FamilyParams
 from compute.queries.loadings import Loadings
-from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
+from compute.queries.measured import Float64, MeasuredPartial, Sums, mask_of
 from compute.queries.params import Strict
 from compute.queries.summaries import DISCLOSURE, answer_of
 from compute.queries.traits import Sha256
@@ -111,7 +111,7 @@ def _sums_of(layout: Layout, rows: npt.NDArray[np.int64], af: Float64, scaled: F
     centre, count = weights @ mean, float(own.sum())
 
     def sums(block: GenotypeBlock) -> Float64:
-        called = count - bits_set(block.planes[:, 0] & block.planes[:, 1] & mask)
+        called = count - absent_calls(block.planes, mask)
         return np.column_stack([scores.scores(block.planes) - centre, called])
 
     return sums

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
-from compute.kernels import PolygenicScores
+from compute.kernels import PolygenicScores, absent_calls
 from compute.parsed import Modality
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
@@ -30,7 +30,7 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
-from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
+from compute.queries.measured import Float64, MeasuredPartial, Sums, mask_of
 from compute.queries.params import Strict
 from compute.queries.score_match import Matched, match
 from compute.queries.scorefile import Score
@@ -84,7 +84,7 @@ class Scoring:
         def sums(block: GenotypeBlock) -> Float64:
             found = scores.scores(block.doubled())[:, 0] + start
             self._by_row(block, np.flatnonzero(~plain), found, range(len(block.people)))
-            called = count - bits_set(block.planes[:, 0] & block.planes[:, 1] & mask)
+            called = count - absent_calls(block.planes, mask)
             return np.column_stack([found, called])
 
         return sums

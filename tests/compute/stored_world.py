@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from compute.copies import encode_genotypes
+from compute.gcm import KEY_BYTES
 from compute.heads import CopyHead, copy_context, fresh_head, seal_messages
 from compute.ingest import parse
-from compute.store import KEY_BYTES
 from compute.terms import terms_sha256
 from compute.variants import SharedVariants
 from ledger import Dataset, Grant, Record, b64, fingerprint, public_key, sign_entry

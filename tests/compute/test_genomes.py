@@ -13,7 +13,8 @@ from compute.genomes import (
     sketch_of,
 )
 from compute.ingest import Genotypes, Intervals
-from compute.store import CohortStore, LocalKms
+from compute.sealing import LocalKms
+from compute.store import CohortStore
 
 SITES = 3000
 RNG = np.random.default_rng(11)

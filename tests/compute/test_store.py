@@ -28,7 +28,8 @@ from compute.planes import (
     unpack_calls,
     unpack_features,
 )
-from compute.store import CohortStore, LocalKms, StoreError, seal, unseal
+from compute.sealing import LocalKms, StoreError, seal, unseal
+from compute.store import CohortStore
 
 KEK = bytes(range(32))
 

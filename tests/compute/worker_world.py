@@ -25,7 +25,8 @@ from compute.keys import KeyRing, new_epoch
 from compute.orderbook import OrderBook
 from compute.presets import preset
 from compute.queries import code_digest, parse_query, query_digest, query_value
-from compute.store import CohortStore, LocalKms
+from compute.sealing import LocalKms
+from compute.store import CohortStore
 from compute.tables import open_engine, upgrade
 from compute.terms import terms_sha256
 from compute.vault import Vault
