@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from compute.parsed import Clinical
 from compute.queries.ages import age_in_years, last_known_age
@@ -37,7 +37,7 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.onset_noise import OnsetNoise
-from compute.queries.params import Strict
+from compute.queries.params import AsSet, Strict
 from compute.queries.private import PrivateForm
 from compute.queries.split import Split
 from compute.queries.traits import Curie, Sha256
@@ -53,7 +53,7 @@ Int64: TypeAlias = npt.NDArray[np.int64]
 Codes = Annotated[
     list[Curie],
     Field(min_length=1, max_length=MAX_CODES),
-    AfterValidator(lambda names: sorted(set(names))),
+    AsSet,
 ]
 
 

@@ -7,7 +7,7 @@ nobody's file has counts as missing. Only the distribution of coordinates leaves
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from pydantic import Field
 
 from compute.errors import QueryError
 from compute.kernels import PolygenicScores, absent_calls
-from compute.parsed import Modality
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
 from compute.queries.family import (
@@ -28,7 +27,7 @@ from compute.queries.family import (
 from compute.queries.filters import FamilyParams
 from compute.queries.loadings import Loadings
 from compute.queries.measured import Float64, MeasuredPartial, Sums, mask_of
-from compute.queries.params import Strict
+from compute.queries.params import By, Strict
 from compute.queries.summaries import DISCLOSURE, answer_of
 from compute.queries.traits import Sha256
 
@@ -39,7 +38,7 @@ class AncestryProjectionParams(FamilyParams):
     """Which loadings, by which stratum, and how many of their variants must be there."""
 
     loadings: Sha256
-    by: Literal["population", "sex"] | None = None
+    by: By = None
     min_match_percent: Annotated[int, Field(ge=1, le=100)] = 75
 
 
@@ -60,11 +59,7 @@ class AncestryProjection(Defaults):
 
     def needs(self, params: AncestryProjectionParams) -> Needs:
         """Genotypes, the loadings, and the record where a stratum is asked for."""
-        modalities: set[Modality] = {"genotypes"}
-        if params.by:
-            modalities.add("participant")
-        strata = (params.by,) if params.by else ()
-        return Needs(frozenset(modalities), strata=strata, references=(params.loadings,))
+        return Needs.by(params.by, "genotypes", references=(params.loadings,))
 
     def start(self, params: AncestryProjectionParams, frame: Frame) -> MeasuredPartial:
         """Return no values. Raises QueryError ``low_match``, ``build``."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from compute.errors import QueryError
-from compute.parsed import Clinical, Modality
+from compute.parsed import Clinical
 from compute.queries.data import Frame, PersonData, Strata
 from compute.queries.family import Needs
 from compute.queries.traits import wanted_terms
@@ -54,11 +54,5 @@ class ClinicalPartial(ABC):
 
 def clinical_needs(by: str | None, *references: str | None) -> Needs:
     """Return needs of clinical data, of reference files and, for a stratum, of the record."""
-    modalities: set[Modality] = {"clinical"}
-    if by:
-        modalities.add("participant")
-    return Needs(
-        frozenset(modalities),
-        strata=(by,) if by else (),
-        references=tuple(sorted({name for name in references if name})),
-    )
+    named = tuple(sorted({name for name in references if name}))
+    return Needs.by(by, "clinical", references=named)

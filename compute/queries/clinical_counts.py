@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Final
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from compute.parsed import Clinical
 from compute.queries.clinical import ClinicalPartial, clinical_needs
@@ -26,7 +26,7 @@ from compute.queries.family import (
     ReleaseMode,
     Sensitivity,
 )
-from compute.queries.params import Strict
+from compute.queries.params import AsSet, Strict
 from compute.queries.prevalence import Prevalence
 from compute.queries.private import PrivateForm
 from compute.queries.split import Split
@@ -38,7 +38,7 @@ FAMILY: Final = "clinical_counts"
 Terms = Annotated[
     list[Curie],
     Field(min_length=1, max_length=200),
-    AfterValidator(lambda names: sorted(set(names))),
+    AsSet,
 ]
 
 

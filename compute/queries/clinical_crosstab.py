@@ -7,7 +7,7 @@ made again from the rounded cells before they leave, so they say nothing the cel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
-from compute.queries.params import Strict
+from compute.queries.params import By, Strict
 from compute.queries.traits import TermTrait, has_term
 from compute.stats import fisher_two_by_two
 
@@ -38,7 +38,7 @@ class ClinicalCrosstabParams(FamilyParams):
 
     first: TermTrait
     second: TermTrait
-    by: Literal["population", "sex"] | None = None
+    by: By = None
 
 
 class ClinicalCrosstabPartial(ClinicalPartial):

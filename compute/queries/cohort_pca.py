@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,6 @@ from compute.kernels import (
     tracy_widom,
     weights_of,
 )
-from compute.parsed import Modality
 from compute.queries.data import Frame, Strata
 from compute.queries.family import (
     Answer,
@@ -64,7 +63,7 @@ from compute.queries.family import (
 from compute.queries.filters import FamilyParams
 from compute.queries.genotype_counts import STATES
 from compute.queries.held import HeldPartial
-from compute.queries.params import Panel, Region, Strict, select
+from compute.queries.params import By, Panel, Region, Strict, select
 
 FAMILY: Final = "cohort_pca"
 LEAST_PEOPLE: Final = 200
@@ -89,7 +88,7 @@ class CohortPcaParams(FamilyParams):
 
     variants: Panel | Region
     components: Annotated[int, Field(ge=1, le=MAX_COMPONENTS)] = 4
-    by: Literal["population", "sex"] | None = None
+    by: By = None
     min_call_percent: Annotated[int, Field(ge=1, le=100)] = 90
 
 
@@ -144,10 +143,7 @@ class CohortPca(Defaults):
 
     def needs(self, params: CohortPcaParams) -> Needs:
         """Genotypes, and the record where groups are asked for."""
-        modalities: set[Modality] = {"genotypes"}
-        if params.by:
-            modalities.add("participant")
-        return Needs(frozenset(modalities), strata=(params.by,) if params.by else ())
+        return Needs.by(params.by, "genotypes")
 
     def cost(self, params: CohortPcaParams, variants: int, people: int) -> int:
         """Return one unit a pair of people and variant."""

@@ -7,12 +7,11 @@ sees coverage before paying for statistics.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 import numpy as np
 
 from compute.builds import AUTOSOMES, CONTIGS
-from compute.parsed import Modality
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
 from compute.queries.family import (
@@ -24,7 +23,7 @@ from compute.queries.family import (
 )
 from compute.queries.filters import FamilyParams
 from compute.queries.measured import Float64, MeasuredPartial, Sums, bits_set, mask_of
-from compute.queries.params import Selected, Strict, Variants, select
+from compute.queries.params import By, Selected, Strict, Variants, select
 from compute.queries.summaries import DISCLOSURE, answer_of
 
 FAMILY: Final = "cohort_quality"
@@ -36,7 +35,7 @@ class CohortQualityParams(FamilyParams):
     """Over which variants, and by which stratum."""
 
     variants: Variants
-    by: Literal["population", "sex"] | None = None
+    by: By = None
 
 
 class CohortQuality(Defaults):
@@ -56,10 +55,7 @@ class CohortQuality(Defaults):
 
     def needs(self, params: CohortQualityParams) -> Needs:
         """Genotypes, and the record where a stratum is asked for."""
-        modalities: set[Modality] = {"genotypes"}
-        if params.by:
-            modalities.add("participant")
-        return Needs(frozenset(modalities), strata=(params.by,) if params.by else ())
+        return Needs.by(params.by, "genotypes")
 
     def start(self, params: CohortQualityParams, frame: Frame) -> MeasuredPartial:
         """Return no values."""

@@ -23,7 +23,6 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from compute.errors import QueryError
-from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.filters import FamilyParams
@@ -317,11 +316,6 @@ class _Base(Defaults):
         )
 
 
-def _needs(params: Range, modality: Modality, features: tuple[str, ...] = ()) -> Needs:
-    found: set[Modality] = {modality, "participant"} if params.by else {modality}
-    return Needs(frozenset(found), features=features, strata=(params.by,) if params.by else ())
-
-
 class FeatureDistribution(_Base):
     """The family of a measured feature (see the module)."""
 
@@ -331,7 +325,7 @@ class FeatureDistribution(_Base):
 
     def needs(self, params: FeatureDistributionParams) -> Needs:
         """One measured feature, and the record where it is split."""
-        return _needs(params, "expression", features=(params.feature,))
+        return Needs.by(params.by, "expression", features=(params.feature,))
 
     def cost(self, params: FeatureDistributionParams, variants: int, people: int) -> int:
         """Return one unit a person."""
@@ -347,7 +341,7 @@ class ScoreDistribution(_Base):
 
     def needs(self, params: ScoreDistributionParams) -> Needs:
         """Genotypes, and the record where it is split."""
-        return _needs(params, "genotypes")
+        return Needs.by(params.by, "genotypes")
 
     def cost(self, params: ScoreDistributionParams, variants: int, people: int) -> int:
         """Return one unit a genotype read."""

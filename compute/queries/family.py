@@ -37,6 +37,13 @@ class Needs:
     learns: bool = False  # `Family.learn` must see everybody's records before the sums
     references: tuple[str, ...] = ()  # SHA-256 (hex) of the operator's files it reads
 
+    @classmethod
+    def by(cls, stratum: str | None, modality: Modality, **more: Any) -> Self:
+        """Return needs of one modality and, where a stratum is asked for, of the record."""
+        record: set[Modality] = {"participant"} if stratum else set()
+        strata = (stratum,) if stratum else ()
+        return cls(frozenset({modality, *record}), strata=strata, **more)
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

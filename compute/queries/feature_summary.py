@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from compute.parsed import Modality
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
-from compute.queries.params import Strict
+from compute.queries.params import AsSet, By, Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
 from compute.queries.traits import FeatureId, Label, Measured
 
@@ -25,7 +24,7 @@ MAX_FEATURES: Final = 2_000
 Features = Annotated[
     list[FeatureId],
     Field(min_length=1, max_length=MAX_FEATURES),
-    AfterValidator(lambda names: sorted(set(names))),
+    AsSet,
 ]
 
 
@@ -37,7 +36,7 @@ class FeatureSummaryParams(FamilyParams):
     namespace: Label
     unit: Label
     scale: Literal["as_measured", "log2_plus_1"] = "as_measured"
-    by: Literal["population", "sex"] | None = None
+    by: By = None
 
 
 class FeatureSummary(Defaults):
@@ -80,15 +79,7 @@ class FeatureSummary(Defaults):
 
 def feature_needs(modality: Measured, features: list[str], by: str | None) -> Needs:
     """Return needs of one measured modality, and of the record for a stratum."""
-    modalities: set[Modality] = {modality}
-    if by:
-        modalities.add("participant")
-    return Needs(
-        frozenset(modalities),
-        features=tuple(features),
-        strata=(by,) if by else (),
-        feature_modality=modality,
-    )
+    return Needs.by(by, modality, features=tuple(features), feature_modality=modality)
 
 
 def scaled(value: float, scale: str) -> float:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Needs
-from compute.queries.params import Decimal, Strict, VariantName
+from compute.queries.params import AsSet, Decimal, Strict, VariantName
 from compute.queries.traits import (
     CovariateTrait,
     Curie,
@@ -45,7 +45,7 @@ Level = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$")]
 Levels = Annotated[
     list[Level],
     Field(min_length=1, max_length=50),
-    AfterValidator(lambda levels: sorted(set(levels))),
+    AsSet,
 ]
 
 

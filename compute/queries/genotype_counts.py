@@ -121,9 +121,7 @@ class GenotypeCounts(Defaults):
 
     def needs(self, params: GenotypeCountParams) -> Needs:
         """Genotypes, and the participant record where a stratum is asked for."""
-        if params.by is None:
-            return Needs(frozenset({"genotypes"}))
-        return Needs(frozenset({"genotypes", "participant"}), strata=(params.by,))
+        return Needs.by(params.by, "genotypes")
 
     def start(self, params: GenotypeCountParams, frame: Frame) -> GenotypeCountPartial:
         """Return empty counts."""

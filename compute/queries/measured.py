@@ -15,7 +15,8 @@ import numpy.typing as npt
 from compute.kernels import Words, pack_bits, words_of
 from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout
 from compute.queries.data import Frame, PersonData
-from compute.queries.summaries import By, SummaryPartial
+from compute.queries.params import By
+from compute.queries.summaries import SummaryPartial
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Bool: TypeAlias = npt.NDArray[np.bool_]

@@ -38,6 +38,10 @@ def _normal_list(names: list[str]) -> list[str]:
     return sorted(set(names))
 
 
+AsSet: Final = AfterValidator(_normal_list)
+"""A list's values once each, in order: two ways of listing the same are one question."""
+
+
 class Panel(Strict):
     """A fixed panel. "all" is every variant of the cohort's table."""
 
@@ -53,9 +57,7 @@ class Region(Strict):
 VariantName = Annotated[
     str, Field(pattern=rf"^{CHROM}-[1-9][0-9]{{0,8}}-[ACGTN]{{1,1000}}-[ACGTN]{{1,1000}}$")
 ]
-VariantList = Annotated[
-    list[VariantName], Field(min_length=1, max_length=100_000), AfterValidator(_normal_list)
-]
+VariantList = Annotated[list[VariantName], Field(min_length=1, max_length=100_000), AsSet]
 Variants = Panel | Region | VariantList
 Decimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$")]
 
@@ -65,6 +67,8 @@ def picked_by_buyer(variants: Any) -> bool:
     return isinstance(variants, list)
 
 
+By: TypeAlias = Literal["population", "sex"] | None
+"""By which of the record's groups an answer is given."""
 Span: TypeAlias = tuple[str, int, int]
 
 

@@ -19,7 +19,6 @@ from pydantic import Field
 
 from compute.errors import QueryError
 from compute.kernels import PolygenicScores, absent_calls
-from compute.parsed import Modality
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
 from compute.queries.family import (
@@ -31,7 +30,7 @@ from compute.queries.family import (
 )
 from compute.queries.filters import FamilyParams
 from compute.queries.measured import Float64, MeasuredPartial, Sums, mask_of
-from compute.queries.params import Strict
+from compute.queries.params import By, Strict
 from compute.queries.score_match import Matched, match
 from compute.queries.scorefile import Score
 from compute.queries.summaries import DISCLOSURE, answer_of
@@ -50,7 +49,7 @@ class PolygenicScoreParams(FamilyParams):
     """Which scoring file, and how alleles and missing calls are treated."""
 
     score: Sha256
-    by: Literal["population", "sex"] | None = None
+    by: By = None
     palindromic: Literal["drop", "as_written"] = "drop"
     missing: Literal["mean", "nothing"] = "mean"
     min_match_percent: Annotated[int, Field(ge=1, le=100)] = 75
@@ -144,11 +143,7 @@ class PolygenicScore(Defaults):
 
     def needs(self, params: PolygenicScoreParams) -> Needs:
         """Genotypes, the scoring file, and the record where a stratum is asked for."""
-        strata = (params.by,) if params.by else ()
-        modalities: set[Modality] = {"genotypes"}
-        if params.by:
-            modalities.add("participant")
-        return Needs(frozenset(modalities), strata=strata, references=(params.score,))
+        return Needs.by(params.by, "genotypes", references=(params.score,))
 
     def start(self, params: PolygenicScoreParams, frame: Frame) -> MeasuredPartial:
         """Return no scores. Raises QueryError ``low_match``, ``build``."""

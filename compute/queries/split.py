@@ -10,27 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from compute.queries.data import PersonData, level_of
 from compute.queries.family import Answer
 from compute.queries.filters import FamilyParams, Level
+from compute.queries.params import AsSet, By
 
 EVERYBODY: Final = "all"
 Groups = Annotated[
     list[Level],
     Field(min_length=2, max_length=10),
-    AfterValidator(lambda levels: sorted(set(levels))),
+    AsSet,
 ]
 
 
 class Split(FamilyParams):
     """by: what people are split by; levels: the groups told in private mode, listed."""
 
-    by: Literal["population", "sex"] | None = None
+    by: By = None
     levels: Groups | None = None
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData, Strata
 from compute.queries.disclosure import DOMINATED, is_dominated
 from compute.queries.family import Answer, Column, Disclosure
+from compute.queries.params import By
 
 QUANTILES: Final[Mapping[str, float]] = {
     "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95,
@@ -27,7 +28,6 @@ DISCLOSURE: Final = Disclosure(
     tails=QUANTILES, grid=dict.fromkeys(QUANTILES, "sd"), dominated=("mean", "sd", *QUANTILES)
 )
 
-By: TypeAlias = Literal["population", "sex"] | None
 Measure: TypeAlias = Callable[[PersonData], Mapping[str, float] | str]
 Float64: TypeAlias = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ Source: Battelino et al. 2019, consensus on time in range (70-180 mg/dL).
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,7 +18,7 @@ from compute.queries.clinical import clinical_needs
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
-from compute.queries.params import Decimal, Strict
+from compute.queries.params import By, Decimal, Strict
 from compute.queries.summaries import DISCLOSURE, SummaryPartial, answer_of
 from compute.queries.traits import Curie, Label, readings
 
@@ -34,7 +34,7 @@ class TimeInRangeParams(FamilyParams):
     low: Decimal
     high: Decimal
     min_readings: Annotated[int, Field(ge=2, le=1_000_000)] = 24
-    by: Literal["population", "sex"] | None = None
+    by: By = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

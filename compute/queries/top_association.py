@@ -16,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData
 from compute.queries.distribution import Between
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity
 from compute.queries.frequencies import in_order, place_columns
-from compute.queries.params import Strict, VariantList
+from compute.queries.params import AsSet, Strict, VariantList
 from compute.queries.private import Int64, PrivateForm
 from compute.queries.private_association import ASSUMED_SPREAD, STEPS, alt_copies
 from compute.queries.ranking import Ranking, Scored
@@ -35,7 +35,7 @@ SUMS: Final = ("n", "g", "u", "gu")
 Ids = Annotated[
     list[FeatureId],
     Field(min_length=1, max_length=MOST_CANDIDATES),
-    AfterValidator(lambda names: sorted(set(names))),
+    AsSet,
 ]
 
 

@@ -13,14 +13,14 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from compute.errors import QueryError
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.filters import FamilyParams
 from compute.queries.frequencies import in_order, place_columns
-from compute.queries.params import Decimal, Strict, VariantList
+from compute.queries.params import AsSet, Decimal, Strict, VariantList
 from compute.queries.private import Int64, PrivateForm
 from compute.queries.ranking import Ranking, Scored
 from compute.queries.traits import (
@@ -38,12 +38,12 @@ MOST_PICKS: Final = 100
 Ids = Annotated[
     list[FeatureId],
     Field(min_length=2, max_length=MOST_CANDIDATES),
-    AfterValidator(lambda names: sorted(set(names))),
+    AsSet,
 ]
 Codes = Annotated[
     list[Curie],
     Field(min_length=2, max_length=MOST_CANDIDATES),
-    AfterValidator(lambda names: sorted(set(names))),
+    AsSet,
 ]
 Picks = Annotated[int, Field(ge=1, le=MOST_PICKS)]
 Judge = Callable[[PersonData], Int64]

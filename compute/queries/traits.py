@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from compute.parsed import Clinical, Modality
 from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.family import Needs
-from compute.queries.params import Strict
+from compute.queries.params import AsSet, Strict
 
 CATEGORICAL: Final = ("population", "sex")
 CURIE: Final = r"^[A-Z][A-Z0-9]{1,9}:[A-Za-z0-9._#-]{1,80}$"
@@ -28,9 +28,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FeatureId = Annotated[str, Field(pattern=r"^[!-~]{1,400}$")]
 Label = Annotated[str, Field(pattern=r"^[ -~µ°²³]{1,80}$")]
 Covariate = Annotated[str, Field(pattern=NAME)]
-Covariates = Annotated[
-    list[Covariate], Field(max_length=30), AfterValidator(lambda names: sorted(set(names)))
-]
+Covariates = Annotated[list[Covariate], Field(max_length=30), AsSet]
 Measured = Literal["expression", "methylation", "proteomics", "metabolomics", "microbiome"]
 
 
