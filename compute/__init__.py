@@ -78,7 +78,6 @@ if TYPE_CHECKING:
         UselessError,
         expected_error,
         private_counts_request,
-        rehearsal_rows,
         require_useful,
     )
 
@@ -167,7 +166,6 @@ __all__ = [
     "price_of",
     "private_counts_request",
     "rate_of",
-    "rehearsal_rows",
     "require_useful",
     "resolve_names",
     "resolve_scope",
@@ -198,7 +196,6 @@ _LATE = {
     "lift_variants": "lift",
     "made_up_answer": "made_up",
     "private_counts_request": "utility",
-    "rehearsal_rows": "utility",
     "require_useful": "utility",
     "resolve_names": "loci",
     "resolve_scope": "selection",

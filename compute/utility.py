@@ -8,16 +8,14 @@ naming the rho, the people or the variants that would do. Spec: DESIGN section 4
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from hashlib import sha256
-from itertools import islice
+from itertools import combinations, product
 from typing import Any
-
-import numpy as np
 
 from compute.errors import ComputeError
 from compute.private import form_of, private_problem
-from compute.queries import Query, canonical_query, exact_problem, parse_query
+from compute.queries import Query, exact_problem, parse_query
 from compute.scope import bucket
+from compute.suppress import SMALL
 from compute.verdict import Release
 
 ASSUMED_MAF = Fraction(1, 4)
@@ -49,22 +47,23 @@ def expected_error(
     """Return the error each released number will have, and whether it is worth paying for.
 
     people: the scope's size, of which only the public bucket's lower end is used. maf: the
-    frequency the buyer assumes. Numbers are floats rounded to 4 digits; "ratio" is noise over
+    frequency the buyer assumes (a value's variance is assumed by where it is clamped to: a ninth of
+    half the range, squared). Numbers are floats rounded to 4 digits; "ratio" is noise over
     sampling error; "needs" names what would make a useless order useful, one change at a time.
     Raises UselessError for a query that private mode does not offer, or a maf outside (0, 1/2].
     """
     parsed = query if isinstance(query, Query) else parse_query(query)
+    if not 0 < maf <= Fraction(1, 2):
+        raise UselessError("an assumed minor allele frequency lies in (0, 1/2]", code="maf")
     if release.mode == "trusted":
         exact = exact_problem(parsed.params)
         if exact is not None:
             raise UselessError(exact, code="not_exact")
-        return _exact(parsed.least_people, least_of_bucket(people))
+        return _exact(parsed, least_of_bucket(people), maf)
     problem = private_problem(parsed)
     rho, size = Fraction(release.rho), least_of_bucket(people)
     if problem is not None or rho <= 0:
         raise UselessError(problem or "private mode needs a rho above 0", code="not_private")
-    if not 0 < maf <= Fraction(1, 2):
-        raise UselessError("an assumed minor allele frequency lies in (0, 1/2]", code="maf")
     form, params = form_of(parsed), parsed.params
     shape, rows = form.shape(params), form.rows(params)
     sd = shape.sd(rho)
@@ -104,27 +103,6 @@ def require_useful(
     if not found["useful"]:
         raise UselessError(_message(found))
     return found
-
-
-def rehearsal_rows(query: Query | Mapping[str, Any], rows: int = 5) -> list[dict[str, Any]]:
-    """Return made-up rows with the schema of a private answer, to rehearse on; drawn from no data.
-
-    They follow from the query's digest alone, so they repeat and say nothing of anybody.
-    """
-    parsed = query if isinstance(query, Query) else parse_query(query)
-    form = form_of(parsed)
-    shape = form.shape(parsed.params)
-    seed = canonical_query(parsed)
-    made = [
-        200 + int.from_bytes(sha256(b"%d " % at + seed).digest()[:2], "big") % 150
-        for at in range(shape.values)
-    ]
-    picked = range(shape.picks) if shape.picks else made
-    columns = form.told(parsed.params, np.array(picked, np.int64), 10.0).columns
-    found = zip(*columns.values(), strict=True)
-    return [
-        {**dict(zip(columns, row, strict=True)), "made_up": True} for row in islice(found, rows)
-    ]
 
 
 def private_counts_request(
@@ -176,11 +154,51 @@ def _needs(row: str, rows: int, unit: Fraction, rho: Fraction, people: int) -> d
     }
 
 
-def _exact(least: int, people: int) -> dict[str, Any]:
-    """Return what is told of an exact answer; least: the family's own floor of people."""
-    if people >= least:
-        return {"kind": "exact", "useful": True}
-    return {"kind": "exact", "useful": False, "needs": {"people": least}}
+def _exact(query: Query, people: int, maf: Fraction) -> dict[str, Any]:
+    """Return what is told of an exact answer: if it is sold, and what is likely hidden in it."""
+    found: dict[str, Any] = {"kind": "exact", "useful": people >= query.least_people}
+    if not found["useful"]:
+        found["needs"] = {"people": query.least_people}
+    if "genotypes" in query.needs.modalities:
+        found |= {"people_assumed": people, "maf_assumed": str(maf)}
+        found["suppressed"] = (
+            "of variants of this frequency about {} hide allele counts and "
+            "effects, {} genotype counts".format(*map(_share, likely_hidden(people, float(maf))))
+        )
+    return found
+
+
+def likely_hidden(people: int, maf: float) -> tuple[float, float]:
+    """Return the chance that a variant's (allele counts, genotype counts) are hidden as small.
+
+    In Hardy-Weinberg proportions, without strata, everybody called. A small allele count comes with
+    a small genotype count.
+    """
+    shares = ((1 - maf) ** 2, 2 * maf * (1 - maf), maf**2)
+    alleles = _small(2 * people, maf) + _small(2 * people, 1 - maf)
+    one = sum(_small(people, share) for share in shares)
+    two = sum(_small(people, *pair) for pair in combinations(shares, 2))
+    return min(1.0, alleles), min(1.0, one - two)
+
+
+def _small(count: int, *shares: float) -> float:
+    """Return the chance that of `count` draws 1 to SMALL fall into each cell of these shares."""
+    left = 1 - sum(shares)
+
+    def chance(hits: tuple[int, ...]) -> float:
+        rest = count - sum(hits)
+        if rest < 0:
+            return 0.0
+        ways = math.lgamma(count + 1) - sum(math.lgamma(n + 1) for n in (*hits, rest))
+        parts = zip((*hits, rest), (*shares, left), strict=True)
+        return math.exp(ways + sum(n * math.log(share) for n, share in parts))
+
+    return sum(map(chance, product(range(1, SMALL + 1), repeat=len(shares))))
+
+
+def _share(value: float) -> str:
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent >= 1 or percent < 1e-3 else "under 1 %"
 
 
 def _message(found: Mapping[str, Any]) -> str:

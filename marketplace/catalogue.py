@@ -6,6 +6,7 @@ public. The one place that says who may be in an order is `compute.resolve_scope
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, get_args
 
 from compute import (
@@ -35,13 +36,17 @@ MAX_QUERY_BYTES = 36_000  # with purpose and scope, what a public entry holds in
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a researcher asks: purpose, query, scope and release, all parsed; and in what money."""
+    """What a researcher asks: purpose, query, scope and release, all parsed; and in what money.
+
+    assumed_maf: of a dry run alone, the frequency its buyer expects.
+    """
 
     purpose: Purpose
     query: Query
     scope: Scope
     release: Release
     currency: str = "gbp"
+    assumed_maf: Fraction | None = None
 
     @property
     def family(self) -> str:
@@ -57,6 +62,7 @@ def parse_request(body: Mapping[str, Any]) -> Request:
             parse_scope(body["scope"]),
             parse_release(body["release"]),
             str(body.get("currency") or (body.get("price") or {}).get("currency") or "gbp"),
+            _fraction(body.get("assumed_maf")),
         )
     except KeyError as error:
         raise InputError(f"the request lacks the field {error}") from None
@@ -65,6 +71,13 @@ def parse_request(body: Mapping[str, Any]) -> Request:
     _check_sizes(request)
     _check_fit(request)
     return request
+
+
+def _fraction(text: object) -> Fraction | None:
+    try:
+        return Fraction(str(text)) if text else None
+    except (ValueError, ZeroDivisionError):
+        raise InputError("the frequency you expect must be a fraction such as 1/100") from None
 
 
 def _check_sizes(request: Request) -> None:

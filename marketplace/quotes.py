@@ -166,8 +166,9 @@ def match_words(request: Request) -> str | None:
 
 def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
     """Return the expected error of every number, from public quantities only."""
+    assumed = {} if request.assumed_maf is None else {"maf": request.assumed_maf}
     try:
-        return expected_error(request.query, request.release, len(found.people))
+        return expected_error(request.query, request.release, len(found.people), **assumed)
     except ComputeError as error:
         return {"kind": "refused", "why": str(error)}
 

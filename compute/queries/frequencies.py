@@ -29,6 +29,10 @@ from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, Shape, Told, 
 from compute.queries.split import split_problem, stacked, strata_of
 
 MAX_VARIANTS = 1_000
+DROWNED = (
+    "noise grows with how many share rho, and 500,000 variants at rho 1/10 and 5,000 people would "
+    "be noise and nothing else"
+)
 LEAST_AN_SD = 5  # AF is given where the noised AN is this many of its own standard deviations
 LEAST_AN = 40
 NOT_NOISED = ("hom_ref", "het", "hom_alt", "hap_ref", "hap_alt", "no_call", "not_covered")
@@ -51,9 +55,9 @@ class Frequencies:
         Which variants a panel or region holds, and which strata there are, depends on the cohort.
         """
         if not picked_by_buyer(params.variants):
-            return "private mode answers a list of variants, not a panel or a region"
+            return f"private mode answers a list of variants, not a panel or a region: {DROWNED}"
         if len(params.variants) > MAX_VARIANTS:
-            return f"private mode answers at most {MAX_VARIANTS} variants in one order"
+            return f"private mode answers at most {MAX_VARIANTS} variants in one order: {DROWNED}"
         return split_problem(params)
 
     def shape(self, params: Any) -> Shape:

@@ -21,6 +21,7 @@ ITEM = {"kind": "data", "modality": "genotypes", "people": "50-99", "people_pric
 ASK = {"purpose": PURPOSE, "query": QUERY, "scope": SCOPE, "release": RELEASE, "currency": "gbp"}
 EXAMPLES: Mapping[str, Any] = {
     "AskIn": ASK,
+    "DryRunIn": {**ASK, "assumed_maf": "1/100"},
     "TokenIn": {"scopes": ["read"], "minutes": 60},
     "ResolveIn": {"names": ["rs12628", "BRCA2"], "build": "GRCh37", "chain": None},
     "CatalogueOut": {
@@ -31,7 +32,11 @@ EXAMPLES: Mapping[str, Any] = {
     "DryRunOut": {
         "people": "50-99", "left_out": {"purpose": "20-49"}, "other_builds": {"GRCh38": "20-49"},
         "match": None, "price": 16835, "currency": "gbp", "items": [ITEM],
-        "expected_error": {"kind": "exact"},
+        "expected_error": {
+            "kind": "exact", "useful": True, "people_assumed": 50, "maf_assumed": "1/100",
+            "suppressed": "of variants of this frequency about 63 % hide allele counts and "
+            "effects, 63 % genotype counts",
+        },
     },
 }  # fmt: skip
 FIELDS: Mapping[str, Any] = {

@@ -146,6 +146,15 @@ class AskIn(In):
     currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] = "gbp"
 
 
+class DryRunIn(AskIn):
+    """assumed_maf: the minor allele frequency (or prevalence) to expect the error at, a fraction.
+
+    Nothing is looked up: of data a dry run says nothing.
+    """
+
+    assumed_maf: Annotated[str, Field(pattern=r"^[0-9]{1,9}(/[1-9][0-9]{0,8})?$")] = "1/4"
+
+
 class DryRunOut(BaseModel):
     """people, left_out and other_builds are buckets; other_builds: held on that build only.
 

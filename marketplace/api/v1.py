@@ -185,10 +185,10 @@ def resolve(json_data: models.ResolveIn) -> Any:
 
 
 @api.post("/dry-run")
-@api.input(models.AskIn)
+@api.input(models.DryRunIn)
 @api.output(models.DryRunOut)
 @api.doc(security="session")
-def dry_run(json_data: models.AskIn) -> Any:
+def dry_run(json_data: models.DryRunIn) -> Any:
     """Learn who could take part, the price and the expected error; costs nothing."""
     return quotes.dry_run(services(), principal("researcher").party, json_data.model_dump())
 

@@ -12,7 +12,7 @@ from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf,
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
 from marketplace.client.order_words import dry_run_lines, left_out, order_lines, price_lines
-from marketplace.client.researcher import Request, Researcher, matching
+from marketplace.client.researcher import Request, Researcher, made_up, matching
 from marketplace.client.session import Session
 from marketplace.client.terminal import console, context_of, money, pairs, say, show, table, when
 
@@ -214,10 +214,24 @@ def resolve(
         console.print(table("Lifted", ("asked", "variant", "strand", "problem"), lifted))
 
 
-def dry_run(context: typer.Context, request: RequestFile, match: Matches = None) -> None:
+def dry_run(
+    context: typer.Context,
+    request: RequestFile,
+    match: Matches = None,
+    maf: Annotated[
+        str | None,
+        typer.Option(help="Minor allele frequency or prevalence to expect the error at: 1/100."),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Made-up rows to show, to rehearse on.", min=0)] = 0,
+) -> None:
     """Say, free of charge and from public quantities only, what an order would give."""
-    answer = _researcher(context).dry_run(_request(request, match))
-    show(context_of(context), answer, dry_run_lines(answer))
+    wanted = _request(request, match)
+    answer = _researcher(context).dry_run(wanted, maf)
+    columns = {name: values[:rows] for name, values in made_up(wanted).items()} if rows else {}
+    show(context_of(context), {**answer, "made_up": columns}, dry_run_lines(answer))
+    if rows and not context_of(context).json_output:
+        cells = zip(*columns.values(), strict=True)
+        console.print(table("Made up: nobody's data", tuple(columns), cells))
 
 
 @order_app.command("place")

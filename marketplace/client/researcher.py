@@ -8,9 +8,10 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from compute import Purpose, Scope
+from compute import ComputeError, Purpose, Scope, made_up_answer
 from compute.crypt import decrypt_file
 from compute.queries import (
     QueryError,
@@ -53,6 +54,19 @@ class Request:
             "scope": self.scope.to_dict(),
             "release": dict(self.release),
         }
+
+
+def made_up(request: Request) -> dict[str, list[Any]]:
+    """Return the columns an answer would have, over made-up people, made here. Raises ClientError.
+
+    Private requests show the noise their rho would add.
+    """
+    private = request.release.get("mode") == "private"
+    try:
+        rho = Fraction(str(request.release.get("rho"))) if private else None
+        return dict(made_up_answer(parse_query(request.query), rho))
+    except (ComputeError, ValueError, ZeroDivisionError) as error:
+        raise ClientError(f"this request cannot be previewed: {error}") from None
 
 
 def matching(request: Mapping[str, Any], *lines: str) -> dict[str, Any]:
@@ -137,9 +151,13 @@ class Researcher:
         answer: dict[str, Any] = self.session.market.post("/variants/resolve", body)
         return answer
 
-    def dry_run(self, request: Request) -> dict[str, Any]:
-        """Return people (a bucket), who was left out and why, price and expected error; free."""
-        answer: dict[str, Any] = self.session.market.post("/dry-run", request.asked())
+    def dry_run(self, request: Request, maf: str | None = None) -> dict[str, Any]:
+        """Return people (a bucket), who was left out and why, price and expected error; free.
+
+        maf: the minor allele frequency or prevalence to expect the error at, as a fraction.
+        """
+        body = {**request.asked(), **({"assumed_maf": maf} if maf else {})}
+        answer: dict[str, Any] = self.session.market.post("/dry-run", body)
         return answer
 
     def quote(self, request: Request) -> dict[str, Any]:

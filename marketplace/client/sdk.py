@@ -14,19 +14,17 @@ Everything that counts is signed and verified here; the server is only asked. `t
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from compute import ComputeError, made_up_answer, parse_purpose, parse_scope
-from compute.queries import parse_query
+from compute import parse_purpose, parse_scope
 from marketplace.client import answers
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
 from marketplace.client.market import Market as Connection
-from marketplace.client.researcher import FINAL_STATES, Request, Researcher, matching
+from marketplace.client.researcher import FINAL_STATES, Request, Researcher, made_up, matching
 from marketplace.client.session import Session
 
 ANSWERED = "settled"
@@ -133,13 +131,7 @@ class Market:
 
         Private requests show the noise their rho would add. Raises ClientError.
         """
-        release = request.get("release") or {}
-        private = release.get("mode") == "private"
-        try:
-            rho = Fraction(str(release.get("rho"))) if private else None
-            return dict(made_up_answer(parse_query(request["query"]), rho))
-        except (ComputeError, KeyError, ValueError, ZeroDivisionError) as error:
-            raise ClientError(f"this request cannot be previewed: {error}") from None
+        return made_up(_request(request))
 
     def token(self, *scopes: str, minutes: int = 60) -> str:
         """Return a narrower token ("read", "ask") for a script that must not hold this home."""
@@ -154,9 +146,12 @@ class Market:
         """
         return matching(request, *lines)
 
-    def dry_run(self, request: Mapping[str, Any]) -> Rehearsal:
-        """Learn who could take part, the price and the expected error; costs nothing."""
-        told = self.researcher.dry_run(_request(request))
+    def dry_run(self, request: Mapping[str, Any], maf: str | None = None) -> Rehearsal:
+        """Learn who could take part, the price and the expected error; costs nothing.
+
+        maf: the minor allele frequency or prevalence to expect it at, a fraction such as "1/100".
+        """
+        told = self.researcher.dry_run(_request(request), maf)
         names = ("people", "price", "currency", "expected_error", "left_out", "other_builds",
                  "match")  # fmt: skip
         return Rehearsal(**{name: told[name] for name in names})

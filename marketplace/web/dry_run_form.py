@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, str] = {
     "build": "GRCh37",
     "mode": "trusted",
     "rho": "1/20",
+    "maf": "1/4",
 }
 MAX_FIELD = 100_000
 

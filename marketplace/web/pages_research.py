@@ -222,7 +222,8 @@ def dry_run_people() -> Response:
 def _priced(form: Form) -> dict[str, Any]:
     services = pages().services
     wanted = request_of(form, region_of(services))
-    answer = quotes.dry_run(services, sessions.me().party, wanted)
+    asked = {**wanted, "assumed_maf": form.value("maf")}
+    answer = quotes.dry_run(services, sessions.me().party, asked)
     packed = urlsafe_b64encode(json.dumps(wanted, separators=(",", ":")).encode()).decode()
     return {"answer": answer, "wanted": pretty(wanted), "request64": packed.rstrip("=")}
 

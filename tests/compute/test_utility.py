@@ -1,17 +1,16 @@
-import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 import compute
 from compute.private import FormNoise
-from compute.queries import parse_query
 from compute.utility import (
     UselessError,
     expected_error,
     least_of_bucket,
+    likely_hidden,
     private_counts_request,
-    rehearsal_rows,
     require_useful,
 )
 from compute.verdict import Release
@@ -66,7 +65,7 @@ def test_a_family_with_a_floor_of_its_own_is_not_sold_below_it():
     query = {"v": 1, "family": "cohort_pca", "build": "GRCh37",
              "params": {"variants": {"panel": "all"}}}  # fmt: skip
     trusted = Release(mode="trusted", rho="0")
-    assert require_useful(query, trusted, 200) == {"kind": "exact", "useful": True}
+    assert require_useful(query, trusted, 200)["useful"]
     with pytest.raises(UselessError, match="at least 200 people"):
         require_useful(query, trusted, 199)
 
@@ -101,10 +100,8 @@ def test_what_private_mode_does_not_offer_is_said_before_payment():
 
 
 def test_trusted_answers_are_exact():
-    assert expected_error(listed(1), Release(mode="trusted"), 10) == {
-        "kind": "exact",
-        "useful": True,
-    }
+    found = expected_error(listed(1), Release(mode="trusted"), 10)
+    assert (found["kind"], found["useful"]) == ("exact", True)
 
 
 def test_levels_are_for_private_answers_and_said_so_before_payment():
@@ -118,12 +115,30 @@ def test_levels_are_for_private_answers_and_said_so_before_payment():
         require_useful(exact, Release(mode="trusted"), 1000)
 
 
-def test_rehearsal_rows_have_the_schema_and_come_from_no_data():
-    query = parse_query(listed(3))
-    rows = rehearsal_rows(query)
-    assert rows == rehearsal_rows(query)
-    assert len(rows) == 3
-    assert all(row["made_up"] and not math.isnan(row["af"]) for row in rows)
+@pytest.mark.parametrize(("people", "maf"), [(178, "1/4"), (100, "1/20"), (1000, "1/200")])
+def test_what_is_likely_hidden_of_an_exact_answer_is_what_is_hidden(people, maf):
+    """20,000 variants of the frequency assumed, through the rules themselves."""
+    from compute.suppress import suppress_cells
+    from tests.compute.test_suppress import table_of
+
+    rng, p = np.random.default_rng(26), float(Fraction(maf))
+    cells = rng.multinomial(people, [(1 - p) ** 2, 2 * p * (1 - p), p**2], 20_000)
+    kept, _ = suppress_cells(table_of({"all": cells}))
+    hidden = [
+        np.mean([one is None for one in kept.columns[name].tolist()]) for name in ("ac", "het")
+    ]
+    assert likely_hidden(people, p) == pytest.approx(hidden, abs=0.03)
+    query = {**listed(1), "params": {"variants": {"panel": "all"}}}
+    found = expected_error(query, Release(mode="trusted"), people, maf=Fraction(maf))
+    assert maf == found["maf_assumed"]
+    assert "hide allele counts" in found["suppressed"]
+
+
+def test_a_panel_and_half_a_million_variants_are_said_to_be_noise():
+    panel = {**listed(1), "params": {"variants": {"panel": "all"}}}
+    for query in (panel, listed(1001)):
+        with pytest.raises(UselessError, match=r"500,000 variants at rho 1/10 .* noise"):
+            require_useful(query, private("1/10"), 5_000)
 
 
 def test_the_face_offers_them():

@@ -253,6 +253,21 @@ def test_a_quote_says_whose_terms_are_stricter_than_the_release_asked(world):
     assert asked("dry-run", "private", "1/49")["left_out"] == {"release": "20-49"}
 
 
+def test_a_dry_run_expects_the_error_at_the_frequency_its_buyer_assumes(world):
+    world.owner()
+    researcher = world.researcher()
+
+    def error(maf):
+        body = {**ASK, "assumed_maf": maf}
+        answer = world.http.post("/api/v1/dry-run", json=body, headers=researcher.auth)
+        return answer.status_code, answer.json.get("expected_error")
+
+    (_, rare), (_, common) = error("1/1000"), error("1/2")
+    assert (rare["maf_assumed"], common["maf_assumed"]) == ("1/1000", "1/2")
+    assert error("3/4")[1]["kind"] == "refused"
+    assert error("a half")[0] == 422
+
+
 @pytest.mark.parametrize("named", ["GRCh37", None])
 def test_people_of_another_build_are_told_in_buckets_and_neither_priced_nor_included(world, named):
     both = world.owner(upload=False)
