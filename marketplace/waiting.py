@@ -11,12 +11,26 @@ from compute import Claims, TermsError, Verdict, claims_of, judge_order, parse_t
 from compute import parse_purpose as purpose_of
 from ledger import RECOVERY_WAIT_MS, Grant, OrderState, State
 from marketplace.services import Services
+from marketplace.texts import mark, say
 
 OPEN = ("placed", "approved")
 CLAIMS = (
     "organisation", "sector", "non_profit", "country", "ethics_approval", "accredited_researcher",
 )  # fmt: skip
 SOON_MS = 14 * 24 * 3600_000
+
+_ENDED = {
+    "consent": mark("Your consent is over. Nothing is used after that unless you consent again."),
+    "data": mark(
+        "Your data is past its time. Nothing is used after that unless you consent again."
+    ),
+}
+_ENDS = {
+    "consent": mark("Your consent ends soon. Nothing is used after that unless you consent again."),
+    "data": mark(
+        "The time of your data ends soon. Nothing is used after that unless you consent again."
+    ),
+}
 
 
 def approvals_of(services: Services, owner: str) -> list[dict[str, Any]]:
@@ -93,8 +107,9 @@ def notices_of(services: Services, owner: str, after: int = 0) -> list[dict[str,
         {
             "kind": "approval",
             "at": one["since"],
-            "text": "A researcher asks for your yes: " + "; ".join(
-                reason["text"] for reason in one["reasons"]
+            "text": say(
+                "A researcher asks for your yes: %(1)s",
+                "; ".join(reason["text"] for reason in one["reasons"]),
             ),
             "about": one["order"],
         }
@@ -109,12 +124,11 @@ def _endings(state: State, owner: str, now: int) -> Iterator[dict[str, Any]]:
         dataset, until = state.datasets[grant.dataset], grant.terms.get("valid_until")
         for kind, end in (("consent", until), ("data", dataset.retain_until)):
             if type(end) is int and end - now <= SOON_MS:
-                said = "is over" if end <= now else "ends soon"
-                text = f"Your {kind} {said}. Nothing is used after that unless you consent again."
+                text = say(_ENDED[kind] if end <= now else _ENDS[kind])
                 yield {"kind": f"{kind}.ends", "at": end, "text": text, "about": grant.dataset}
         key = state.compute_keys.get(str(grant.recipient.get("key_id")))
         if key is not None and key.not_after - now <= SOON_MS:
-            text = "The key your consent is sealed to ends soon: connect once to renew it."
+            text = say("The key your consent is sealed to ends soon: connect once to renew it.")
             at = key.not_after - SOON_MS
             yield {"kind": "key.ends", "at": at, "text": text, "about": grant.dataset}
 
@@ -127,7 +141,7 @@ def _recoveries(state: State, owner: str) -> Iterator[dict[str, Any]]:
     for one in asked.values():
         if one.cancelled is None and (known is None or one.key not in known.keys):
             at = one.effective_at - RECOVERY_WAIT_MS
-            text = (
+            text = say(
                 "Somebody asked for your account with your recovery key: after seven days a new "
                 "key counts for you. If it was not you, cancel it."
             )
@@ -140,12 +154,15 @@ def _stops(state: State, owner: str) -> Iterator[dict[str, Any]]:
         if mandate.owner != owner:
             continue
         if mandate.ended is not None:
-            text = (
-                f"Your {mandate.kind}'s mandate was ended, and with it what they consented to. "
-                "Nothing is used for that any more unless you consent yourself."
+            text = say(
+                "Your %(1)s's mandate was ended, and with it what they consented to. "
+                "Nothing is used for that any more unless you consent yourself.",
+                mandate.kind,
             )
             at = mandate.ended_time
             yield {"kind": "mandate.ended", "at": at, "text": text, "about": mandate.id}
         elif until is not None and until - state.time <= SOON_MS:
-            text = f"Your {mandate.kind}'s mandate ends, and with it what they consented to."
+            text = say(
+                "Your %(1)s's mandate ends, and with it what they consented to.", mandate.kind
+            )
             yield {"kind": "mandate.ends", "at": until, "text": text, "about": mandate.id}

@@ -30,6 +30,7 @@ from marketplace.faults import described
 from marketplace.objects import ObjectStore
 from marketplace.services import Services
 from marketplace.tables import StoredObject
+from marketplace.texts import say_made
 
 LOG = logging.getLogger(__name__)
 STREAM_SLACK = 4 << 20
@@ -136,8 +137,9 @@ def _asked_range(size: int) -> tuple[int, int, int]:
 
 
 def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> Response:
-    """Return a problem document (RFC 9457)."""
-    value = {"type": ERROR_BASE + slug, "title": title, "status": status, "detail": detail, **more}
+    """Return a problem document (RFC 9457), its words in the language spoken."""
+    told = {"title": say_made(title), "status": status, "detail": say_made(detail)}
+    value = {"type": ERROR_BASE + slug, **told, **more}
     response = cast("Response", current_app.json.response(value))
     response.status_code = status
     response.content_type = PROBLEM

@@ -4,7 +4,8 @@
 
 Messages are found where they stand: sentences of templates and scripts, the words in the two TOML
 files, what compute calls codes of terms, and in Python the arguments of `say`,
-`mark`, `Word`, `Texts` and `Trouble` and the texts of errors, values as %(1)s; so are the sentences
+`mark`, `Word`, `Texts`, `Trouble` and `problem` and the texts and titles of errors, values as
+%(1)s; so are the sentences
 `compute.describe` says terms in, and compute's errors about a question. Names of fields and codes
 stay as they are, and so do an error's values.
 """
@@ -27,11 +28,12 @@ from marketplace.web.translation import TEMPLATES, translated
 
 HERE = Path(__file__).parent
 MARKET = HERE.parent
+API = MARKET / "api"
 SCRIPTS = (HERE / "static", MARKET / "keyorigin" / "static" / "js")
 # Of compute: what says terms in words, and whose errors stand beside a form or on an error page.
 COMPUTE = MARKET.parent / "compute"
 TOLD = (COMPUTE / "presets.py", COMPUTE / "terms.py", COMPUTE / "messages.py")
-SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble"})
+SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble", "problem"})
 NOT_TEXT = frozenset({"slug", "hint", "technical"})
 _PLACE, _LETTERS = re.compile(r"%\(\d+\)s"), re.compile(r"[A-Za-z]{2}")
 Found = tuple[str, str]
@@ -83,7 +85,12 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _python() -> Iterator[Found]:
     told = (*TOLD, *sorted((COMPUTE / "queries").glob("*.py")))
-    for path in (*sorted(MARKET.glob("*.py")), *sorted(HERE.glob("*.py")), *told):
+    for path in (
+        *sorted(MARKET.glob("*.py")),
+        *sorted(API.glob("*.py")),
+        *sorted(HERE.glob("*.py")),
+        *told,
+    ):
         base = MARKET.parent if path.is_relative_to(COMPUTE) else MARKET
         name = path.relative_to(base).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -91,7 +98,9 @@ def _python() -> Iterator[Found]:
 
 
 def _spoken(node: ast.AST) -> Iterator[str]:
-    """Yield the texts of a call of SPOKEN, and of an error that is raised."""
+    """Yield the texts of a call of SPOKEN, of an error that is raised, and the title of one."""
+    if isinstance(node, ast.ClassDef):
+        yield from _title(node)
     call = node.exc if isinstance(node, ast.Raise) else node
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name | ast.Attribute):
         return
@@ -100,6 +109,21 @@ def _spoken(node: ast.AST) -> Iterator[str]:
         yield from (text for one in call.args[:1] for text in _strings(one))
     elif name in SPOKEN:
         yield from (text for one in call.args for text in _strings(one))
+
+
+def _title(node: ast.ClassDef) -> Iterator[str]:
+    """Yield what a class of errors is titled: title = "…", alone or with its status and slug."""
+    for one in node.body:
+        if isinstance(one, ast.AnnAssign):
+            pairs = [(one.target, one.value)]
+        elif isinstance(one, ast.Assign) and isinstance(one.value, ast.Tuple):
+            names = one.targets[0].elts if isinstance(one.targets[0], ast.Tuple) else []
+            pairs = list(zip(names, one.value.elts, strict=True))
+        else:
+            continue
+        for name, value in pairs:
+            if isinstance(name, ast.Name) and name.id == "title" and value is not None:
+                yield from _strings(value)
 
 
 def _strings(node: ast.AST) -> Iterator[str]:

@@ -132,6 +132,16 @@ def test_a_page_speaks_the_language_whole(shouted, fresh):
     assert "‹Copied›" in script
 
 
+def test_errors_of_the_api_speak_it_too(shouted, fresh):
+    answer = fresh.browser(None).get("/api/v1/orders/" + "0" * 32)
+    assert answer.json["type"].endswith("sign-in-needed")  # what programs go by stays
+    for name in ("title", "detail"):
+        assert answer.json[name].startswith("‹"), answer.json
+    known = messages()
+    assert answer.json["title"][1:-1] in known
+    assert {"The lease on this job is lost", "The request is not valid"} <= known.keys()
+
+
 def test_the_key_pages_speak_it_too_and_their_digest_says_so(monkeypatch):
     english = build(trust_document())
     monkeypatch.setattr(texts, "translate", shout)
