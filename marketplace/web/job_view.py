@@ -39,7 +39,8 @@ class JobRow:
 class Moment:
     """One thing that happened to an order: ledger index, and time in Unix ms if it is known.
 
-    kind: "review" for a reviewer's word, which the graph leaves out.
+    kind: where it stands on the way to an answer ("asked", "opened", "answered", "paid"), "" for a
+    reviewer's word, which the graph leaves out. people: whose data was opened, in words.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Moment:
     index: int
     time: int | None
     kind: str = ""
+    people: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +115,31 @@ def job_view(state: State, order: OrderState, now: int) -> JobView:
 
 def _moments(state: State, order: OrderState) -> list[Moment]:
     signed = say("Signed by the researcher")
-    found = [Moment(say("Placed"), signed, order.index, order.payload["time"])]
-    found += [Moment(_paid(p.kind), _through(p.provider), p.index, None) for p in order.payments]
+    found = [Moment(say("Placed"), signed, order.index, order.payload["time"], "asked")]
+    found += [
+        Moment(_paid(p.kind), _through(p.provider), p.index, None,
+               "asked" if p.kind == "received" else "paid")
+        for p in order.payments
+    ]  # fmt: skip
     found += [_access(state, access) for access in order.accesses]
     found += [
-        Moment(
-            say("Reviewed"), say("a reviewer decided: %(1)s", r.decision), r.index, None, "review"
-        )
+        Moment(say("Reviewed"), say("a reviewer decided: %(1)s", r.decision), r.index, None)
         for r in order.reviews
     ]
-    stops = ((say("Opening refused"), order.refusals), (say("Answer held back"), order.withheld))
+    stops = (
+        (say("Opening refused"), order.refusals, "opened"),
+        (say("Answer held back"), order.withheld, "answered"),
+    )
     found += [
-        Moment(name, _why(done.payload), done.index, None) for name, ends in stops for done in ends
-    ]
+        Moment(name, _why(done.payload), done.index, None, kind)
+        for name, ends, kind in stops for done in ends
+    ]  # fmt: skip
     if order.result is not None:
         index, at = order.result.index, order.result.payload["time"]
         found.append(
-            Moment(say("Answer committed to"), say("encrypted to the researcher"), index, at)
+            Moment(
+                say("Answer recorded"), say("encrypted to the researcher"), index, at, "answered"
+            )
         )
     if order.settlement is not None:
         found.append(_settled(order.settlement))
@@ -152,15 +162,14 @@ def _access(state: State, access_id: str) -> Moment:
     size = people(bucket(access.payload["cohort_size"]))
     return Moment(
         say("Data opened"), say("of %(1)s people, after every consent was checked", size),
-        access.index,
-        access.payload["time"],
+        access.index, access.payload["time"], "opened", say("%(1)s people", size),
     )  # fmt: skip
 
 
 def _settled(done: Done) -> Moment:
     payload = done.payload
     detail = say("shared among %(1)s owners", people(bucket(payload["shares"])))
-    return Moment(say("Owners paid"), detail, done.index, payload["time"])
+    return Moment(say("Owners paid"), detail, done.index, payload["time"], "paid")
 
 
 def _why(payload: Mapping[str, Any]) -> str:

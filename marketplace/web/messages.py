@@ -115,15 +115,18 @@ def _title(node: ast.ClassDef) -> Iterator[str]:
     """Yield what a class of errors is titled: title = "…", alone or with its status and slug."""
     for one in node.body:
         if isinstance(one, ast.AnnAssign):
-            pairs = [(one.target, one.value)]
+            pairs: list[tuple[ast.expr, ast.expr | None]] = [(one.target, one.value)]
         elif isinstance(one, ast.Assign) and isinstance(one.value, ast.Tuple):
-            names = one.targets[0].elts if isinstance(one.targets[0], ast.Tuple) else []
-            pairs = list(zip(names, one.value.elts, strict=True))
+            pairs = list(zip(_names(one.targets[0]), one.value.elts, strict=False))
         else:
             continue
         for name, value in pairs:
             if isinstance(name, ast.Name) and name.id == "title" and value is not None:
                 yield from _strings(value)
+
+
+def _names(target: ast.expr) -> list[ast.expr]:
+    return target.elts if isinstance(target, ast.Tuple) else []
 
 
 def _strings(node: ast.AST) -> Iterator[str]:

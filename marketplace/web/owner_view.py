@@ -12,7 +12,7 @@ from ledger import Dataset, Grant, State
 from marketplace.tables import Share
 from marketplace.texts import say
 from marketplace.web.job_view import JobRow, job_row
-from marketplace.web.text import drawn
+from marketplace.web.text import drawn, month
 from marketplace.web.words import MODALITY_MORE, Word, modality_words, taken_in
 
 IN_FORCE = Word("In force", "good", "It can be used under these terms.")
@@ -36,6 +36,7 @@ class ConsentCard:
     terms: tuple[str, ...]
     per_order: bool
     given_by: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,7 @@ def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
         terms_words(grant),
         grant.order is not None,
         "" if grant.basis == "self" else grant.basis,
+        grant.dataset,
     )
 
 
@@ -262,12 +264,12 @@ def earned_by_month(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Month]
     sums: dict[str, Counter[str]] = {}
     for line in lines:
         if line["kind"] == "earned":
-            month = f"{datetime.fromtimestamp(line['at'] / 1000, UTC):%Y-%m}"
-            sums.setdefault(line["currency"], Counter())[month] += line["amount"]
+            at = f"{datetime.fromtimestamp(line['at'] / 1000, UTC):%Y-%m}"
+            sums.setdefault(line["currency"], Counter())[at] += line["amount"]
     return {currency: _bars(found) for currency, found in sorted(sums.items())}
 
 
 def _bars(sums: Mapping[str, int]) -> list[Month]:
     last = sorted(sums)[-CHART_MONTHS:]
     most = max((sums[name] for name in last), default=0) or 1
-    return [Month(n, sums[n], max(2, CHART_WIDTH * sums[n] // most)) for n in last]
+    return [Month(month(n), sums[n], max(2, CHART_WIDTH * sums[n] // most)) for n in last]

@@ -28,9 +28,12 @@ def statement() -> str:
     """Show what I earned and was paid, as a page that prints on paper."""
     services = pages().services
     view = earnings.statement(services, sessions.me().party)
+    orders = services.view.snapshot().state.orders
+    about = {line["about"] for line in view["lines"]} & orders.keys()
+    names = {order: orders[order].payload["purpose"].get("project") for order in about}
     return render_template(
         "web/statement.html", view=view, charities=payees.charities(services),
-        chart=earned_by_month(view["lines"]),
+        chart=earned_by_month(view["lines"]), names=names,
     )  # fmt: skip
 
 

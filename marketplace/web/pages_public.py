@@ -13,7 +13,7 @@ from marketplace.errors import InputError, NotFoundError, UnavailableError
 from marketplace.services import Services
 from marketplace.tables import Job
 from marketplace.web import glossary as words
-from marketplace.web import job_view
+from marketplace.web import job_view, provenance
 from marketplace.web.money_view import splits
 from marketplace.web.ports import pages
 from marketplace.web.witnessed import newest_or_none
@@ -128,8 +128,9 @@ def job(order: str) -> str:
     if found is None:
         raise NotFoundError("the ledger shows no order of this id")
     view = job_view.job_view(state, found, services.clock())
-    graph = [moment for moment in view.moments if moment.kind != "review"]
-    return render_template("web/job.html", job=view, graph=graph)
+    columns = provenance.columns_of(view.moments)
+    graphs = {"wide": provenance.wide(columns), "tall": provenance.tall(columns)}
+    return render_template("web/job.html", job=view, graphs=graphs)
 
 
 def status() -> str:

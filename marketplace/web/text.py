@@ -52,6 +52,12 @@ def size(n: int) -> str:
     return f"{value:.1f} GB"
 
 
+def month(code: str) -> str:
+    """Write a month such as 2027-01 in words."""
+    year, _, number = code.partition("-")
+    return f"{say(_MONTHS[int(number) - 1])} {year}"
+
+
 def number(n: int) -> str:
     """Format a whole number with thousands separated."""
     return f"{n:,}"
@@ -71,7 +77,12 @@ def short(value: str) -> Markup:
     """Shorten an id or digest for a line of text; the whole of it stays on hover."""
     if len(value) <= 14:
         return Markup("<code>{}</code>").format(value)
-    return Markup('<code title="{}">{}…{}</code>').format(value, value[:8], value[-4:])
+    return Markup('<code title="{}">{}</code>').format(value, brief(value))
+
+
+def brief(value: str) -> str:
+    """Shorten a digest for a picture."""
+    return value if len(value) <= 14 else f"{value[:8]}…{value[-4:]}"
 
 
 def mono(value: str) -> Markup:
@@ -104,6 +115,7 @@ FILTERS: dict[str, Any] = {
     "number": number,
     "people": people,
     "short": short,
+    "brief": brief,
     "mono": mono,
     "plain": plain,
     "moved": moved,

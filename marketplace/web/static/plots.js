@@ -9,14 +9,16 @@ const MEDIAN_CHI2 = 0.4549364;
 const Z = 1.959964;
 const MOST_MARKS = 20_000;
 const MOST_METRICS = 8;
+const LEAST_TESTS = 10; // fewer are a table, not a distribution of p values
 
 // {columns, facts} -> [Axes]; each has a name and a root to show.
 export function plotsOf({ columns = {}, facts = {} }) {
   const has = (...names) => names.every((name) => columns[name]?.length);
   const made = [];
-  if (has("pos", "p")) made.push(manhattan(columns), qq(columns.p));
+  const many = (columns.p ?? []).filter(known).length >= LEAST_TESTS;
+  if (has("pos", "p") && many) made.push(manhattan(columns), qq(columns.p));
   const effect = columns.beta ?? columns.difference;
-  if (effect && has("p")) made.push(volcano(effect, columns.p, columns.beta ? "Effect of one allele (beta)" : "Difference of means"));
+  if (effect && many) made.push(volcano(effect, columns.p, columns.beta ? "Effect of one allele (beta)" : "Difference of means"));
   if (has("beta", "se", "p", "pos")) made.push(regression(columns));
   if (has("af", "stratum")) made.push(...compared(columns.stratum, columns.af));
   if (has("af") && !has("p")) made.push(spectrum(columns.af));
@@ -231,6 +233,7 @@ function boxes(columns) {
   return metrics.map((metric) => {
     const rows = columns.metric.map((m, i) => (m === metric ? i : -1)).filter((i) => i >= 0 && known(columns.q25[i]) && known(columns.q75[i]));
     if (!rows.length) return null;
+    if (new Set(rows.flatMap((i) => span(columns, i))).size === 1) return null; // everybody the same: nothing to draw
     const spans = new Map(rows.map((i) => [i, span(columns, i)]));
     const names = rows.map((i) => String(columns.stratum?.[i] ?? "all"));
     const axes = new Axes({ name: `box-${metric}`, title: `${metric.replaceAll("_", " ")}, by group`, x: "Group", y: metric.replaceAll("_", " "), xs: names, ys: bounds([...spans.values()].flatMap((s) => [s[0], s[4]])), pad: true });

@@ -47,3 +47,29 @@ def test_a_shared_answer_opens_for_the_co_author_alone(js):
 def test_what_is_no_co_authors_key_is_refused(js, text):
     said = "try { m.parseAnswerKey(x); return '' } catch (e) { return e.message }"
     assert "not a co-author's key" in js("researcher", said, text)
+
+
+PLOTS = """
+const { plotsOf } = await import('/plots.js');
+return plotsOf({ columns: x }).map((one) => one.name);
+"""
+
+
+def association(rows):
+    return {
+        "contig": ["22"] * rows, "pos": list(range(1, rows + 1)), "ref": ["A"] * rows,
+        "alt": ["G"] * rows, "beta": [0.1] * rows, "se": [0.1] * rows,
+        "p": [(i + 1) / rows for i in range(rows)],
+    }  # fmt: skip
+
+
+def test_a_handful_of_tests_is_no_distribution_of_p_values(js):
+    assert js("match", PLOTS, association(1)) == ["regression"]
+    assert js("match", PLOTS, association(40)) == ["manhattan", "qq", "volcano", "regression"]
+
+
+def test_a_measure_that_is_the_same_for_everybody_is_not_drawn(js):
+    names = ["q05", "q25", "q50", "q75", "q95"]
+    rows = {"metric": ["covered", "call_rate"], "stratum": ["all", "all"]}
+    columns = rows | {name: [1, 0.9 + at / 100] for at, name in enumerate(names)}
+    assert js("match", PLOTS, columns) == ["box-call_rate"]

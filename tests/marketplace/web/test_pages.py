@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from marketplace.web.job_view import Moment
 from marketplace.web.pages_me import shares_of
+from marketplace.web.provenance import BOX_HEIGHT, columns_of, tall, wide
 from marketplace.web.text import money
 from marketplace.web.words import progress_words
 from tests.marketplace.web.web_world import post
@@ -234,9 +236,35 @@ def test_progress_is_said_in_words(told, said):
 def test_a_job_shows_where_its_answer_comes_from(lively_world):
     world, who = lively_world
     page = world.browser().get(f"/jobs/{who['orders']['settled']}").text
-    graph = page[page.index('<svg class="graph"') :]
-    for title in ("Placed", "Payment arrived", "Data opened", "Answer committed to"):
-        assert title in graph[: graph.index("</svg>")]
+    for graph in page.split('<svg class="graph ')[1:]:
+        for title in (
+            "Consents", "Placed", "Payment arrived", "Data opened", "Answer recorded",
+            "Owners paid",
+        ):  # fmt: skip
+            assert f">{title}</text>" in graph[: graph.index("</svg>")]
+
+
+def test_the_graph_leads_from_consents_and_payment_to_who_was_paid():
+    def moment(title, index, kind, people=""):
+        return Moment(title, "", index, 0, kind, people)
+
+    moments = [
+        moment("Placed", 1, "asked"), moment("Payment arrived", 2, "asked"),
+        moment("Data opened", 3, "opened", "50 to 99 people"), moment("Reviewed", 4, ""),
+        moment("Answer recorded", 5, "answered"),
+    ]  # fmt: skip
+    columns = columns_of(moments)
+    assert [[one.title for one in column] for column in columns] == [
+        ["Consents", "Placed", "Payment arrived"], ["Data opened"], ["Answer recorded"],
+    ]  # fmt: skip
+    assert columns[0][0].index == 3  # the opening commits to every consent
+    for graph in (wide(columns), tall(columns)):
+        assert len(graph.arrows) == 4
+        for box in graph.boxes:
+            assert box.x >= 0 and box.x + box.width <= graph.width
+            assert box.y >= 0 and box.y + BOX_HEIGHT <= graph.height
+        corners = {(box.x, box.y) for box in graph.boxes}
+        assert len(corners) == len(graph.boxes) == 5
 
 
 def test_the_tour_shows_the_real_rules_over_made_up_data(fresh):

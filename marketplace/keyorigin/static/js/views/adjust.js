@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { Market } from "../market.js";
 
 const PURPOSE_CODES = { "DUO:0000042": "Any research", "DUO:0000006": "Health and medical research", "DUO:0000011": "Ancestry and population origins", "DUO:0000004": "No restriction by purpose" };
+const PRICES = { non_profit_research: "Non-profit research", commercial_research: "Commercial research", methods: "Developing methods", clinical_care: "Clinical care" };
 const DAY = 86_400_000;
 
 // -> {element, apply(terms), facets()}: apply writes the choices into terms that a preset made.
@@ -27,7 +28,7 @@ export async function adjuster() {
     h("div.fields-row", {}, field("What it may be used for", permission), field("Until", until, "empty: until you withdraw"), field("Training AI models", ai),
       field("Privacy budget for your lifetime", budget), field("Of it, one order may use", share), field("Only this kind of question", family)),
     h("fieldset.inner", {}, h("legend", {}, "Your price for each use, in pounds"), h("p.muted", {}, "A number, 0 for free, or never."),
-      h("div.fields-row", {}, prices.map(([kind, input]) => field(kind.replaceAll("_", " "), input)))),
+      h("div.fields-row", {}, prices.map(([kind, input]) => field(PRICES[kind] ?? kind.replaceAll("_", " "), input)))),
     h("fieldset.inner", {}, h("legend", {}, "Say in public, so that you can be found"), h("p.muted", {}, "Researchers can count and choose by these. Leave them empty to say nothing."),
       h("div.fields-row", {}, field("Population", population), field("Sex", sex))));
   const apply = (terms) => {
