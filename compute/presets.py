@@ -13,7 +13,7 @@ from compute.currency import NO_DECIMALS, THREE_DECIMALS, amount_words
 from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
 from compute.ontology import TEST_SUBSET, current_ontology
-from compute.risk import TRUSTED_RIGHT_OF_100, risk_words
+from compute.risk import TRUSTED_RIGHT_OF_100, risk_picture, risk_words
 from compute.terms import EXACT_STATISTICS, NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
 
@@ -124,6 +124,7 @@ def plain_words() -> dict[str, Any]:
         "price_classes": list(PRICE_CLASSES),
         "trusted_warning": TRUSTED_WARNING,
         "risk": {rho: risk_words(Fraction(rho)) for rho in OFFERED_BUDGETS},
+        "risk_pictures": {rho: risk_picture(Fraction(rho)) for rho in OFFERED_BUDGETS},
         "decimals": {**dict.fromkeys(NO_DECIMALS, 0), **dict.fromkeys(THREE_DECIMALS, 3)},
     }
 

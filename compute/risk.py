@@ -43,11 +43,13 @@ def risk_of(rho: Fraction) -> Risk:
 
 
 def risk_words(rho: Fraction) -> str:
-    """Say a budget's risk in one sentence."""
+    """Say a budget's risk, and whom the bound leaves out: k relatives together lose k^2 rho."""
     risk = risk_of(rho)
     return (
         f"Even somebody who has your whole genome and buys everything could tell that you took "
-        f"part in at most {risk.right_of_100} of 100 cases (50 of 100 is guessing)."
+        f"part in at most {risk.right_of_100} of 100 cases (50 of 100 is guessing). If "
+        f"close relatives take part as well it is more: as with four times the budget for two of "
+        f"you, nine times for three."
     )
 
 

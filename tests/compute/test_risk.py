@@ -11,6 +11,7 @@ from compute import (
     describe,
     error_picture,
     expected_error,
+    plain_words,
     preset,
     private_counts_request,
     risk_of,
@@ -47,11 +48,20 @@ def test_the_dry_runs_error_is_a_picture_too():
     assert str(expected["se"]) in "".join(root.itertext())
 
 
+def test_every_budget_an_owner_may_choose_is_pictured_where_it_is_chosen():
+    words = plain_words()
+    assert list(words["risk_pictures"]) == list(words["risk"])
+    for rho, text in words["risk_pictures"].items():
+        assert f"yours: {risk_of(Fraction(rho)).right_of_100} of 100" in text
+        assert not [one for one in ElementTree.fromstring(text).iter() if "script" in one.tag]
+
+
 def test_consent_texts_say_what_the_choice_means():
     private = " ".join(
         describe(preset("non_profit_research", valid_from=1, release_mode="private"))
     )
     assert "63 of 100" in private
+    assert "close relatives" in private
     trusted = describe(preset("non_profit_research", valid_from=1, release_mode="trusted"))
     assert trusted[0] == TRUSTED_WARNING
     assert "of 100" in TRUSTED_WARNING

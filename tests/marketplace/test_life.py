@@ -265,7 +265,7 @@ def test_a_dry_run_expects_the_error_at_the_frequency_its_buyer_assumes(world):
     (_, rare), (_, common) = error("1/1000"), error("1/2")
     assert (rare["maf_assumed"], common["maf_assumed"]) == ("1/1000", "1/2")
     assert error("3/4")[1]["kind"] == "refused"
-    assert error("a half")[0] == 422
+    assert error("a half")[0] == 400
 
 
 @pytest.mark.parametrize("named", ["GRCh37", None])

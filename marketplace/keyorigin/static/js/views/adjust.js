@@ -18,6 +18,8 @@ export async function adjuster() {
   const permission = select("adj-permission", [same, ...permissions]);
   const until = h("input", { id: "adj-until", type: "date", min: new Date(Date.now() + DAY).toISOString().slice(0, 10) });
   const budget = select("adj-budget", [same, ...Object.keys(known.risk).map((rho) => [rho, `\u03c1 = ${rho}`])]);
+  const risk = h("figure.risk", { hidden: true });
+  budget.addEventListener("change", () => picture(risk, known, budget.value));
   const share = select("adj-share", [same, ["1", "all of it"], ["1/2", "a half"], ["1/5", "a fifth"], ["1/10", "a tenth"], ["1/20", "a twentieth"]]);
   const family = select("adj-family", [same, ...known.families.map((name) => [name, known.titles[name]])]);
   const ai = select("adj-ai", [same, ["yes", "Never"], ["no", "Allowed"]]);
@@ -27,6 +29,7 @@ export async function adjuster() {
   const element = h("details.adjust", {}, h("summary", {}, "Decide every detail yourself"),
     h("div.fields-row", {}, field("What it may be used for", permission), field("Until", until, "empty: until you withdraw"), field("Training AI models", ai),
       field("Privacy budget for your lifetime", budget), field("Of it, one order may use", share), field("Only this kind of question", family)),
+    risk,
     h("fieldset.inner", {}, h("legend", {}, "Your price for each use, in pounds"), h("p.muted", {}, "A number, 0 for free, or never."),
       h("div.fields-row", {}, prices.map(([kind, input]) => field(PRICES[kind] ?? kind.replaceAll("_", " "), input)))),
     h("fieldset.inner", {}, h("legend", {}, "Say in public, so that you can be found"), h("p.muted", {}, "Researchers can count and choose by these. Leave them empty to say nothing."),
@@ -44,6 +47,13 @@ export async function adjuster() {
   };
   const facets = () => Object.fromEntries([["population", population.value.trim()], ["sex", sex.value]].filter(([, value]) => value));
   return { element, apply, facets };
+}
+
+// What a budget risks, as the owner's page draws it; an image, so that no markup is parsed here.
+function picture(figure, known, rho) {
+  figure.hidden = !rho;
+  if (!rho) return figure.replaceChildren();
+  return figure.replaceChildren(h("img", { src: `data:image/svg+xml,${encodeURIComponent(known.risk_pictures[rho])}`, alt: "" }), h("figcaption", {}, known.risk[rho]));
 }
 
 function priceOf(text, kind) {
