@@ -274,6 +274,14 @@ def test_a_lost_device_is_replaced_by_the_printed_code(owner, chromium, market):
     wrong.context.close()
 
 
+def test_a_files_quality_is_kept_with_the_keys_alone(owner):
+    owner.keys()
+    owner.page.get_by_text("me.vcf", exact=True).click()
+    told = owner.page.inner_text("details[open] dl")
+    for text in ("GRCh37", "3,000", "75.0 %", "ledger entry"):
+        assert text in told
+
+
 def test_a_new_printed_code_takes_the_place_of_the_old_one_on_the_ledger_too(chromium, market):
     person = Person(chromium, market)
     person.keys("start")

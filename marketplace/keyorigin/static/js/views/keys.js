@@ -21,6 +21,7 @@ export async function overview({ home }) {
     underWay(home) ? h("p.note", {}, "You asked for this account back. ", h("a", { href: "#/recovery" }, "See from when on it is yours"), ".") : null,
     waiting.length ? h("section.note", {}, h("h2", {}, "Waiting for your consent"),
       h("ul", {}, waiting.map((one) => h("li", {}, h("a", { href: `#/consent/${one.dataset}` }, one.name), ", registered, used by nobody yet")))) : null,
+    datasets.length ? h("section", { "aria-labelledby": "files" }, h("h2", { id: "files" }, "Your files"), datasets.map(file)) : null,
     h("div.two", {},
       h("section", {}, h("h2", {}, "Ways in"),
         h("ul", {}, home.vault.wraps.map((one) => h("li", {}, WAYS[one.kind]))),
@@ -30,6 +31,12 @@ export async function overview({ home }) {
     h("section", {}, h("h2", {}, "Who you are on the ledger"),
       facts([["Your number", h("code.whole", {}, home.party)], ["Role", role], ["Passkeys that sign", String(home.passkeys.length)], ["Receipts kept", String(home.list("receipts").length)]])),
   );
+}
+
+// What was found in a file when it was looked into here; only these keys know it.
+function file({ name, index, summary }) {
+  const found = Object.entries(summary ?? {}).filter(([, value]) => ["string", "number"].includes(typeof value));
+  return h("details", {}, h("summary", {}, name), facts([...found.map(([what, value]) => [what.replaceAll("_", " "), String(value)]), ["Registered in", `ledger entry ${index}`]]));
 }
 
 export function toMarket(home, label = home.identity.role === "owner" ? "Go to my data" : "Go to my research") {
