@@ -501,6 +501,18 @@ class World:
         }  # fmt: skip
         self.submit(reviewer.seed, "review.decided", fields)
 
+    def answered_by_fewer(self):
+        """Answer a paid order from 4 of the 24 people it was quoted for: a part is to go back."""
+        owners = [self.owner(upload=False) for _ in range(24)]
+        researcher = self.researcher()
+        order = self.place(researcher)
+        self.pay(researcher, order)
+        for owner in owners[4:]:
+            self.withdraw(owner)
+        self.turn()
+        self.answer(order, owners[:4])
+        return researcher, order
+
     def answer(self, order, owners):
         """Do a worker's whole query job in private style: access, result, delivery, outcome."""
         job = self.job()

@@ -174,14 +174,7 @@ def test_an_order_that_fails_while_disputed_covers_the_loss(world, paid):
 
 
 def test_fewer_people_than_the_quoted_bucket_means_a_part_goes_back(world):
-    owners = [world.owner(upload=False) for _ in range(24)]
-    researcher = world.researcher()
-    order = world.place(researcher)
-    world.pay(researcher, order)
-    for owner in owners[4:]:
-        world.withdraw(owner)
-    world.turn()
-    world.answer(order, owners[:4])
+    researcher, order = world.answered_by_fewer()
     world.turn(5)
     assert world.state(researcher, order) == "settled"
     settled = world.ledger.state.orders[order].settlement.payload
@@ -225,14 +218,7 @@ def test_a_refund_by_hand_after_the_answer_is_our_loss(world, paid):
 
 def test_a_refund_whose_answer_was_lost_days_ago_is_found_and_not_made_again(world):
     """Of a part of the price: Stripe would give such a part back a second time."""
-    owners = [world.owner(upload=False) for _ in range(24)]
-    researcher = world.researcher()
-    order = world.place(researcher)
-    world.pay(researcher, order)
-    for owner in owners[4:]:
-        world.withdraw(owner)
-    world.turn()
-    world.answer(order, owners[:4])
+    world.answered_by_fewer()
     world.payments.fail_after = 1
     world.turn(1)
     assert [one.state for one in rows(world, Refund)] == ["planned"]

@@ -122,14 +122,7 @@ def test_a_buyer_asks_for_an_invoice_on_the_orders_page_and_prints_it(world):
 
 
 def test_a_buyer_sees_what_was_paid_with_its_receipt_and_what_went_back(world):
-    owners = [world.owner(upload=False) for _ in range(24)]
-    researcher = world.researcher()
-    order = world.place(researcher)
-    world.pay(researcher, order)
-    for owner in owners[4:]:
-        world.withdraw(owner)
-    world.turn()
-    world.answer(order, owners[:4])
+    researcher, order = world.answered_by_fewer()
     world.turn(5)
     page = browser(world, researcher).get(f"/orders/{order}").text
     for words in ("paid by card", "/receipts/", "given back, because fewer people took part"):
