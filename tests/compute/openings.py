@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
-TURNS = ("open", "_opened")  # every opening of a seal, and of a data key, passes one of these
+TURNS = ("open", "readers")  # every opening of a seal, and of a data key, passes one of these
 
 
 def turning(real, then):
@@ -11,7 +11,8 @@ def turning(real, then):
 
     def turned(first, *args, **more):
         result = real(first, *args, **more)
-        then(first if isinstance(first, str) else args[0].id)
+        for grant in [first] if isinstance(first, str) else first:
+            then(grant)
         return result
 
     return turned
