@@ -17,6 +17,7 @@ from compute.crypt import encrypt_file, grant_info, read_header, reencrypt_heade
 from compute.ingest import Given, Modality, Summary, settle
 from ledger import (
     Appended,
+    ComputeKey,
     Signature,
     Submission,
     b64,
@@ -113,37 +114,32 @@ class Owner:
         data, summary = settle(data, modality, label, given or Given())
         self._refuse_twice(summary.content_digest, label)
         home = self.session.home
-        dataset = new_id()
-        key_name = f"datasets/{dataset}"
         ciphertext = encrypt_file(data, home.keys.encryption().public)
         header = read_header(ciphertext)
+        dataset = new_id()
+        key_name = f"datasets/{dataset}"
         home.keys.create(key_name, "sign")
-        manifest = {
-            "sha256": hashlib.sha256(ciphertext).hexdigest(),
-            "size": len(ciphertext),
-            "header_size": len(header),
+        said = {
+            "dataset": dataset,
+            "modality": modality,
+            "ciphertext": _manifest(ciphertext, header),
+            "format": _format(summary),
         }
         fields = {
-            "dataset": dataset,
+            **said,
             "owner": home.party,
             "participant": self._participant(),
-            "modality": modality,
             "signing_key": b64(home.keys.signing(key_name).public),
-            "ciphertext": manifest,
-            "format": _format(summary),
             **(roles or Roles()).fields(home.party),
         }
         submission = signed(home, "dataset.registered", fields)
         record = {
-            "dataset": dataset,
-            "modality": modality,
+            **said,
             "name": label,
             "content_digest": summary.content_digest,
             "header": b64(header),
-            "ciphertext": manifest,
             "index": None,
             "erased": False,
-            "format": _format(summary),
             "summary": summary.as_dict(),
         }
         return Prepared(dataset, modality, summary, ciphertext, submission, record)
@@ -213,47 +209,43 @@ class Owner:
         """
         home = self.session.home
         recipient = self.session.view.recipient(region, now_ms())
-        grant, activity_key = new_id(), secrets.token_bytes(32)
-        secret = home.keys.encryption().secret
-        packet = reencrypt_header(unb64(record["header"]), secret, unb64(recipient.crypt4gh_public))
-        info = grant_info(home.party, str(record["dataset"]), grant, terms.to_dict())
-        sealed = seal_grant(packet, activity_key, unb64(recipient.hpke_public), info)
-        fields = {
+        activity_key = secrets.token_bytes(32)
+        grant, dataset = new_id(), str(record["dataset"])
+        said = {
             "grant": grant,
-            "owner": home.party,
-            "dataset": record["dataset"],
+            "dataset": dataset,
             "offer": offer,
-            "terms": terms.to_dict(),
-            "terms_sha256": terms_sha256(terms),
+            "order": order,
             "facets": dict(facets),
+            "terms": terms.to_dict(),
+        }
+        sealed = self._sealed(record, said, activity_key, recipient)
+        fields = {
+            **said,
+            "owner": home.party,
+            "terms_sha256": terms_sha256(terms),
             "recipient": {"key_id": recipient.key_id, "region": recipient.region},
             "sealed_grant_sha256": hashlib.sha256(sealed).hexdigest(),
             "activity_commitment": hashlib.sha256(activity_key).hexdigest(),
-            "order": order,
         }
-        dataset = str(record["dataset"])
-        home.write(
-            f"grants/{grant}.json",
-            {
-                "grant": grant,
-                "dataset": dataset,
-                "offer": offer,
-                "order": order,
-                "facets": dict(facets),
-                "region": region,
-                "activity_key": b64(activity_key),
-                "terms": terms.to_dict(),
-                "index": None,
-                "state": "prepared",
-            },
-        )
-        return signed(
-            home,
-            "consent.granted",
-            fields,
-            dataset=dataset,
-            attachments={"sealed_grant": sealed},
-        )
+        kept = {"region": region, "activity_key": b64(activity_key), "index": None}
+        home.write(f"grants/{grant}.json", {**said, **kept, "state": "prepared"})
+        attachments = {"sealed_grant": sealed}
+        return signed(home, "consent.granted", fields, dataset=dataset, attachments=attachments)
+
+    def _sealed(
+        self,
+        record: Mapping[str, Any],
+        said: Mapping[str, Any],
+        activity_key: bytes,
+        recipient: ComputeKey,
+    ) -> bytes:
+        """Return a dataset's header packet for a recipient, sealed to what a consent says."""
+        home = self.session.home
+        secret = home.keys.encryption().secret
+        packet = reencrypt_header(unb64(record["header"]), secret, unb64(recipient.crypt4gh_public))
+        info = grant_info(home.party, said["dataset"], said["grant"], said["terms"])
+        return seal_grant(packet, activity_key, unb64(recipient.hpke_public), info)
 
     def _remember_grants(self, batch: Sequence[Submission], appended: Sequence[Appended]) -> None:
         for submission, done in zip(batch, appended, strict=True):
@@ -363,6 +355,12 @@ def cosigned(session: Session, draft: Submission) -> Submission:
 
 def _is_about(payload: Mapping[str, Any], dataset: str) -> bool:
     return payload.get("dataset") == dataset or dataset in payload.get("datasets", ())
+
+
+def _manifest(ciphertext: bytes, header: bytes) -> dict[str, Any]:
+    """Return what an entry says of a file's bytes as they are stored."""
+    digest = hashlib.sha256(ciphertext).hexdigest()
+    return {"sha256": digest, "size": len(ciphertext), "header_size": len(header)}
 
 
 def _format(summary: Summary) -> dict[str, str]:
