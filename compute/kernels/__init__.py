@@ -11,7 +11,7 @@ slower. People are added block by block and forgotten; two partial objects of on
     null = NullModel(y, covariates)                           # of a case/control trait
     score = LogisticScore(null, rows); score.add(first, planes); score.result()
     full = LogisticFit(null).fit(all_planes, rows)            # then firth=True where separated
-    scores = PolygenicScores(weights, absent).scores(planes)  # (people, scores)
+    scores, missing = PolygenicScores(weights, absent).scores(planes)  # (people, scores), (people,)
     add_products(matrix, planes, af); values, vectors = leading(matrix / variants, count)  # PCA
 
 y float64 (people,), covariates float64 (people, q) without an intercept, finite, in the order
@@ -27,7 +27,7 @@ from compute.kernels.components import (
     tracy_widom,
     weights_of,
 )
-from compute.kernels.counts import BitCounter, CodeCounter, absent_calls
+from compute.kernels.counts import BitCounter, CodeCounter
 from compute.kernels.engine import cores, engine, name
 from compute.kernels.hardy import hwe_exact, hwe_x_exact
 from compute.kernels.linear import Association, LinearAssociation
@@ -54,7 +54,6 @@ __all__ = [
     "PolygenicScores",
     "TraitError",
     "Words",
-    "absent_calls",
     "add_products",
     "cores",
     "engine",

@@ -26,7 +26,6 @@ from compute.kernels.simd import (
 __all__ = [
     "add_bits",
     "add_codes",
-    "count_absent",
     "fit_linear",
     "fit_logistic",
     "flush",
@@ -104,10 +103,13 @@ def sum_absent(planes: Words, values: Float64, out: Float64) -> None:
 
 
 @jit
-def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> None:
+def score(
+    planes: Words, weights: Float64, absent: Float64, mask: Words, out: Float64, missing: Int64
+) -> None:
     """Out (people, scores) += weights (scores, rows) * dosage; absent (scores, rows) where none.
 
     absent is what a person without a call gets, less three times the weight (lo and hi are set).
+    missing (people,) += rows of the mask, (words,), without a call.
     """
     people, _, words = planes.shape
     block = 32
@@ -120,15 +122,8 @@ def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> Non
                 out[person, k] += weigh_codes(
                     low, low + words * 8, count, weights.ctypes.data + at, absent.ctypes.data + at
                 )
-
-
-@jit
-def count_absent(planes: Words, mask: Words, out: Int64) -> None:
-    """Out (people,) += rows of the mask, (words,), at which a person is without a call."""
-    people, _, words = planes.shape
-    for person in range(people):
-        for w in range(words):
-            out[person] += ones_of(planes[person, 0, w] & planes[person, 1, w] & mask[w])
+            for w in range(start, start + count):
+                missing[person] += ones_of(planes[person, 0, w] & planes[person, 1, w] & mask[w])
 
 
 @jit

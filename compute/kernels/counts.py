@@ -107,13 +107,6 @@ class BitCounter:
             self._held = 0
 
 
-def absent_calls(planes: Words, mask: Words) -> Counts:
-    """Return int64 (people,): at how many rows of the mask, (words,), each has no call."""
-    found = np.zeros(len(planes), np.int64)
-    engine_for(32 * planes.size).count_absent(planes, mask, found)
-    return found
-
-
 def _groups(planes: Words) -> list[Words]:
     """Split people into runs of at most 496, each filled with empty ones to a multiple of 16."""
     most = _FULL // _GROUP * _GROUP

@@ -62,7 +62,9 @@ def sum_absent(planes: Words, values: Float64, out: Float64) -> None:
             out[np.flatnonzero(unpack_bits(bits, out.shape[0]))] += values[person]
 
 
-def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> None:
+def score(
+    planes: Words, weights: Float64, absent: Float64, mask: Words, out: Float64, missing: Int64
+) -> None:
     """As `compiled.score`."""
     for words, rows in _blocks(planes.shape[2]):
         count = rows.stop - rows.start
@@ -70,6 +72,7 @@ def score(planes: Words, weights: Float64, absent: Float64, out: Float64) -> Non
         high = unpack_bits(planes[:, 1, words], count)
         out += (low.astype(np.float64) + 2.0 * high) @ weights[:, rows].T
         out += (low & high).astype(np.float64) @ absent[:, rows].T
+    missing += np.bitwise_count(planes[:, 0] & planes[:, 1] & mask).sum(axis=1, dtype=np.int64)
 
 
 def hwe(hom_ref: Int64, het: Int64, hom_alt: Int64, logs: Float64, out: Float64) -> None:
@@ -143,12 +146,6 @@ def fit_logistic(
         ints[row] = called.sum(), dosage[called].sum()
         found = logistic_one(dosage[called], design[:, called], y[called], start, firth=firth)
         code[row], beta[row], se[row] = found
-
-
-def count_absent(planes: Words, mask: Words, out: Int64) -> None:
-    """As `compiled.count_absent`."""
-    absent = planes[:, 0] & planes[:, 1] & mask
-    out += np.unpackbits(absent.view(np.uint8), axis=1).sum(axis=1, dtype=np.int64)
 
 
 def set_gaps(gaps: npt.NDArray[np.uint8], rows: int, out: Words) -> bool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 Int8: TypeAlias = npt.NDArray[np.int8]
+Int64: TypeAlias = npt.NDArray[np.int64]
 Bool: TypeAlias = npt.NDArray[np.bool_]
 
 STEP: Final = 512  # rows: eight words, one vector

@@ -1,12 +1,9 @@
 """Polygenic scores: one number a person and score, from weights on the shared rows."""
 
-import itertools
-from concurrent.futures import Executor
-
 import numpy as np
 
 from compute.kernels.engine import engine_for
-from compute.kernels.planes import Words, words_of
+from compute.kernels.planes import Bool, Int64, Words, pack_bits, words_of
 from compute.stats import Float64
 
 
@@ -15,10 +12,13 @@ class PolygenicScores:
 
     weights: float64 (scores, rows), the effect of one copy of ALT, 0 where a score has none.
     absent: float64 (rows,), the dosage a person without a call is given (2 AF as plink2's
-    mean imputation), or None for no contribution.
+    mean imputation), or None for no contribution. of: bool (rows,), the rows whose missing calls
+    are counted, None for every row.
     """
 
-    def __init__(self, weights: Float64, absent: Float64 | None = None) -> None:
+    def __init__(
+        self, weights: Float64, absent: Float64 | None = None, of: Bool | None = None
+    ) -> None:
         scores, rows = weights.shape
         self.rows = rows
         self._weights = np.zeros((scores, words_of(rows) * 64))
@@ -27,18 +27,15 @@ class PolygenicScores:
         self._absent = -3.0 * self._weights
         if absent is not None:
             self._absent[:, :rows] += weights * absent
+        self._of = pack_bits(np.ones(rows, np.bool_) if of is None else of, words_of(rows))
 
-    def add(self, planes: Words, out: Float64) -> None:
-        """Add to out (people, scores) what these rows give: uint64 (people, 2, words)."""
-        engine_for(32 * planes.size * len(self._weights)).score(
-            planes, self._weights, self._absent, out
-        )
+    def scores(self, planes: Words) -> tuple[Float64, Int64]:
+        """Return float64 (people, scores), int64 (people,): at how many rows there is no call.
 
-    def scores(self, planes: Words, pool: Executor | None = None, parts: int = 1) -> Float64:
-        """Return float64 (people, scores)."""
+        planes: uint64 (people, 2, words).
+        """
         out = np.zeros((len(planes), len(self._weights)))
-        edges = np.linspace(0, len(planes), parts + 1).astype(int).tolist()
-        spans = [slice(a, b) for a, b in itertools.pairwise(edges)]
-        run = map if pool is None else pool.map
-        list(run(lambda s: self.add(planes[s], out[s]), spans))
-        return out
+        missing = np.zeros(len(planes), np.int64)
+        kernels = engine_for(32 * planes.size * len(self._weights))
+        kernels.score(planes, self._weights, self._absent, self._of, out, missing)
+        return out, missing

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
-from compute.kernels import PolygenicScores, absent_calls
+from compute.kernels import PolygenicScores
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
 from compute.queries.family import (
@@ -26,7 +26,7 @@ from compute.queries.family import (
 )
 from compute.queries.filters import FamilyParams
 from compute.queries.loadings import Loadings
-from compute.queries.measured import Float64, MeasuredPartial, Sums, mask_of
+from compute.queries.measured import Float64, MeasuredPartial, Sums
 from compute.queries.params import By, Strict
 from compute.queries.summaries import DISCLOSURE, answer_of
 from compute.queries.traits import Sha256
@@ -102,11 +102,13 @@ def _sums_of(layout: Layout, rows: npt.NDArray[np.int64], af: Float64, scaled: F
     weights[:, at] = scaled[number].T
     mean = np.zeros(layout.width)
     mean[at] = 2 * af[number]
-    scores, mask = PolygenicScores(weights, mean), mask_of(layout, own)
+    of = np.zeros(layout.width, np.bool_)
+    of[at] = True
+    scores = PolygenicScores(weights, mean, of)
     centre, count = weights @ mean, float(own.sum())
 
     def sums(block: GenotypeBlock) -> Float64:
-        called = count - absent_calls(block.planes, mask)
-        return np.column_stack([scores.scores(block.planes) - centre, called])
+        found, missing = scores.scores(block.planes)
+        return np.column_stack([found - centre, count - missing])
 
     return sums

@@ -52,6 +52,7 @@ class MeasuredPartial(BlockPartial):
         super().__init__(frame)
         self.params, self.metrics, self.by = params, metrics, by
         self._sums_of, self._numbers = sums_of, numbers
+        self._shared: tuple[Layout, Sums] | None = None
         self._sums: dict[str, Float64] = {}
         self._people: dict[str, PersonData] = {}
         self.facts: Mapping[str, Any] = {}
@@ -61,8 +62,10 @@ class MeasuredPartial(BlockPartial):
         self._people = {person.participant: person for person in people}
 
     def part(self, layout: Layout) -> MeasuredPart:
-        """Return no sums."""
-        return MeasuredPart(self._sums_of(layout))
+        """Return no sums; threads share what is summed over a layout."""
+        if self._shared is None or self._shared[0] is not layout:
+            self._shared = layout, self._sums_of(layout)
+        return MeasuredPart(self._shared[1])
 
     def close(self, layout: Layout, part: MeasuredPart) -> None:
         """Add a part's sums to each person's."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from compute.errors import QueryError
-from compute.kernels import PolygenicScores, absent_calls
+from compute.kernels import PolygenicScores
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
 from compute.queries.family import (
@@ -29,7 +29,7 @@ from compute.queries.family import (
     Sensitivity,
 )
 from compute.queries.filters import FamilyParams
-from compute.queries.measured import Float64, MeasuredPartial, Sums, mask_of
+from compute.queries.measured import Float64, MeasuredPartial, Sums
 from compute.queries.params import By, Strict
 from compute.queries.score_match import Matched, match
 from compute.queries.scorefile import Score
@@ -75,16 +75,17 @@ class Scoring:
         weights, given = np.zeros(width), np.zeros(width)
         weights[self.at[plain]] = np.where(matched.on_ref, -matched.weight, matched.weight)[plain]
         given[self.at[plain]] = np.where(matched.on_ref, 2.0 - self.mean, self.mean)[plain]
-        scores = PolygenicScores(weights[None], given)
+        of = np.zeros(width, np.bool_)
+        of[self.at] = True
+        scores = PolygenicScores(weights[None], given, of)
         start = 2.0 * float(matched.weight[plain & matched.on_ref].sum())
-        mask = mask_of(Layout(self.at, self.at, width), np.ones(len(self.at), np.bool_))
         count = float(len(self.at))
 
         def sums(block: GenotypeBlock) -> Float64:
-            found = scores.scores(block.doubled())[:, 0] + start
+            found, missing = scores.scores(block.doubled())
+            found = found[:, 0] + start
             self._by_row(block, np.flatnonzero(~plain), found, range(len(block.people)))
-            called = count - absent_calls(block.planes, mask)
-            return np.column_stack([found, called])
+            return np.column_stack([found, count - missing])
 
         return sums
 
@@ -187,8 +188,9 @@ def effect_copies(
     called = dosage >= 0
     own = dosage if ploidy is None else np.where(ploidy == 1, 2 * dosage, dosage)
     effect = np.where(called, np.where(matched.on_ref, 2 - own, own), 0)
-    effect = np.where(matched.model == "dominant", effect >= 1, effect)
-    effect = np.where(called & (matched.model == "recessive"), effect >= 2, effect)
+    if (matched.model != "additive").any():
+        effect = np.where(matched.model == "dominant", effect >= 1, effect)
+        effect = np.where(called & (matched.model == "recessive"), effect >= 2, effect)
     return np.where(called, effect, 0).astype(np.float64), called
 
 

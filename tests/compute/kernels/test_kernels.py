@@ -19,7 +19,6 @@ from compute.kernels import (
     NullModel,
     PolygenicScores,
     TraitError,
-    absent_calls,
     hwe_exact,
     hwe_x_exact,
     pack_bits,
@@ -235,16 +234,6 @@ def test_a_trait_without_cases_is_refused():
         NullModel(np.r_[np.zeros(5), np.ones(5)], np.r_[np.zeros(5), np.ones(5)][:, None])
 
 
-@given(CALLED, st.integers(1, 40), st.integers(1, 1100))
-@settings(deadline=None, max_examples=20)
-def test_calls_that_are_absent_are_counted_within_a_mask(seed, people, rows):
-    random, dosage = cohort(seed, people, rows)
-    chosen = random.random(rows) < 0.5
-    planes = pack_dosages(dosage)
-    found = absent_calls(planes, pack_bits(chosen, planes.shape[2]))
-    assert np.array_equal(found, (dosage[:, chosen] < 0).sum(axis=1))
-
-
 @given(CALLED, st.integers(1, 20), st.integers(1, 2500), st.sampled_from([0.0, 0.002, 0.05, 0.6]))
 @settings(deadline=None, max_examples=15)
 def test_scores_are_weighted_sums(seed, people, rows, missing):
@@ -253,8 +242,13 @@ def test_scores_are_weighted_sums(seed, people, rows, missing):
     absent = random.uniform(0, 2, rows)
     planes = pack_dosages(dosage)
     imputed = np.where(dosage < 0, absent, dosage)
-    assert np.allclose(PolygenicScores(weights, absent).scores(planes), imputed @ weights.T)
-    assert np.allclose(PolygenicScores(weights).scores(planes), dosage.clip(0) @ weights.T)
+    chosen = random.random(rows) < 0.5
+    found, absent_calls = PolygenicScores(weights, absent, chosen).scores(planes)
+    assert np.allclose(found, imputed @ weights.T)
+    assert np.array_equal(absent_calls, (dosage[:, chosen] < 0).sum(axis=1))
+    found, absent_calls = PolygenicScores(weights).scores(planes)
+    assert np.allclose(found, dosage.clip(0) @ weights.T)
+    assert np.array_equal(absent_calls, (dosage < 0).sum(axis=1))
 
 
 def test_numpy_is_asked_for_by_name(kernels):

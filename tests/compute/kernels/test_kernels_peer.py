@@ -123,7 +123,7 @@ def test_logistic(made):
 def test_scores(made):
     called = made.dosage >= 0
     mean = np.where(called, made.dosage, 0).sum(axis=0) / called.sum(axis=0)
-    mine = PolygenicScores(made.weights[None], mean).scores(made.planes)[:, 0]
+    mine = PolygenicScores(made.weights[None], mean).scores(made.planes)[0][:, 0]
     given = ["--score", str(made.prefix.with_suffix(".weights")), "1", "2", "3", "cols=scoresums"]
     theirs = made.report(".sscore", *given)("SCORE1_SUM")
     assert np.allclose(mine, theirs, rtol=1e-5, atol=1e-4)
