@@ -17,20 +17,11 @@ SITES = [("1", 700_100 + 50 * i, "A", "G", "0/1") for i in range(5)]
 @pytest.fixture
 def omic(market, capsys, monkeypatch):
     """Run `omic --json --home H ...`: (status, parsed answer or None, what it said of errors)."""
-    from marketplace.client import cli
+    from tests.marketplace.client.program import run_omic
 
     def run(home, *arguments):
-        monkeypatch.setattr(
-            "sys.argv", ["omic", "--home", str(home), "--json", *map(str, arguments)]
-        )
-        capsys.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        said = capsys.readouterr()
-        return status, json.loads(said.out) if said.out else None, said.err
+        status, out, told = run_omic(monkeypatch, capsys, "--home", home, "--json", *arguments)
+        return status, json.loads(out) if out else None, told
 
     return run
 

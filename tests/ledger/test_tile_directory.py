@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from functools import partial
 
 import pytest
 
@@ -113,20 +114,9 @@ def test_consistency_from_the_tiles(directory, scene):
 
 @pytest.fixture
 def omic(monkeypatch, capsys):
-    from marketplace.client import cli
+    from tests.marketplace.client.program import run_omic
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["omic", "--json", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return partial(run_omic, monkeypatch, capsys, "--json")
 
 
 def test_omic_audit_ledger_on_a_directory(omic, directory, scene, tmp_path):

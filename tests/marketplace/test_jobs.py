@@ -9,22 +9,10 @@ from marketplace import jobs
 from marketplace.background import lead, resign
 from marketplace.config import Limits
 from marketplace.errors import ConflictError, LostLeaseError, NotFoundError
-from marketplace.store import Database
 
 LIMITS = Limits(lease_ms=1000, resend_ms=500, attempts=3)
 NOW = 1_800_000_000_000
 JOB = "0" * 32
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
-def db(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'm.sqlite'}"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    made = Database(url)
-    made.migrate()
-    yield made
-    made.close()
 
 
 @pytest.fixture

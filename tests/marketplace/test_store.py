@@ -16,17 +16,6 @@ from marketplace.tables import METADATA, Account, WebhookEvent
 NOW = 1_800_000_000_000
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
-def db(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'm.sqlite'}"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    made = Database(url)
-    made.migrate()
-    yield made
-    made.close()
-
-
 def test_the_migrations_make_exactly_the_tables(db):
     with db.engine.begin() as connection:
         command.check(alembic_config(connection))

@@ -41,21 +41,13 @@ def home(tmp_path, trust_file):
 @pytest.fixture
 def omic(capsys, monkeypatch):
     """Run the `omic` command in this process: (exit status, stdout, stderr)."""
-    from marketplace.client import cli
+    from tests.marketplace.client.program import run_omic
 
     def run(*arguments, passphrase=None):
-        monkeypatch.setattr("sys.argv", ["omic", *map(str, arguments)])
         monkeypatch.delenv("OMIC_PASSPHRASE", raising=False)
         if passphrase is not None:
             monkeypatch.setenv("OMIC_PASSPHRASE", passphrase)
-        capsys.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        return run_omic(monkeypatch, capsys, *arguments)
 
     return run
 
