@@ -2,7 +2,8 @@
 
 Made after suppression from numbers that are shown, so they tell nothing more: where a number is
 hidden there is no interval. Private answers bring their own, which count their noise. Sources:
-Wilson 1927 for a frequency; normal theory for a mean and an effect. Means by genotype get a line.
+Wilson 1927 for a frequency or a prevalence; normal theory for a mean, a difference and an effect;
+Woolf 1955 for an odds ratio; Fisher 1921 for a correlation. Means by genotype get a line.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from compute.queries.private import CONFIDENCE_Z
 MOST_ROWS = 100_000  # beyond, three more columns would cost more than they say
 LEFT_OUT = "not written out in so long an answer: af_se = sqrt(af (1 - af) / an)"
 
+GROUPED = ("difference", "sd_a", "n_a", "sd_b", "n_b")
+CELLS = ("both", "first_only", "second_only", "neither")
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -33,6 +37,14 @@ def with_intervals(answer: Answer) -> Answer:
         found |= {"mean_se": error, **_normal("mean", _floats(columns["mean"]), error)}
     if {"beta", "se"} <= set(columns):
         found |= _normal("beta", _floats(columns["beta"]), _floats(columns["se"]))
+    if {"difference", "sd_a", "n_a", "sd_b", "n_b"} <= set(columns):
+        found |= _difference(*(_floats(columns[name]) for name in GROUPED))
+    if {"odds_ratio", *CELLS} <= set(columns):
+        found |= _woolf(*(_floats(columns[name]) for name in ("odds_ratio", *CELLS)))
+    if {"prevalence", "n"} <= set(columns):
+        found |= _wilson("prevalence", _floats(columns["prevalence"]), _floats(columns["n"]))
+    if {"r", "r2", "n"} <= set(columns):
+        found |= _fisher(_floats(columns["r"]), _floats(columns["n"]))
     if {"dosage", "mean", "n"} <= set(columns):
         found["fit"] = _fitted(*(_floats(columns[name]) for name in ("dosage", "mean", "n")))
     facts = dict(answer.facts)
@@ -40,7 +52,7 @@ def with_intervals(answer: Answer) -> Answer:
         if len(answer) > MOST_ROWS:
             facts["intervals"] = LEFT_OUT
         else:
-            found |= _wilson(_floats(columns["af"]), _floats(columns["an"]))
+            found |= _wilson("af", _floats(columns["af"]), _floats(columns["an"]))
     new = {name: values for name, values in found.items() if name not in columns}
     return replace(answer, columns={**columns, **new}, facts=facts)
 
@@ -69,10 +81,39 @@ def _fitted(dosage: Floats, mean: Floats, n: Floats) -> Floats:
     return found
 
 
-def _wilson(af: Floats, an: Floats) -> dict[str, Floats]:
+def _wilson(name: str, share: Floats, n: Floats) -> dict[str, Floats]:
     z2 = CONFIDENCE_Z**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.sqrt(af * (1 - af) / an)
-        middle = (af + z2 / (2 * an)) / (1 + z2 / an)
-        half = CONFIDENCE_Z * np.sqrt(error**2 + z2 / (4 * an**2)) / (1 + z2 / an)
-    return {"af_se": error, "af_low": middle - half, "af_high": middle + half}
+        error = np.sqrt(share * (1 - share) / n)
+        middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+        half = CONFIDENCE_Z * np.sqrt(error**2 + z2 / (4 * n**2)) / (1 + z2 / n)
+    return {f"{name}_se": error, f"{name}_low": middle - half, f"{name}_high": middle + half}
+
+
+def _difference(
+    value: Floats, sd_a: Floats, n_a: Floats, sd_b: Floats, n_b: Floats
+) -> dict[str, Floats]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(sd_a**2 / n_a + sd_b**2 / n_b)
+    return {"difference_se": error, **_normal("difference", value, error)}
+
+
+def _woolf(ratio: Floats, *cells: Floats) -> dict[str, Floats]:
+    """Return the interval of a ratio, and the error of its logarithm; none with an empty cell."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.sum([1 / cell for cell in cells], axis=0)
+        error = np.where(np.isfinite(inverse), np.sqrt(inverse), np.nan)
+        wide = np.exp(CONFIDENCE_Z * error)
+        return {
+            "log_odds_ratio_se": error,
+            "odds_ratio_low": ratio / wide,
+            "odds_ratio_high": ratio * wide,
+        }
+
+
+def _fisher(r: Floats, n: Floats) -> dict[str, Floats]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = np.where(n > 3, CONFIDENCE_Z / np.sqrt(n - 3), np.nan)
+        z = np.arctanh(np.where(np.abs(r) < 1, r, np.nan))
+        error = (1 - r**2) / np.sqrt(n - 1)
+    return {"r_se": error, "r_low": np.tanh(z - half), "r_high": np.tanh(z + half)}

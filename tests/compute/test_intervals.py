@@ -52,3 +52,26 @@ def test_a_genome_wide_answer_says_how_instead(monkeypatch):
     told = with_intervals(answer(af=[0.1, 0.2], an=[100, 100]))
     assert "af_se" not in told.columns
     assert told.facts["intervals"] == LEFT_OUT
+
+
+def test_a_prevalence_a_difference_an_odds_ratio_and_a_correlation_have_theirs():
+    told = with_intervals(answer(prevalence=[0.1], n=[100])).columns
+    interval = stats.binomtest(10, 100).proportion_ci(method="wilson")
+    assert told["prevalence_low"][0] == pytest.approx(interval.low)
+    told = with_intervals(
+        answer(difference=[1.0], sd_a=[2.0], n_a=[50], sd_b=[3.0], n_b=[90], t=[0.0])
+    ).columns
+    assert told["difference_se"][0] == pytest.approx((4 / 50 + 9 / 90) ** 0.5)
+    cells = {"both": [30, 0], "first_only": [20, 9], "second_only": [10, 9], "neither": [40, 9]}
+    told = with_intervals(answer(odds_ratio=[6.0, 0.0], **cells)).columns
+    table = np.array([[30, 20], [10, 40]])
+    sample = stats.contingency.odds_ratio(table, kind="sample").confidence_interval()
+    assert told["odds_ratio_low"][0] == pytest.approx(sample.low)
+    assert told["odds_ratio_high"][0] == pytest.approx(sample.high)
+    assert np.isnan(told["odds_ratio_low"][1])
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=80)
+    peer = stats.pearsonr(x, x + rng.normal(size=80))
+    told = with_intervals(answer(r=[peer.statistic], r2=[peer.statistic**2], n=[80])).columns
+    assert told["r_low"][0] == pytest.approx(peer.confidence_interval().low)
+    assert told["r_high"][0] == pytest.approx(peer.confidence_interval().high)
