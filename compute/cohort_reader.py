@@ -7,7 +7,7 @@ of the cohort or of the table.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -61,6 +61,11 @@ Opener: TypeAlias = Callable[[int, int], Sequence[OpenedCopy]]
 """(first, last) -> those people's copies, after every check as it stands now."""
 
 
+Work: TypeAlias = Callable[[int, Block], None]
+Whole: TypeAlias = Callable[[int, int, BatchChunk], bool]
+"""(thread, index of the first person, a batch still sealed) -> whether the work is done."""
+
+
 class CohortReader:
     """The genotypes of the people of one access, in the order the vault was asked for them.
 
@@ -91,18 +96,18 @@ class CohortReader:
     def each(
         self,
         chunk: int,
-        work: Callable[[int, Block], None],
+        work: Work,
         *,
         threads: int = 1,
-        people: int = BATCH,
+        whole: Whole = lambda _thread, _first, _sealed: False,
         tick: Tick = lambda: None,
     ) -> None:
-        """Call work(thread, block) for every `people` of a batch over one chunk.
+        """Call work(thread, block) for every batch of people over one chunk.
 
         A block counts people among those kept. Each thread has its own number, so that it may add
-        to sums of its own. people divides BATCH: few stay in the processor's cache, many cost
-        fewer calls. tick is called in this thread once a person before a batch is opened, and may
-        stop it all by raising.
+        to sums of its own. whole is asked first about a batch whose people are all kept and alike:
+        it may do the work on what is still sealed. tick is called in this thread once a person
+        before a batch is opened, and may stop it all by raising.
         """
         with ExitStack() as stack:
             # Each its own queue: who sums whom does not hang on timing, nor do the last bits.
@@ -117,41 +122,42 @@ class CohortReader:
                     if len(waiting) > threads:
                         waiting.popleft().result()
                     at = number % threads
-                    waiting.append(pools[at].submit(self._run, work, at, chunk, start, people))
+                    waiting.append(pools[at].submit(self._run, (work, whole), at, chunk, start))
                 while waiting:
                     waiting.popleft().result()
             finally:
                 for one in waiting:
                     one.cancel()
 
-    def _run(
-        self, work: Callable[[int, Block], None], number: int, chunk: int, start: int, people: int
-    ) -> None:
-        for block in self.blocks(chunk, start, people):
-            own = block
-            if self.kept is not None:
-                before, last = self.kept[: block.first], block.first + len(block.planes)
-                own = block.taken(np.flatnonzero(self.kept[block.first : last]), int(before.sum()))
-            if len(own.planes):
-                work(number, own)
+    def _run(self, ways: tuple[Work, Whole], number: int, chunk: int, start: int) -> None:
+        work, whole = ways
+        sealed = BatchChunk(self._batch(start), chunk, self.rows(chunk))
+        if self.kept is None and sealed.alike and whole(number, start, sealed):
+            return
+        block = self._opened_block(sealed, chunk, start)
+        if self.kept is not None:
+            own = np.flatnonzero(self.kept[start : start + len(block.planes)])
+            block = block.taken(own, int(self.kept[:start].sum()))
+        if len(block.planes):
+            work(number, block)
 
-    def blocks(self, chunk: int, start: int, people: int = BATCH) -> Iterator[Block]:
-        """Decrypt the batch from `start` on over one chunk, some people at a time.
+    def block(self, chunk: int, start: int) -> Block:
+        """Decrypt the batch from `start` on over one chunk. Raises StoreError.
 
-        A block's planes lie in a buffer of this thread's and last until the next one. Raises
-        StoreError.
+        Its planes lie in a buffer of this thread's and last until the next block is asked for.
         """
-        batch, rows = self._batch(start), self.rows(chunk)
-        sealed = BatchChunk(batch, chunk, rows)
-        for first in range(0, len(batch), people):
-            here = slice(first, min(first + people, len(batch)))
-            planes = self._room(here.stop - first, words_of(rows))
-            sealed.open(first, planes)
-            extras = {
-                at: self._extras(batch.people[first + at], chunk, planes[at])
-                for at in np.flatnonzero(sealed.more[here]).tolist()
-            }
-            yield _block(start + first, planes, extras, batch.by_stretch[here])
+        sealed = BatchChunk(self._batch(start), chunk, self.rows(chunk))
+        return self._opened_block(sealed, chunk, start)
+
+    def _opened_block(self, sealed: BatchChunk, chunk: int, start: int) -> Block:
+        batch = self._batch(start)
+        planes = self._room(len(batch), words_of(self.rows(chunk)))
+        sealed.open(planes)
+        extras = {
+            at: self._extras(batch.people[at], chunk, planes[at])
+            for at in np.flatnonzero(sealed.more).tolist()
+        }
+        return _block(start, planes, extras, batch.by_stretch)
 
     def _extras(self, person: OpenedCopy, chunk: int, planes: Words) -> Words:
         """Return a person's extras, with the rows the table got later, and mend its planes."""

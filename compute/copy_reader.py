@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from compute.copies import HEAD_MESSAGES, MESSAGES_A_CHUNK
 from compute.gcm import NONCE_BYTES, OVERHEAD, SealedMessages
 from compute.heads import StoredCopy
+from compute.kernels import CodeCounter
 from compute.kernels.planes import STEP, Bool, Words, words_of
 from compute.planes import CHUNK_ROWS, Int64, read_extras, read_planes, rows_in
 from compute.sealing import Kms, StoreError
@@ -120,7 +121,8 @@ class OpenedBatch:
 class BatchChunk:
     """One chunk, of `rows` rows, of a batch of people: planes opened some people at a time.
 
-    more: bool (people,), of whom the planes do not say everything.
+    more: bool (people,), of whom the planes do not say everything. alike: whether everybody's
+    planes are dense and say all there is to say.
     """
 
     def __init__(self, batch: OpenedBatch, chunk: int, rows: int) -> None:
@@ -131,21 +133,28 @@ class BatchChunk:
         fits = -(-known // STEP) == -(-rows // STEP)
         self._dense = np.flatnonzero(fits & (batch.size(number) == size + OVERHEAD))
         self._sealed = batch.sealed(number, size, self._dense, ~extras)
+        rest = self.more | batch.by_stretch
+        self.alike = len(self._dense) == len(batch) and not rest.any()
 
-    def open(self, first: int, planes: Words) -> None:
-        """Decrypt over planes, uint64 (some, 2, words), those of people from `first` on.
+    def __len__(self) -> int:
+        return len(self._people)
 
-        Raises StoreError.
-        """
-        last = first + len(planes)
-        start, end = np.searchsorted(self._dense, [first, last]).tolist()
-        at = self._dense[start:end] - first
+    def count(self, counter: CodeCounter) -> None:
+        """Count everybody, who must be alike, and keep nobody's planes. Raises StoreError."""
         try:
-            self._sealed.open(start, end, planes.reshape(len(planes), -1).view(np.uint8), at)
+            self._sealed.count(counter)
+        except (InvalidTag, ValueError):
+            raise _changed() from None
+
+    def open(self, planes: Words) -> None:
+        """Decrypt everybody's over planes, uint64 (people, 2, words). Raises StoreError."""
+        octets = planes.reshape(len(planes), -1).view(np.uint8)
+        try:
+            self._sealed.open(0, len(self._sealed), octets, self._dense)
         except InvalidTag:
             raise _changed() from None
-        for other in sorted(set(range(len(planes))).difference(at.tolist())):
-            person, planes[other] = self._people[first + other], 0
+        for other in sorted(set(range(len(planes))).difference(self._dense.tolist())):
+            person, planes[other] = self._people[other], 0
             if own := rows_in(person.version, self._chunk):
                 person.planes(self._chunk, own, planes[other])
 

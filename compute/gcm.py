@@ -18,7 +18,9 @@ import numpy.typing as npt
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from compute.kernels.counts import GROUP, CodeCounter
 from compute.kernels.engine import engine_for
+from compute.kernels.planes import Words, words_of
 from compute.segments import Span
 
 Octets: TypeAlias = npt.NDArray[np.uint8]
@@ -75,13 +77,35 @@ class SealedMessages:
         self._check_target(first, last, out, at)
         if first == last:
             return
-        compiled = engine_for(out.size).__name__.endswith("compiled")
-        if not (compiled and (library := _library())):
+        if library := _library_for(out.size):
+            keys = self._keys[KEY_BYTES * first :]
+            sources, ends = self._sources[first:last], self._ends[first : last + 1]
+            library.open(keys, sources, self._contexts, ends, out, at)
+        else:
             self._open_slowly(first, out, at)
+
+    def count(self, counter: CodeCounter) -> None:
+        """Open every message, two planes of a counter's rows, and count it.
+
+        Sixteen people's planes are in memory at a time, few enough to stay in the processor's
+        cache, and nobody's afterwards. Raises InvalidTag where one does not open, ValueError where
+        the messages are of another size.
+        """
+        if self.size != 2 * 8 * words_of(counter.rows):
+            raise ValueError("the messages are not planes of the counter's rows")
+        tile = np.zeros((GROUP, self.size), np.uint8)
+        planes = tile.view(np.uint64).reshape(GROUP, 2, -1)
+        if library := _library_for(len(self) * self.size):
+            for first in range(0, len(self), counter.most):
+                last = min(first + counter.most, len(self))
+                keys, into = self._keys[KEY_BYTES * first :], counter.room(last - first)
+                sources, ends = self._sources[first:last], self._ends[first : last + 1]
+                library.count(keys, sources, self._contexts, ends, tile, planes, into)
             return
-        keys = self._keys[KEY_BYTES * first :]
-        sources, ends = self._sources[first:last], self._ends[first : last + 1]
-        library.open(keys, sources, self._contexts, ends, out, at)
+        for first in range(0, len(self), GROUP):
+            last = min(first + GROUP, len(self))
+            self.open(first, last, tile)
+            counter.add(planes[: last - first])
 
     def _open_slowly(self, first: int, out: Octets, at: Int64) -> None:
         keys, contexts = self._keys.tobytes(), self._contexts.tobytes()
@@ -124,9 +148,10 @@ class _Library:
     def __init__(self) -> None:
         import _hashlib
 
-        from compute.gcm_compiled import open_each as loop
+        from compute.gcm_compiled import count_each, open_each
 
-        self._loop: Any = loop
+        self._open: Any = open_each
+        self._count: Any = count_each
         self._dll = ctypes.CDLL(_hashlib.__file__)
         pointer = ctypes.c_void_p
         for name, result, arguments in (
@@ -151,16 +176,30 @@ class _Library:
         self, keys: Octets, sources: Int64, contexts: Octets, ends: Int64, out: Octets, at: Int64
     ) -> None:
         """Open the messages at `sources` into rows `at` of out. Raises InvalidTag."""
-        dll = self._dll
-        state = dll.EVP_CIPHER_CTX_new()
+        self._run(self._open, keys, sources, contexts, ends, out, at)
+
+    def count(
+        self, keys: Octets, sources: Int64, contexts: Octets, ends: Int64, tile: Octets,
+        planes: Words, counter: Words,
+    ) -> None:  # fmt: skip
+        """Open the messages at `sources` over a tile and count its planes. Raises InvalidTag."""
+        self._run(self._count, keys, sources, contexts, ends, tile, planes, counter)
+
+    def _run(self, loop: Any, *arguments: Any) -> None:
+        state = self._dll.EVP_CIPHER_CTX_new()
         try:
-            if not dll.EVP_DecryptInit_ex(state, self._cipher, None, None, None):
+            if not self._dll.EVP_DecryptInit_ex(state, self._cipher, None, None, None):
                 raise InvalidTag
-            failed = self._loop(self._calls, state, keys, sources, contexts, ends, out, at)
+            failed = loop(self._calls, state, *arguments)
         finally:
-            dll.EVP_CIPHER_CTX_free(state)
+            self._dll.EVP_CIPHER_CTX_free(state)
         if failed >= 0:
             raise InvalidTag
+
+
+def _library_for(size: int) -> "_Library | None":
+    """Return libcrypto where so many bytes are worth it, or numba is loaded already."""
+    return _library() if engine_for(size).__name__.endswith("compiled") else None
 
 
 @cache

@@ -7,7 +7,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from compute.kernels.compiled_jit import Int64, jit
+from compute.kernels.compiled import add_codes
+from compute.kernels.compiled_jit import Int64, Words, jit
+from compute.kernels.simd import GROUP
 
 _ADDRESS = types.intp
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
@@ -72,3 +74,29 @@ def open_each(
             out[at[i]] = 0
             return i
     return -1
+
+
+@jit
+def count_each(
+    calls: Int64, context: int, keys: Any, sources: Int64, aads: Any, ends: Int64, tile: Any,
+    planes: Words, counter: Words,
+) -> int:  # fmt: skip
+    """Open messages sixteen at a time over a tile and add their planes to a counter.
+
+    tile: uint8 (16, size); planes: the same memory as uint64 (16, 2, words); counter: as
+    `compute.kernels.compiled.add_codes` takes it. Returns as `open_each`; the tile ends zeroed.
+    """
+    at, count, failed = np.arange(GROUP), len(sources), -1
+    for first in range(0, count, GROUP):
+        last = min(first + GROUP, count)
+        tile[last - first :] = 0
+        failed = open_each(
+            calls, context, keys[32 * first :], sources[first:last], aads, ends[first : last + 1],
+            tile, at,
+        )  # fmt: skip
+        if failed >= 0:
+            failed += first
+            break
+        add_codes(planes, counter)
+    tile[:] = 0
+    return failed

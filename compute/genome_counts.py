@@ -11,11 +11,11 @@ from typing import Final, Self
 import numpy as np
 
 from compute.cohort_reader import Block, CohortReader, Tick
+from compute.copy_reader import BatchChunk
 from compute.kernels import BitCounter, CodeCounter, Words, unpack_bits, words_of
 from compute.kernels.planes import Bool
 from compute.planes import CHUNK_ROWS, Int64
 
-_PEOPLE: Final = 64  # decrypted and counted before they leave the cache: 4 MiB
 STATES: Final = ("not_covered", "no_call", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 
 
@@ -43,6 +43,10 @@ class StateCounter:
             planes = block.haploid[haploid]
             self._haploid.add(planes)
             self._haploid_alt.add(planes & block.planes[block.haploid_of[haploid], 0])
+
+    def add_sealed(self, people: BatchChunk) -> None:
+        """Add a batch of people who are alike, decrypted and counted a few at a time."""
+        people.count(self._codes)
 
     def merge(self, other: Self) -> None:
         """Add another's people."""
@@ -117,29 +121,45 @@ def count_states(
     stated = np.zeros(reader.size, np.bool_)
     of_person = np.asarray(levels, np.int64)
     for chunk in reader.chunks() if chunks is None else chunks:
-        rows = reader.rows(chunk)
-        start = chunk * CHUNK_ROWS
-        sums = [[StateCounter(rows) for _ in range(level_count)] for _ in range(threads)]
-
-        own_stated = np.zeros((threads, words_of(rows)), np.uint64)
-
-        def work(
-            thread: int,
-            block: Block,
-            sums: list[list[StateCounter]] = sums,
-            own_stated: Words = own_stated,
-        ) -> None:
-            own_stated[thread] |= stated_rows(block)
-            own = of_person[block.first : block.first + len(block.planes)]
-            present = np.unique(own).tolist()
-            for level in present:
-                alone = len(present) == 1
-                sums[thread][level].add(block, None if alone else np.flatnonzero(own == level))
-
-        reader.each(chunk, work, threads=threads, people=_PEOPLE, tick=tick)
-        for level in range(level_count):
-            for other in sums[1:]:
-                sums[0][level].merge(other[level])
-            sums[0][level].counts(found[level, :, start : start + rows])
-        stated[start : start + rows] = unpack_bits(np.bitwise_or.reduce(own_stated), rows)
+        rows, start = reader.rows(chunk), chunk * CHUNK_ROWS
+        sums = _ChunkSums(rows, threads, level_count, of_person)
+        reader.each(chunk, sums.block, threads=threads, whole=sums.whole, tick=tick)
+        here = slice(start, start + rows)
+        stated[here] = sums.close(found[:, :, here])
     return StateCounts(found, stated)
+
+
+class _ChunkSums:
+    """One chunk's counters, a set for each thread. of_person: int64, each one's level."""
+
+    def __init__(self, rows: int, threads: int, levels: int, of_person: Int64) -> None:
+        self._rows, self._of_person = rows, of_person
+        self._sums = [[StateCounter(rows) for _ in range(levels)] for _ in range(threads)]
+        self._stated = np.zeros((threads, words_of(rows)), np.uint64)
+
+    def block(self, thread: int, block: Block) -> None:
+        """Add a block's people."""
+        self._stated[thread] |= stated_rows(block)
+        own = self._of_person[block.first : block.first + len(block.planes)]
+        present = np.unique(own).tolist()
+        for level in present:
+            alone = len(present) == 1
+            chosen = None if alone else np.flatnonzero(own == level)
+            self._sums[thread][level].add(block, chosen)
+
+    def whole(self, thread: int, first: int, sealed: BatchChunk) -> bool:
+        """Add a batch of people who are alike, where they are of one level."""
+        own = self._of_person[first : first + len(sealed)]
+        if (own != own[0]).any():
+            return False
+        self._sums[thread][int(own[0])].add_sealed(sealed)
+        self._stated[thread] = ~np.uint64(0)  # all are covered everywhere, by no stretch
+        return True
+
+    def close(self, out: Int64) -> Bool:
+        """Write the counts of all threads, (levels, 7, rows); return which rows are stated."""
+        for level, one in enumerate(self._sums[0]):
+            for other in self._sums[1:]:
+                one.merge(other[level])
+            one.counts(out[level])
+        return unpack_bits(np.bitwise_or.reduce(self._stated), self._rows)

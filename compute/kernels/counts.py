@@ -13,13 +13,18 @@ from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words, words_of
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-_GROUP: Final = 16
+GROUP: Final = 16
 _PLANES: Final = 9
 _FULL: Final = (1 << _PLANES) - 1
 
 
 class CodeCounter:
-    """Counts, over people, of lo, hi and both: three numbers a row."""
+    """Counts, over people, of lo, hi and both: three numbers a row.
+
+    most: how many people `room` makes room for at most.
+    """
+
+    most: Final = _FULL
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -30,10 +35,18 @@ class CodeCounter:
 
     def add(self, planes: Words) -> None:
         """Add people: uint64 (people, 2, words)."""
-        for group in _groups(planes):
-            self._room(len(group))
-            engine_for(32 * group.size).add_codes(group, self._counter)
-        self.people += len(planes)
+        left = len(planes)
+        for group in _groups(planes):  # the last is filled up with nobody
+            engine_for(32 * group.size).add_codes(group, self.room(min(left, len(group))))
+            left -= len(group)
+
+    def room(self, people: int) -> Words:
+        """Return the planes of the counter, (3, 9, words), for the caller to add `people` to."""
+        if self._held + people > self.most:
+            self._flush()
+        self._held += people
+        self.people += people
+        return self._counter
 
     def merge(self, other: Self) -> None:
         """Add another counter's people, of the same rows."""
@@ -54,11 +67,6 @@ class CodeCounter:
         np.subtract(high, both, out=found[1])
         found[2] = both
         return found
-
-    def _room(self, people: int) -> None:
-        if self._held + people > _FULL:
-            self._flush()
-        self._held += people
 
     def _flush(self) -> None:
         if self._held:
@@ -109,11 +117,11 @@ class BitCounter:
 
 def _groups(planes: Words) -> list[Words]:
     """Split people into runs of at most 496, each filled with empty ones to a multiple of 16."""
-    most = _FULL // _GROUP * _GROUP
-    whole = len(planes) // _GROUP * _GROUP
+    most = _FULL // GROUP * GROUP
+    whole = len(planes) // GROUP * GROUP
     parts = [planes[at : min(at + most, whole)] for at in range(0, whole, most)]
     if whole < len(planes):
-        last = np.zeros((_GROUP, *planes.shape[1:]), np.uint64)
+        last = np.zeros((GROUP, *planes.shape[1:]), np.uint64)
         last[: len(planes) - whole] = planes[whole:]
         parts.append(last)
     return [np.ascontiguousarray(part) for part in parts]

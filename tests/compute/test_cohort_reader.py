@@ -151,14 +151,14 @@ def test_changed_ciphertext_and_missing_extras_do_not_open(tmp_path):
     store._db.execute("UPDATE copy SET sizes=?", (cut,))
     reader = CohortReader(1, opener(store, 1), table)
     with pytest.raises(StoreError, match="does not open"):
-        next(reader.blocks(0, 0))
+        reader.block(0, 0)
     store._db.execute("UPDATE copy SET sizes=?", (sizes,))
     path = tmp_path / "s.segments" / f"{segment}.seg"
     data = bytearray(path.read_bytes())
     data[start + sum(np.frombuffer(sizes, "<u4")[:1]) + 14] ^= 1
     path.write_bytes(data)
     with pytest.raises(StoreError, match="does not open"):
-        next(CohortReader(1, opener(store, 1), table).blocks(0, 0))
+        CohortReader(1, opener(store, 1), table).block(0, 0)
     store.close()
 
 
@@ -170,8 +170,41 @@ def test_memory_is_a_batch_whatever_the_cohort(tmp_path):
     reader = CohortReader(3, opener(store, 3), table)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cohort_reader, "BATCH", 2)
-        first = next(reader.blocks(0, 0)).planes
-        assert np.shares_memory(first, next(reader.blocks(0, 2)).planes)
+        first = reader.block(0, 0).planes
+        assert np.shares_memory(first, reader.block(0, 2).planes)
     assert len(STATES) == 7
     assert copy_context("d", "g") != copy_context("dg", "")
     store.close()
+
+
+def test_people_who_are_alike_are_counted_without_a_block(tmp_path, monkeypatch):
+    store = CohortStore(tmp_path / "s.sqlite", LocalKms(b"k" * 32))
+    table, random = SharedVariants(store), np.random.default_rng(4)
+    sites = [(pos, "A", "G") for pos in range(1, 901)]
+    drawn = random.integers(-1, 3, (37, len(sites)))  # more than two sixteens
+    kept = []
+    for number, row in enumerate(drawn.tolist()):
+        calls = {site: (d, 2 if d >= 0 else 0) for site, d in zip(sites, row, strict=True)}
+        kept.append(keep(store, table, number, person_of(calls)))
+    decoded = [decode_genotypes(one, table.site_rows(), table.places())[1] for one in kept]
+    reader = CohortReader(37, opener(store, 37), table)
+    blocks = []
+    real = CohortReader._opened_block
+    monkeypatch.setattr(CohortReader, "_opened_block", lambda *a: blocks.append(a[-1]) or real(*a))
+    found = count_states(reader, [1] * 37, 2, threads=2)
+    assert not blocks
+    assert np.array_equal(found.counts[1], sum(map(alone, decoded)))
+    assert not found.counts[0].any()
+    assert found.stated.all()
+    mixed = count_states(reader, [0] * 36 + [1], 2).counts
+    assert blocks == [0]
+    assert np.array_equal(mixed.sum(axis=0), found.counts[1])
+    wrong = CohortReader(37, lambda a, b: [_other_key(p) for p in opener(store, 37)(a, b)], table)
+    with pytest.raises(StoreError, match="does not open"):
+        count_states(wrong, [0] * 37, 1)
+    store.close()
+
+
+def _other_key(person):
+    person.key = bytes(32)
+    return person

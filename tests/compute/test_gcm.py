@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from compute import gcm
 from compute.gcm import SealedMessages
+from compute.kernels import CodeCounter, pack_dosages
 from compute.kernels.engine import engine
 
 # McGrew and Viega, "The Galois/Counter Mode of Operation", test case 16 (AES-256, 60 bytes).
@@ -129,3 +130,26 @@ def test_a_libcrypto_that_does_not_prove_itself_is_not_used(monkeypatch):
     assert gcm._library.__wrapped__() is None
     monkeypatch.setattr(gcm, "_Library", lambda: getattr(object(), "EVP_aes_256_gcm"))
     assert gcm._library.__wrapped__() is None
+
+
+@pytest.mark.parametrize("count", [1, 16, 37])
+def test_counting_is_opening_and_counting(way, count):
+    random, rows = np.random.default_rng(count), 700
+    planes = pack_dosages(random.integers(-1, 3, (count, rows)).astype(np.int8))
+    keys, nonce = [os.urandom(32) for _ in range(count)], bytes(12)
+    sealed = [
+        nonce + AESGCM(key).encrypt(nonce, own.tobytes(), b"c")
+        for key, own in zip(keys, planes, strict=True)
+    ]
+    messages = SealedMessages.joined(keys, sealed, planes[0].nbytes, [b"c"] * count)
+    mine, plain = CodeCounter(rows), CodeCounter(rows)
+    messages.count(mine)
+    plain.add(planes)
+    assert mine.people == count
+    assert np.array_equal(mine.counts(), plain.counts())
+    with pytest.raises(ValueError, match="rows"):
+        messages.count(CodeCounter(rows + 512))
+    sealed[-1] = sealed[-1][:-1] + bytes([sealed[-1][-1] ^ 1])
+    messages = SealedMessages.joined(keys, sealed, planes[0].nbytes, [b"c"] * count)
+    with pytest.raises(InvalidTag):
+        messages.count(CodeCounter(rows))
