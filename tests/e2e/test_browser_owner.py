@@ -376,6 +376,45 @@ def test_what_cannot_be_shared_is_said_before_anything_leaves(owner, market):
     assert sent == []
 
 
+def test_an_upload_is_paused_and_goes_on_where_it_stopped_after_a_reload(chromium, market):
+    person = Person(chromium, market)
+    person.keys("start")
+    person.enrol()
+    page, sent = person.page, []
+    file = {"name": "big.vcf", "mimeType": "text/plain", "buffer": a_vcf(seed=9, lines=600_000)}
+
+    def slowly(route):
+        if route.request.method == "PUT":
+            sent.append(route.request.url.rpartition("/")[2])
+            page.wait_for_timeout(700)
+        route.continue_()
+
+    def begin():
+        page.set_input_files("#file", file)
+        page.wait_for_selector("#terms")
+        person.click("Encrypt and register")
+        page.get_by_role("button", name="Pause", exact=True).wait_for()
+
+    page.route("**/parts/*", slowly)
+    begin()
+    person.click("Pause")
+    page.wait_for_timeout(1_500)  # what was on its way arrives
+    before = list(sent)
+    page.wait_for_timeout(1_500)
+    assert sent == before
+    person.click("Continue")
+    market.until(lambda: page.wait_for_timeout(100) or len(sent) > len(before), what="a part")
+    person.keys("share")  # a reload: the keys are locked again
+    page.get_by_text("An upload of big.vcf is not finished").wait_for()
+    begin()
+    person.sees("Your consent")
+    assert sorted(set(sent)) == ["0", "1", "2", "3", "4"]
+    # What was there is not sent again; only the part the reload cut off may be.
+    assert len(sent) <= 6, sent
+    assert person.trouble == []
+    person.context.close()
+
+
 def test_a_passkey_that_is_not_used_changes_nothing_and_says_so(chromium, market):
     person = Person(chromium, market)
     person.keys("start")
