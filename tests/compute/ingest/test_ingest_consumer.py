@@ -92,6 +92,21 @@ def test_bad_downloads(text, code):
     assert refused(text, "genotypes", hints=Hints(alleles=TABLE)).code == code
 
 
+@pytest.mark.parametrize(
+    "name", ["circledna.txt", "genesforgood.txt", "livingdna.csv", "tellmeGen.txt"]
+)
+def test_another_vendors_download_is_refused_by_naming_those_that_are_read(name):
+    error = refused(real(name), "genotypes", hints=HINTS)
+    assert error.code == "not_vcf" and "MyHeritage" in error.reason
+
+
+def test_a_download_saved_on_windows_reads_the_same():
+    data = real("23andme_win.txt")
+    assert b"\r\n" in data
+    mine, other = (parse(d, "genotypes", "x", hints=HINTS) for d in (data, real("23andme.txt")))
+    assert content_digest(mine) == content_digest(other)
+
+
 def test_everything_left_out_is_counted_and_named():
     text = HEAD + "".join(
         f"{row}\n"

@@ -13,7 +13,15 @@ import pytest
 from scipy import stats
 
 from compute.ingest import CONTIGS
-from compute.queries import CohortData, Frame, PersonData, VariantTable, parse_query, run
+from compute.queries import (
+    CohortData,
+    Frame,
+    PersonData,
+    QueryError,
+    VariantTable,
+    parse_query,
+    run,
+)
 from compute.queries.polygenic_score import PolygenicScore
 from compute.queries.scorefile import parse_scorefile
 from tests.compute.cohort import cohort
@@ -90,6 +98,24 @@ def test_linear_association_equals_plink2_and_raremetalworker():
         )
 
 
+def test_linkage_equals_raremetalworkers_covariances():
+    """Its matrix is a covariance of genotypes over the residual variance, six digits a cell."""
+    lines = rows("assoc/chr21.test.RAND_QT.singlevar.cov.txt.gz")
+    cells = {}
+    for row in lines:
+        places = map(int, row["MARKERS_IN_WINDOW"].rstrip(",").split(","))
+        values = map(float, row["COV_MATRICES"].rstrip(",").split(","))
+        cells |= {(int(row["CURRENT_POS"]), at): v for at, v in zip(places, values, strict=True)}
+    span = {"variants": {"region": f"21:{lines[0]['CURRENT_POS']}-{lines[-1]['CURRENT_POS']}"}}
+    mine = run(ask("linkage", **span), chr21()).rows()
+    assert len(mine) == 111 * 110 // 2 and len(cells) == 111 * 112 // 2
+    for row in mine:
+        a, b = (int(row[name].split("-")[1]) for name in ("variant_a", "variant_b"))
+        expected = cells[a, b] / np.sqrt(cells[a, a] * cells[b, b])
+        assert row["n"] == 2504
+        assert row["r"] == pytest.approx(expected, rel=2e-5, abs=1e-9), row
+
+
 def test_logistic_score_test_is_cochran_armitage_without_covariates():
     """z^2 = n r^2: the score test without covariates is n times a squared correlation."""
     trait = {"kind": "covariate", "name": "rand_binary"}
@@ -151,3 +177,38 @@ def test_polygenic_scores_of_every_person_equal_plink2s():
     assert (answer.facts["matched"], answer.facts["rows"]) == (829, 835)
     row = next(row for row in answer.rows() if row["metric"] == "score")
     assert (row["n"], row["mean"]) == (2504, pytest.approx(expected.mean(), rel=1e-6))
+
+
+def test_dominant_and_recessive_rows_of_a_published_score_are_counted_as_such():
+    """The same weights, of which the first row is dominant and the second recessive."""
+    plain = cineca()
+    score = parse_scorefile(text("pgs/scorefile_dominant_and_recessive.txt").encode())
+    models = [score.weights.row(at).model for at in range(len(score.weights))]
+    assert models[:3] == ["dominant", "recessive", "additive"] and set(models[2:]) == {"additive"}
+    query = ask("polygenic_score", score="a" * 64, palindromic="as_written", missing="nothing")
+    scores = []
+    for references in (plain.frame.references, {"a" * 64: score}):
+        partial = PolygenicScore().start(
+            query.params, Frame(plain.frame.table, references=references)
+        )
+        for person in plain.people:
+            partial.add(person)
+        scores.append(np.array(partial.summaries().values["all"]["score"]))
+    keys, copies = list(plain.frame.table.keys()), []
+    for row in map(score.weights.row, (0, 1)):
+        at = next(n for n, key in enumerate(keys) if key[1] == row.pos)
+        alt = keys[at][3]
+        calls = np.array([p.dosage[at] for p in plain.people])
+        copies.append(np.where(calls < 0, 0, calls if alt == row.effect else 2 - calls))
+    one, two = (score.weights.row(at).weight for at in (0, 1))
+    moved = one * ((copies[0] >= 1) - copies[0]) + two * ((copies[1] == 2) - copies[1])
+    assert scores[1] - scores[0] == pytest.approx(moved, abs=1e-9)
+    assert np.abs(moved).max() > 0
+
+
+def test_a_harmonised_file_of_the_catalogue_is_read_whole_and_others_are_refused():
+    score = parse_scorefile(text("pgs/PGS000001_hmPOS_GRCh37.txt").encode())
+    assert (score.pgs_id, score.build, score.rows, len(score.weights)) == (
+        "PGS000001", "GRCh37", 77, 77)  # fmt: skip
+    with pytest.raises(QueryError, match="states no build"):
+        parse_scorefile(b"ID\teffect_allele\tPGS001229_22\n22:1:G:A\tG\t0.01\n")
