@@ -69,7 +69,7 @@ from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 if TYPE_CHECKING:
     from compute.consent_index import ConsentIndex, index_of
     from compute.lift import lift_variants
-    from compute.loci import resolve_names
+    from compute.loci import pairs_by_place, resolve_names
     from compute.made_up import made_up_answer
     from compute.release import MIN_PEOPLE
     from compute.selection import Member, Members, ScopeResult, resolve_scope, tell_people
@@ -154,6 +154,7 @@ __all__ = [
     "make_researcher_bundle",
     "match_terms",
     "modernise",
+    "pairs_by_place",
     "parse_bundle",
     "parse_purpose",
     "parse_release",
@@ -197,6 +198,7 @@ _LATE = {
     "made_up_answer": "made_up",
     "private_counts_request": "utility",
     "require_useful": "utility",
+    "pairs_by_place": "loci",
     "resolve_names": "loci",
     "resolve_scope": "selection",
     "tell_people": "selection",

@@ -2,15 +2,16 @@
 
 Every base of REF must land in one piece on one chromosome; on the other strand alleles are
 complemented, and a palindromic pair, which that would turn into itself, fails. A chain holds no
-sequence, so whether REF is the new reference's base is not checked here: `loci` tables can say.
+sequence, so REF is held against the operator's loci tables of the new build: where they list the
+place, another REF or a swapped pair fails; where they do not, the variant is marked unchecked.
 What cannot be lifted is listed with its reason. Source: UCSC chain format; library pyliftover.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from compute.builds import canonical_contig
@@ -21,12 +22,16 @@ _OTHER: Final = str.maketrans("ACGTN", "TGCAN")
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """One variant and where it lies on the other build; problem says why nowhere."""
+    """One variant and where it lies on the other build; problem says why nowhere.
+
+    checked: a table of that build lists the place, with this REF.
+    """
 
     asked: str
     variant: str | None = None
     strand: str = "+"
     problem: str = ""
+    checked: bool = False
 
 
 def parse_chain(data: bytes) -> Any:
@@ -44,9 +49,26 @@ def parse_chain(data: bytes) -> Any:
     return found
 
 
-def lift_variants(names: Iterable[str], chain: Any) -> list[Lifted]:
-    """Lift variants chrom-pos-ref-alt, in order."""
-    return [_one(name, chain) for name in names]
+def lift_variants(
+    names: Iterable[str], chain: Any, known: Mapping[str, Iterable[str]] | None = None
+) -> list[Lifted]:
+    """Lift variants chrom-pos-ref-alt, in order. known: REF-ALT pairs by chrom-pos, new build."""
+    return [_checked(_one(name, chain), known or {}) for name in names]
+
+
+def _checked(lifted: Lifted, known: Mapping[str, Iterable[str]]) -> Lifted:
+    """Hold a lifted variant against what the new build's tables list at its place."""
+    contig, pos, ref, alt = (lifted.variant or "---").split("-")
+    pairs = set(known.get(f"{contig}-{pos}", ()))
+    if not pairs:
+        return lifted
+    if f"{ref}-{alt}" not in pairs and f"{alt}-{ref}" in pairs:
+        return replace(lifted, variant=None, problem="REF and ALT are swapped on the other build")
+    refs = {pair.split("-")[0] for pair in pairs}
+    # A deletion's REF is longer than a SNP's of the same place.
+    if not any(one.startswith(ref) or ref.startswith(one) for one in refs):
+        return replace(lifted, variant=None, problem="the other build has another REF there")
+    return replace(lifted, checked=True)
 
 
 def _one(name: str, chain: Any) -> Lifted:

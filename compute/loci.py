@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, get_args
 
 from compute.builds import CONTIG_CODE, Build, canonical_contig
@@ -91,6 +92,16 @@ def resolve_names(names: Iterable[str], build: Build, tables: Iterable[Loci]) ->
         raise QueryError(f"at most {MAX_NAMES} names at once, each a line's length", code="params")
     fitting = [table for table in tables if table.build == build]
     return [_one(name, fitting) for name in asked]
+
+
+def pairs_by_place(build: Build, tables: Iterable[Loci]) -> dict[str, set[str]]:
+    """Return chrom-pos -> REF-ALT pairs of every rs-id a build's tables list."""
+    found: dict[str, set[str]] = {}
+    variants = (v for table in tables if table.build == build for v in table.rsids.values())
+    for variant in chain.from_iterable(variants):
+        contig, pos, pair = variant.split("-", 2)
+        found.setdefault(f"{contig}-{pos}", set()).add(pair)
+    return found
 
 
 def _one(name: str, tables: list[Loci]) -> Resolved:

@@ -209,9 +209,14 @@ def resolve(
         for one in answer["names"]
     ]
     console.print(table(f"On {build}", ("asked", "kind", "stands for", "problem"), rows))
-    lifted = [(x["asked"], x["variant"] or "", x["strand"], x["problem"]) for x in answer["lifted"]]
+    lifted = [
+        (x["asked"], x["variant"] or "", x["strand"], "yes" if x["checked"] else "", x["problem"])
+        for x in answer["lifted"]
+    ]
     if lifted:
-        console.print(table("Lifted", ("asked", "variant", "strand", "problem"), lifted))
+        console.print(
+            table("Lifted", ("asked", "variant", "strand", "REF checked", "problem"), lifted)
+        )
 
 
 def dry_run(

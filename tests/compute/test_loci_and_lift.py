@@ -9,7 +9,7 @@ import pytest
 
 from compute.errors import QueryError
 from compute.lift import lift_variants, parse_chain
-from compute.loci import parse_loci, resolve_names
+from compute.loci import pairs_by_place, parse_loci, resolve_names
 from compute.shelf import Shelf
 
 LOCI = b"""##build=GRCh37
@@ -99,6 +99,38 @@ def test_a_bad_table_is_refused(text):
 def test_lift(name, variant, strand, problem):
     (found,) = lift_variants([name], parse_chain(CHAIN))
     assert (found.variant, found.strand) == (variant, strand)
+    assert problem in found.problem and bool(found.problem) == bool(problem)
+
+
+OTHER = b"""##build=GRCh38
+name	kind	chrom	start	end	ref	alt
+rs1	rsid	1	1001	1001	A	G
+rs1	rsid	1	1001	1001	A	T
+rs2	rsid	1	1051	1051	G	A
+rs3	rsid	1	1061	1061	C	T
+rs4	rsid	1	1071	1071	AT	A
+rs5	rsid	3	1000	1000	T	C
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "checked", "problem"),
+    [
+        ("1-101-A-G", "1-1001-A-G", True, ""),
+        ("1-101-A-C", "1-1001-A-C", True, ""),  # an ALT no table lists, at the REF one does
+        ("1-102-A-G", "1-1002-A-G", False, ""),  # no table lists the place
+        ("1-151-A-G", None, False, "swapped"),
+        ("1-161-A-G", None, False, "another REF"),
+        ("1-171-A-G", "1-1071-A-G", True, ""),  # a deletion's REF begins with the same base
+        ("1-171-T-G", None, False, "another REF"),
+        ("2-1-A-G", "3-1000-T-C", True, ""),  # complemented first, then compared
+        ("2-1-A-T", None, False, "palindromic"),
+    ],
+)
+def test_what_was_lifted_is_held_against_the_new_builds_tables(name, variant, checked, problem):
+    known = pairs_by_place("GRCh38", [parse_loci(LOCI), parse_loci(OTHER)])
+    (found,) = lift_variants([name], parse_chain(CHAIN), known)
+    assert (found.variant, found.checked) == (variant, checked)
     assert problem in found.problem and bool(found.problem) == bool(problem)
 
 

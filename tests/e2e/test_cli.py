@@ -175,5 +175,18 @@ def test_a_researcher_sees_what_names_stand_for_before_paying(market, omic, tmp_
     assert told["regions"] == ["1:1716725-1822526"]
     assert told["variants"] == ["1-100-A-G", "2-5-A-C"]
     assert [bool(one["problem"]) for one in told["names"]] == [False, False, True, False]
+    (loci / "new.tsv").write_text(
+        "##build=GRCh38\nname\tkind\tchrom\tstart\tend\tref\talt\nrs7\trsid\t1\t1100\t1100\tG\tA\n"
+    )
+    (loci.parent / "chains").mkdir()
+    (loci.parent / "chains" / "up.chain").write_text(
+        "chain 1 chr1 249250621 + 0 500 chr1 248956422 + 1000 1500 1\n500\n\n"
+    )
+    (chain,) = [one["sha256"] for one in done(omic(home, "references")) if one["kind"] == "chains"]
+    told = done(omic(home, "resolve", "rs7", "1-200-A-C", "2-5-A-C", "--chain", chain))
+    assert [(one["asked"], one["variant"], one["checked"]) for one in told["lifted"]] == [
+        ("1-100-A-G", None, False), ("1-200-A-C", "1-1200-A-C", False), ("2-5-A-C", None, False),
+    ]  # fmt: skip
+    assert "swapped" in told["lifted"][0]["problem"] and "no chain" in told["lifted"][2]["problem"]
     status, _, said = omic(home, "resolve", "rs7", "--build", "hg19")
     assert status == 2 and "GRCh37" in said
