@@ -38,7 +38,8 @@ MAX_WEIGHTS: Final = 1_000
 LEAST_CALLED: Final = 0.9
 
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
-Bins = Annotated[int, Field(ge=1, le=50)]
+MAX_BINS: Final = 50
+Bins = Annotated[int, Field(ge=1, le=MAX_BINS)]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -321,6 +322,7 @@ class FeatureDistribution(_Base):
 
     name: ClassVar[str] = "feature_distribution"
     title: ClassVar[str] = "Histogram and clamped mean of one measured feature, private"
+    limits: ClassVar[str] = f"private only, one feature, {MAX_BINS} bins"
     params: ClassVar[type[Strict]] = FeatureDistributionParams
 
     def needs(self, params: FeatureDistributionParams) -> Needs:
@@ -337,6 +339,7 @@ class ScoreDistribution(_Base):
 
     name: ClassVar[str] = "score_distribution"
     title: ClassVar[str] = "Histogram and clamped mean of a polygenic score, private"
+    limits: ClassVar[str] = f"private only, {MAX_WEIGHTS:,} weights, {MAX_BINS} bins"
     params: ClassVar[type[Strict]] = ScoreDistributionParams
 
     def needs(self, params: ScoreDistributionParams) -> Needs:

@@ -153,7 +153,7 @@ class Family(Protocol):
     sensitivity: ClassVar[Sensitivity]
     params: ClassVar[type[Strict]]
     disclosure: ClassVar[Disclosure | None]
-    limits: ClassVar[str]
+    limits: ClassVar[str]  # the sizes it is offered to, in words
     states_first: ClassVar[bool]  # needs Frame.states before the sums
     least_people: ClassVar[int]  # a floor of its own above that of any cohort, else 0
 
@@ -187,7 +187,6 @@ class Defaults:
 
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
     disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
-    limits: ClassVar[str] = ""
     states_first: ClassVar[bool] = False
     least_people: ClassVar[int] = 0
 

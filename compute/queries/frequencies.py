@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from compute.queries.params import picked_by_buyer
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, Shape, Told, rounded
 from compute.queries.split import split_problem, stacked, strata_of
 
-MAX_VARIANTS = 1_000
+MAX_VARIANTS: Final = 1_000
 DROWNED = (
     "noise grows with how many share rho, and 500,000 variants at rho 1/10 and 5,000 people would "
     "be noise and nothing else"

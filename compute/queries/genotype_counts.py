@@ -31,7 +31,7 @@ from compute.queries.family import (
     dosages,
     variant_columns,
 )
-from compute.queries.frequencies import Frequencies
+from compute.queries.frequencies import MAX_VARIANTS, Frequencies
 from compute.queries.params import Strict, Variants, select
 from compute.queries.private import PrivateForm
 from compute.queries.split import Split
@@ -101,6 +101,9 @@ class GenotypeCounts(Defaults):
     version: ClassVar[int] = 1
     title: ClassVar[str] = (
         "Variant presence, genotype and allele counts, allele frequency, call rate, HWE"
+    )
+    limits: ClassVar[str] = (
+        f"trusted: genome-wide, a region or a panel; private: {MAX_VARIANTS:,} listed variants"
     )
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted", "private"})
     params: ClassVar[type[Strict]] = GenotypeCountParams

@@ -385,6 +385,9 @@ class PrivateAssociation(Defaults):
     name: ClassVar[str] = "private_association"
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Association of a measured feature with listed variants, private"
+    limits: ClassVar[str] = (
+        f"private only, {MAX_VARIANTS:,} listed variants, {MAX_COVARIATES} columns of covariates"
+    )
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     params: ClassVar[type[Strict]] = PrivateAssociationParams
     private: ClassVar[PrivateForm] = Association()

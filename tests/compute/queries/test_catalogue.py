@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -123,6 +124,7 @@ def test_every_family_states_what_it_is():
         assert family.name == name
         assert family.modes <= {"trusted", "private"}
         assert family.sensitivity.statement
+        assert re.search(r"[a-z]{3}", family.limits), name
         assert set(family.sensitivity.each.values()) <= {1, 2, 4}
 
 
