@@ -134,8 +134,9 @@ def _released(payload: Any, query: Query, claims: Claims, now_ms: int) -> None:
         return
     if claims.value("accredited_researcher", now_ms) is not True:
         raise JobRefusedError(Code.ATTESTATION, "trusted mode needs an accredited researcher")
-    if exact_problem(query.params) is not None:
-        raise JobRefusedError(Code.BAD_ORDER, "levels are listed for private answers only")
+    problem = exact_problem(query.params)
+    if problem is not None:
+        raise JobRefusedError(Code.BAD_ORDER, problem)
     if query.picks_variants:
         raise JobRefusedError(Code.PICKED, "trusted mode answers panels and regions only")
 

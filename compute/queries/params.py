@@ -67,6 +67,20 @@ def picked_by_buyer(variants: Any) -> bool:
     return isinstance(variants, list)
 
 
+LEAST_REGION: Final = 10_000
+"""Bases: about a small gene. A region of one base would be a variant picked by another name."""
+
+
+def region_problem(variants: Any) -> str | None:
+    """Return why exact answers are not given for a region so narrow, or None."""
+    if not isinstance(variants, Region):
+        return None
+    start, _, end = variants.region.partition(":")[2].partition("-")
+    if int(end) - int(start) + 1 >= LEAST_REGION:
+        return None
+    return f"exact answers are given for regions of at least {LEAST_REGION} bases"
+
+
 By: TypeAlias = Literal["population", "sex"] | None
 """By which of the record's groups an answer is given."""
 Span: TypeAlias = tuple[str, int, int]

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from compute.queries.data import PersonData, level_of
 from compute.queries.family import Answer
 from compute.queries.filters import FamilyParams, Level
-from compute.queries.params import AsSet, By
+from compute.queries.params import AsSet, By, region_problem
 
 EVERYBODY: Final = "all"
 Groups = Annotated[
@@ -61,10 +61,10 @@ def split_problem(params: Split) -> str | None:
 
 
 def exact_problem(params: Any) -> str | None:
-    """Return why exact answers do not split so, or None."""
+    """Return why trusted mode does not answer what is asked so, or None."""
     if getattr(params, "levels", None) is not None:
         return "levels are listed for private answers; exact ones have every level there is"
-    return None
+    return region_problem(getattr(params, "variants", None))
 
 
 def strata_of(params: Split, answer: Answer) -> Iterator[Answer]:

@@ -33,7 +33,7 @@ def test_people_without_budget_leave_the_cohort_as_one_reason(world):
     charge = Charge(who, (person.data["genotypes"].id,), Fraction(1, 10))
     world.shop.accountant.reserve("other", "access-elsewhere", [charge], Fraction(8, 100))
     other = counts_query()
-    other["params"] = {"variants": {"region": "1:1000-6000"}}
+    other["params"] = {"variants": {"region": "1:1000-16000"}}
     second = world.order(query=other, release={"mode": "trusted", "rho": "1/50"})
     world.run("query", second)
     assert person not in world.members(second)

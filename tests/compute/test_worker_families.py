@@ -130,7 +130,7 @@ QUERIES = {
         "variant": f"1-{POSITIONS[0]}-A-G"},
     "age_at_onset": lambda w: {
         "terms": ["HP:0000001"], "ontology": ref(w, "ontologies"), "width": 10, "oldest": 80},
-    "linkage": lambda w: {"variants": {"region": "1:1000-5000"}},
+    "linkage": lambda w: {"variants": {"region": "1:1-12000"}},
     "ancestry_projection": lambda w: {"loadings": ref(w, "loadings"), "by": "population"},
     "cohort_quality": lambda w: PANEL,
 }  # fmt: skip

@@ -46,6 +46,15 @@ def test_buyer_picked_variants_are_refused_in_trusted_mode(world):
     assert world.run("query", world.order(query=query)).code == Code.PICKED
 
 
+@pytest.mark.parametrize(("end", "code"), [(1000, Code.BAD_ORDER), (10_998, Code.BAD_ORDER)])
+def test_a_region_so_narrow_that_it_picks_variants_is_refused(world, end, code):
+    query = counts_query()
+    query["params"] = {"variants": {"region": f"1:1000-{end}"}}
+    assert world.run("query", world.order(query=query)).code == code
+    query["params"] = {"variants": {"region": "1:1000-10999"}}
+    assert world.run("query", world.order(query=query)).code != code
+
+
 def test_an_order_without_accreditation_is_refused(world):
     world.claims(world.researcher, {"accredited_researcher": False})
     assert world.run("query", world.order()).code == Code.ATTESTATION
