@@ -64,7 +64,9 @@ def exact_problem(params: Any) -> str | None:
     """Return why trusted mode does not answer what is asked so, or None."""
     if getattr(params, "levels", None) is not None:
         return "levels are listed for private answers; exact ones have every level there is"
-    return region_problem(getattr(params, "variants", None))
+    # A family that names one variant states its place as a region, too; that is no buyer's region.
+    asked = "variants" in type(params).model_fields
+    return region_problem(params.variants) if asked else None
 
 
 def strata_of(params: Split, answer: Answer) -> Iterator[Answer]:

@@ -25,7 +25,7 @@ def test_the_budget_of_every_member_is_charged_and_stated(world):
 def test_people_without_budget_leave_the_cohort_as_one_reason(world):
     # Variants apart from the second question's: exact answers a person apart are refused otherwise.
     first = counts_query()
-    first["params"] = {"variants": {"region": "1:10000-90000"}}
+    first["params"] = {"variants": {"region": "1:20000-90000"}}
     order = world.order(query=first, release={"mode": "trusted", "rho": "1/50"})
     world.run("query", order)
     person = world.people[0]
