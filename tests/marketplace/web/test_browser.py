@@ -137,7 +137,9 @@ def test_error_pages_and_the_dry_runs_answer_are_accessible(served, chromium, vi
     page.get_by_role("alert").wait_for()
     assert examine(page) == []
     page.goto(base + "/dry-run?family=feature_differential")
-    page.get_by_label("Features", exact=False).first.fill(" ".join(f"ENSG{n}" for n in range(1, 13)))
+    page.get_by_label("Features", exact=False).first.fill(
+        " ".join(f"ENSG{n}" for n in range(1, 13))
+    )
     page.get_by_label("Naming system").fill("Ensembl")
     page.get_by_label("Unit").fill("TPM")
     page.get_by_label("First group").fill("CEU")
