@@ -119,7 +119,7 @@ class OpenedBatch:
 
 
 class BatchChunk:
-    """One chunk, of `rows` rows, of a batch of people: planes opened some people at a time.
+    """One chunk, of `rows` rows, of a batch of people, sealed until it is opened or counted.
 
     more: bool (people,), of whom the planes do not say everything. alike: whether everybody's
     planes are dense and say all there is to say.

@@ -34,7 +34,7 @@ _MOST: Final = 1 << 30  # bytes of one message: OpenSSL counts in a C int
 
 
 class SealedMessages:
-    """Messages of one size under keys of their own, checked once, opened in runs."""
+    """Messages of one size under keys of their own, checked once."""
 
     def __init__(
         self,
