@@ -68,6 +68,7 @@ from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 
 if TYPE_CHECKING:
     from compute.consent_index import ConsentIndex, index_of
+    from compute.expected import sd_problem
     from compute.lift import lift_variants
     from compute.loci import pairs_by_place, resolve_names
     from compute.made_up import made_up_answer
@@ -175,6 +176,7 @@ __all__ = [
     "risk_picture",
     "risk_words",
     "rule_allows",
+    "sd_problem",
     "tell_people",
     "terms_sha256",
     "to_duo_json",
@@ -198,6 +200,7 @@ _LATE = {
     "made_up_answer": "made_up",
     "private_counts_request": "utility",
     "require_useful": "utility",
+    "sd_problem": "expected",
     "pairs_by_place": "loci",
     "resolve_names": "loci",
     "resolve_scope": "selection",

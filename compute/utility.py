@@ -1,24 +1,24 @@
 """What an answer will be worth, from public quantities only, before anybody pays.
 
-People (a bucket's lower end), rho, the number of variants and a frequency the buyer assumes: never
-data. In private mode an order whose noise would exceed twice the sampling error is refused here,
-naming the rho, the people or the variants that would do. Spec: DESIGN section 4 (release control).
+People (a bucket's lower end), rho, the number of variants, and a frequency and a standard deviation
+the buyer assumes: never data. In private mode an order whose noise would exceed twice the sampling
+error is refused here, naming the rho, the people or the variants that would do. Spec: DESIGN
+section 4 (release control).
 """
 
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from itertools import combinations, product
 from typing import Any
 
 from compute.errors import ComputeError
+from compute.expected import exact_expected, sd_assumed, sd_problem, short, told
 from compute.private import form_of, private_problem
-from compute.queries import Query, exact_problem, parse_query
+from compute.queries import Assumed, Query, exact_problem, parse_query
 from compute.scope import bucket
-from compute.suppress import SMALL
 from compute.verdict import Release
 
-ASSUMED_MAF = Fraction(1, 4)
+ASSUMED_MAF = Assumed().maf
 WORST_RATIO = 2
 PRIVATE_PEOPLE = 100
 
@@ -43,33 +43,35 @@ def expected_error(
     people: int,
     *,
     maf: Fraction = ASSUMED_MAF,
+    sd: Fraction | None = None,
 ) -> dict[str, Any]:
     """Return the error each released number will have, and whether it is worth paying for.
 
     people: the scope's size, of which only the public bucket's lower end is used. maf: the
-    frequency the buyer assumes (a value's variance is assumed by where it is clamped to: a ninth of
-    half the range, squared). Numbers are floats rounded to 4 digits; "ratio" is noise over
-    sampling error; "needs" names what would make a useless order useful, one change at a time.
-    Raises UselessError for a query that private mode does not offer, or a maf outside (0, 1/2].
+    frequency the buyer assumes. sd: the standard deviation assumed of the value measured, in its
+    own unit; not said, it is a third of half the range it is clamped to, and where nothing clamps
+    it the error is told in standard deviations. Numbers are floats rounded to 4 digits; "ratio" is
+    noise over sampling error; "needs" names what would make a useless order useful, one change at a
+    time. Raises UselessError for a query that private mode does not offer, a maf outside (0, 1/2],
+    or an sd that `sd_problem` refuses.
     """
     parsed = query if isinstance(query, Query) else parse_query(query)
-    if not 0 < maf <= Fraction(1, 2):
-        raise UselessError("an assumed minor allele frequency lies in (0, 1/2]", code="maf")
+    assumed = _assumed(parsed, maf, sd)
     if release.mode == "trusted":
         exact = exact_problem(parsed.params)
         if exact is not None:
             raise UselessError(exact, code="not_exact")
-        return _exact(parsed, least_of_bucket(people), maf)
+        return exact_expected(parsed, least_of_bucket(people), assumed)
     problem = private_problem(parsed)
     rho, size = Fraction(release.rho), least_of_bucket(people)
     if problem is not None or rho <= 0:
         raise UselessError(problem or "private mode needs a rho above 0", code="not_private")
     form, params = form_of(parsed), parsed.params
     shape, rows = form.shape(params), form.rows(params)
-    sd = shape.sd(rho)
-    errors = form.errors(params, size, sd, maf)
-    noise, sampling = float(errors["noise_sd"]), float(errors["sampling_sd"])
-    unit = form.square_ratio(params, maf)
+    each = shape.sd(rho)
+    errors = form.errors(params, size, each, assumed)
+    first = told(errors)
+    unit = form.square_ratio(params, assumed)
     useful = size >= PRIVATE_PEOPLE and rows * unit / (rho * size) <= WORST_RATIO**2
     return {
         "kind": "gaussian",
@@ -77,14 +79,13 @@ def expected_error(
         "row": form.row,
         "rows": rows,
         "statistics": shape.values,
-        "statistic": errors["statistic"],
         "people_assumed": size,
         "maf_assumed": str(maf),
-        "count_sd": _short(sd),
-        "noise_sd": _short(noise),
-        "sampling_sd": _short(sampling),
-        "se": _short(math.hypot(noise, sampling)),
-        "ratio": _short(noise / sampling),
+        **sd_assumed(parsed, assumed),
+        "count_sd": short(each),
+        **first,
+        "ratio": short(errors["noise_sd"] / errors["sampling_sd"]),
+        **({"more": [told(one) for one in errors["more"]]} if "more" in errors else {}),
         "suppressed": "0 of the rows, where calls are not mostly missing",
         "useful": useful,
         "needs": {} if useful else _needs(form.row, rows, unit, rho, size),
@@ -97,9 +98,10 @@ def require_useful(
     people: int,
     *,
     maf: Fraction = ASSUMED_MAF,
+    sd: Fraction | None = None,
 ) -> dict[str, Any]:
     """Return `expected_error`, or raise UselessError naming the rho, people or variants needed."""
-    found = expected_error(query, release, people, maf=maf)
+    found = expected_error(query, release, people, maf=maf, sd=sd)
     if not found["useful"]:
         raise UselessError(_message(found))
     return found
@@ -154,51 +156,12 @@ def _needs(row: str, rows: int, unit: Fraction, rho: Fraction, people: int) -> d
     }
 
 
-def _exact(query: Query, people: int, maf: Fraction) -> dict[str, Any]:
-    """Return what is told of an exact answer: if it is sold, and what is likely hidden in it."""
-    found: dict[str, Any] = {"kind": "exact", "useful": people >= query.least_people}
-    if not found["useful"]:
-        found["needs"] = {"people": query.least_people}
-    if "genotypes" in query.needs.modalities:
-        found |= {"people_assumed": people, "maf_assumed": str(maf)}
-        found["suppressed"] = (
-            "of variants of this frequency about {} hide allele counts and "
-            "effects, {} genotype counts".format(*map(_share, likely_hidden(people, float(maf))))
-        )
-    return found
-
-
-def likely_hidden(people: int, maf: float) -> tuple[float, float]:
-    """Return the chance that a variant's (allele counts, genotype counts) are hidden as small.
-
-    In Hardy-Weinberg proportions, without strata, everybody called. A small allele count comes with
-    a small genotype count.
-    """
-    shares = ((1 - maf) ** 2, 2 * maf * (1 - maf), maf**2)
-    alleles = _small(2 * people, maf) + _small(2 * people, 1 - maf)
-    one = sum(_small(people, share) for share in shares)
-    two = sum(_small(people, *pair) for pair in combinations(shares, 2))
-    return min(1.0, alleles), min(1.0, one - two)
-
-
-def _small(count: int, *shares: float) -> float:
-    """Return the chance that of `count` draws 1 to SMALL fall into each cell of these shares."""
-    left = 1 - sum(shares)
-
-    def chance(hits: tuple[int, ...]) -> float:
-        rest = count - sum(hits)
-        if rest < 0:
-            return 0.0
-        ways = math.lgamma(count + 1) - sum(math.lgamma(n + 1) for n in (*hits, rest))
-        parts = zip((*hits, rest), (*shares, left), strict=True)
-        return math.exp(ways + sum(n * math.log(share) for n, share in parts))
-
-    return sum(map(chance, product(range(1, SMALL + 1), repeat=len(shares))))
-
-
-def _share(value: float) -> str:
-    percent = 100 * value
-    return f"{percent:.0f} %" if percent >= 1 or percent < 1e-3 else "under 1 %"
+def _assumed(query: Query, maf: Fraction, sd: Fraction | None) -> Assumed:
+    if not 0 < maf <= Fraction(1, 2):
+        raise UselessError("an assumed minor allele frequency lies in (0, 1/2]", code="maf")
+    if sd is not None and (problem := sd_problem(query, sd)) is not None:
+        raise UselessError(problem, code="sd")
+    return Assumed(maf, sd)
 
 
 def _message(found: Mapping[str, Any]) -> str:
@@ -218,7 +181,3 @@ def _message(found: Mapping[str, Any]) -> str:
         f"{found['people_assumed']} people; useful would be rho {needs['rho']}, "
         f"or {needs['people']} people{rows}"
     )
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

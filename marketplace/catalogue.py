@@ -4,6 +4,7 @@ Built from live consents of the ledger snapshot; it opens no data, and never cou
 public. The one place that says who may be in an order is `compute.resolve_scope`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,7 @@ from compute import (
     parse_release,
     parse_scope,
     resolve_scope,
+    sd_problem,
     tell_people,
 )
 from compute.queries import Build, Query, parse_query, query_value
@@ -31,6 +33,7 @@ from marketplace.errors import InputError, UnavailableError
 from marketplace.view import Snapshot
 
 WRITTEN = RULES["order.placed", 1].fields["purpose"]  # the ledger's own bounds
+_NUMBER = re.compile(r"[0-9]{1,12}(?:/[1-9][0-9]{0,8}|\.[0-9]{1,9})?", re.ASCII)
 MAX_QUERY_BYTES = 36_000  # with purpose and scope, what a public entry holds in base64
 
 
@@ -38,7 +41,8 @@ MAX_QUERY_BYTES = 36_000  # with purpose and scope, what a public entry holds in
 class Request:
     """What a researcher asks: purpose, query, scope and release, all parsed; and in what money.
 
-    assumed_maf: of a dry run alone, the frequency its buyer expects.
+    assumed_maf, assumed_sd: of a dry run alone, the frequency its buyer expects, and the standard
+    deviation of the value measured, in its own unit.
     """
 
     purpose: Purpose
@@ -47,6 +51,7 @@ class Request:
     release: Release
     currency: str = "gbp"
     assumed_maf: Fraction | None = None
+    assumed_sd: Fraction | None = None
 
     @property
     def family(self) -> str:
@@ -62,7 +67,8 @@ def parse_request(body: Mapping[str, Any]) -> Request:
             parse_scope(body["scope"]),
             parse_release(body["release"]),
             str(body.get("currency") or (body.get("price") or {}).get("currency") or "gbp"),
-            _fraction(body.get("assumed_maf")),
+            _number(body.get("assumed_maf"), "the frequency you expect must be a fraction: 1/100"),
+            _number(body.get("assumed_sd"), "the spread you expect must be a number: 2.5"),
         )
     except KeyError as error:
         raise InputError(f"the request lacks the field {error}") from None
@@ -70,14 +76,17 @@ def parse_request(body: Mapping[str, Any]) -> Request:
         raise InputError(str(error)) from None
     _check_sizes(request)
     _check_fit(request)
+    _check_assumed(request)
     return request
 
 
-def _fraction(text: object) -> Fraction | None:
-    try:
-        return Fraction(str(text)) if text else None
-    except (ValueError, ZeroDivisionError):
-        raise InputError("the frequency you expect must be a fraction such as 1/100") from None
+def _number(text: object, otherwise: str) -> Fraction | None:
+    """Return a decimal or a fraction as it is written, None for nothing. Raises InputError."""
+    if not text:
+        return None
+    if not _NUMBER.fullmatch(str(text)):
+        raise InputError(otherwise)
+    return Fraction(str(text))
 
 
 def _check_sizes(request: Request) -> None:
@@ -102,6 +111,14 @@ def _check_fit(request: Request) -> None:
         raise InputError(f"the scope names {scope.build}, the query {query.build}; name one build")
     if request.release.mode not in query_families()[query.family].modes:
         raise InputError(f"{query.family} is not offered in {request.release.mode} mode")
+
+
+def _check_assumed(request: Request) -> None:
+    """Refuse a spread the query's value cannot have, or has not. Raises InputError."""
+    if request.assumed_sd is None:
+        return
+    if (problem := sd_problem(request.query, request.assumed_sd)) is not None:
+        raise InputError(problem)
 
 
 def people_for(

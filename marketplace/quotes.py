@@ -167,8 +167,9 @@ def match_words(request: Request) -> str | None:
 def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
     """Return the expected error of every number, from public quantities only."""
     assumed = {} if request.assumed_maf is None else {"maf": request.assumed_maf}
+    query, release, sd = request.query, request.release, request.assumed_sd
     try:
-        return expected_error(request.query, request.release, len(found.people), **assumed)
+        return expected_error(query, release, len(found.people), **assumed, sd=sd)
     except ComputeError as error:
         return {"kind": "refused", "why": str(error)}
 

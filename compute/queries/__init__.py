@@ -2,6 +2,7 @@
 
 from compute.builds import Build
 from compute.errors import QueryError
+from compute.queries.assumed import Assumed, Sampled
 from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout, block_of
 from compute.queries.catalogue import (
     Query,
@@ -47,6 +48,7 @@ from compute.queries.split import exact_problem
 
 __all__ = [
     "Answer",
+    "Assumed",
     "BlockPartial",
     "Build",
     "CohortData",
@@ -62,6 +64,7 @@ __all__ = [
     "Query",
     "QueryError",
     "ReleaseMode",
+    "Sampled",
     "Sensitivity",
     "Shape",
     "Told",

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from compute.errors import QueryError
 from compute.parsed import Modality
+from compute.queries.assumed import Sampled, of_slope
 from compute.queries.data import Frame, PersonData
 from compute.queries.design import Design, learn_design
 from compute.queries.family import Answer, Defaults, Needs, Sensitivity
@@ -69,6 +70,7 @@ class CisAssociation(Defaults):
     version: ClassVar[int] = 2
     title: ClassVar[str] = "cis-QTL: a gene's feature on nearby variants, with covariates"
     params: ClassVar[type[Strict]] = CisAssociationParams
+    sampled: ClassVar[Sampled | None] = Sampled("beta", of_slope)
     limits: ClassVar[str] = "a window of at most 5 Mb either side, or a region; 30 covariates"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "The feature has no bounds of its own, so neither have beta, SE, t and p: exact numbers "

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from compute.errors import QueryError
+from compute.queries.assumed import Assumed, Sampled, of_mean
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.filters import FamilyParams
@@ -36,6 +37,7 @@ SHARE: Final = ("share", "share_se", "share_low", "share_high")
 STEPS: Final = 1000  # a person's place in the range is rounded to a thousandth of half of it
 MAX_WEIGHTS: Final = 1_000
 LEAST_CALLED: Final = 0.9
+ASSUMED_SPREAD: Final = Fraction(1, 9)  # of a place, where the clamp lies three sd off the mean
 
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
 MAX_BINS: Final = 50
@@ -61,13 +63,28 @@ class Between(FamilyParams):
         return float((Fraction(self.low) + Fraction(self.high)) / 2)
 
     @property
+    def exact_half(self) -> Fraction:
+        """Return half the range's width: no value within it spreads further."""
+        return (Fraction(self.high) - Fraction(self.low)) / 2
+
+    @property
     def half(self) -> float:
         """Return half the range's width."""
-        return float((Fraction(self.high) - Fraction(self.low)) / 2)
+        return float(self.exact_half)
+
+    def variance(self, assumed: Assumed) -> Fraction:
+        """Return the variance of the place in the range for the sd assumed of the value."""
+        sd = assumed.sd
+        return ASSUMED_SPREAD if sd is None else (sd / self.exact_half) ** 2
 
     def place(self, value: float) -> float:
         """Return where a value lies after clamping: -1 at low, 1 at high."""
         return min(1.0, max(-1.0, (value - self.middle) / self.half))
+
+
+def half_width(params: Between) -> Fraction:
+    """Return half the width of what values are clamped to."""
+    return params.exact_half
 
 
 class Range(Split, Between):
@@ -215,18 +232,24 @@ class Distribution:
         """Return 1: bins and strata share nobody, so they cost no more together than one."""
         return 1
 
-    def square_ratio(self, params: Range, maf: Fraction) -> Fraction:
+    def square_ratio(self, params: Range, assumed: Assumed) -> Fraction:
         """Return it for the count of one of equally filled bins, in strata of one size."""
         share = Fraction(1, max(2, params.bins))
         return len(params.strata) / (share * (1 - share))
 
-    def errors(self, params: Range, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
-        """Return the error of a bin's count, in strata of one size."""
-        share = 1 / max(2, params.bins)
+    def errors(self, params: Range, people: int, sd: float, assumed: Assumed) -> Mapping[str, Any]:
+        """Return the error of a bin's count and of a mean in mid-range, in strata of one size."""
+        share, each = 1 / max(2, params.bins), people / len(params.strata)
+        mean = {
+            "statistic": "mean",
+            "noise_sd": params.half * sd / STEPS / each,
+            "sampling_sd": params.half * math.sqrt(params.variance(assumed) / each),
+        }
         return {
             "statistic": "count of a bin",
             "noise_sd": sd / STEPS,
-            "sampling_sd": math.sqrt(people / len(params.strata) * share * (1 - share)),
+            "sampling_sd": math.sqrt(each * share * (1 - share)),
+            "more": [mean],
         }
 
 
@@ -295,6 +318,7 @@ class _Base(Defaults):
     version: ClassVar[int] = 1
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     private: ClassVar[PrivateForm] = Distribution()
+    sampled: ClassVar[Sampled | None] = Sampled("mean", of_mean, half_width)
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "Adding or removing one person changes one bin by 1 and the sum of clamped values by at "
         "most half the range, in one stratum.",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from compute.builds import CONTIGS
 from compute.errors import QueryError
 from compute.parsed import Modality
+from compute.queries.assumed import Sampled
 from compute.queries.data import Frame, PersonData, VariantTable
 from compute.queries.params import Selected, Strict
 
@@ -156,6 +157,7 @@ class Family(Protocol):
     limits: ClassVar[str]  # the sizes it is offered to, in words
     states_first: ClassVar[bool]  # needs Frame.states before the sums
     least_people: ClassVar[int]  # a floor of its own above that of any cohort, else 0
+    sampled: ClassVar[Sampled | None]  # its number whose error a value's spread decides
 
     def needs(self, params: Any) -> Needs:
         """Return what the query opens of each person."""
@@ -189,6 +191,7 @@ class Defaults:
     disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
     states_first: ClassVar[bool] = False
     least_people: ClassVar[int] = 0
+    sampled: ClassVar[Sampled | None] = None
 
     def learn(self, params: Any, people: Iterable[PersonData], frame: Frame) -> Any:
         """Learn nothing."""

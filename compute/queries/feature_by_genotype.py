@@ -17,6 +17,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 
 from compute.parsed import Modality
+from compute.queries.assumed import Sampled, of_slope
 from compute.queries.data import Frame, PersonData
 from compute.queries.disclosure import DOMINATED
 from compute.queries.family import (
@@ -63,6 +64,7 @@ class FeatureByGenotype(Defaults):
     version: ClassVar[int] = 1
     title: ClassVar[str] = "A feature's distribution by genotype of one variant (QTL box plot)"
     params: ClassVar[type[Strict]] = FeatureByGenotypeParams
+    sampled: ClassVar[Sampled | None] = Sampled("mean of people with one copy", of_slope)
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         tails=QUANTILES,
         grid=dict.fromkeys(MEASURED, "sd"),

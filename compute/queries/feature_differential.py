@@ -15,6 +15,7 @@ from pydantic import Field
 
 from compute.errors import QueryError
 from compute.parsed import Modality
+from compute.queries.assumed import Sampled, of_difference
 from compute.queries.data import Frame, PersonData, level_of
 from compute.queries.disclosure import DOMINATED, is_dominated
 from compute.queries.family import (
@@ -131,6 +132,9 @@ class FeatureDifferential(Defaults):
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Differential expression, methylation or protein level of two groups"
     params: ClassVar[type[Strict]] = FeatureDifferentialParams
+    sampled: ClassVar[Sampled | None] = Sampled(
+        "difference of two groups of one size", of_difference
+    )
     # A group below the floor of people would be read off the other and the total.
     disclosure: ClassVar[Disclosure | None] = Disclosure(
         cells=(

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from compute.queries.assumed import Sampled, of_mean
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
@@ -46,6 +47,7 @@ class FeatureSummary(Defaults):
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Expression, methylation, protein and metabolite summaries by stratum"
     params: ClassVar[type[Strict]] = FeatureSummaryParams
+    sampled: ClassVar[Sampled | None] = Sampled("mean", of_mean)
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = f"{MAX_FEATURES} features in one order"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

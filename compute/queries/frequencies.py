@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from compute.builds import CONTIGS
+from compute.queries.assumed import Assumed
 from compute.queries.family import Answer
 from compute.queries.params import picked_by_buyer
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, Shape, Told, rounded
@@ -94,13 +95,14 @@ class Frequencies:
         """Return the number of variants."""
         return len(params.variants)
 
-    def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
+    def square_ratio(self, params: Any, assumed: Assumed) -> Fraction:
         """Return it for an allele frequency: a count over AN copies, in strata of one size."""
+        maf = assumed.maf
         return len(params.strata) * (maf**2 + (1 - maf) ** 2) / (maf * (1 - maf))
 
-    def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
+    def errors(self, params: Any, people: int, sd: float, assumed: Assumed) -> Mapping[str, Any]:
         """Return the error of each allele frequency, in strata of one size."""
-        copies = 2 * people / len(params.strata)
+        maf, copies = assumed.maf, 2 * people / len(params.strata)
         return {
             "statistic": "allele frequency",
             "noise_sd": sd * math.sqrt(maf**2 + (1 - maf) ** 2) / copies,

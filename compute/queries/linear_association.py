@@ -8,10 +8,12 @@ whoever reads the answer (`marketplace.client.gwas`), so that hidden rows tell n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
+from compute.queries.assumed import Sampled, of_slope
 from compute.queries.data import Frame, PersonData
 from compute.queries.design import Design, learn_design
 from compute.queries.family import (
@@ -27,6 +29,7 @@ from compute.queries.linear import LinearPartial
 from compute.queries.params import Strict, Variants, select
 from compute.queries.traits import (
     Covariates,
+    TermTrait,
     Trait,
     model_terms,
     trait_needs,
@@ -47,6 +50,11 @@ class LinearAssociationParams(FamilyParams):
     transform: Literal["none", "inverse_normal"] = "none"
 
 
+def _most_sd(params: LinearAssociationParams) -> Fraction | None:
+    """Return half of what a trait of 0 and 1 reaches; other traits have no bounds."""
+    return Fraction(1, 2) if isinstance(params.trait, TermTrait) else None
+
+
 class LinearAssociation(Defaults):
     """The family (see the module)."""
 
@@ -54,6 +62,7 @@ class LinearAssociation(Defaults):
     version: ClassVar[int] = 1
     title: ClassVar[str] = "GWAS of a quantitative trait: linear regression with covariates"
     params: ClassVar[type[Strict]] = LinearAssociationParams
+    sampled: ClassVar[Sampled | None] = Sampled("beta", of_slope, _most_sd)
     disclosure: ClassVar[Disclosure | None] = Disclosure(cells=(Cell("ac", EFFECTS, of="an"),))
     limits: ClassVar[str] = "genome-wide or a region; 30 covariates"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

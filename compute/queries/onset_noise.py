@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.queries.assumed import Assumed
 from compute.queries.family import Answer
 from compute.queries.private import ROUND_TO, Int64, Shape, Told, rounded
 from compute.queries.split import split_problem, stacked, strata_of
@@ -73,14 +74,15 @@ class OnsetNoise:
         """Return 1: bands and strata share nobody, so they cost no more together than one."""
         return 1
 
-    def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
+    def square_ratio(self, params: Any, assumed: Assumed) -> Fraction:
         """Return it for the share affected by the oldest age, being maf, where nobody leaves."""
-        cells = Fraction(params.rows * len(params.strata))
+        maf, cells = assumed.maf, Fraction(params.rows * len(params.strata))
         return cells * ((1 - maf) ** 2 + maf**2) / (2 * maf * (1 - maf))
 
-    def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
+    def errors(self, params: Any, people: int, sd: float, assumed: Assumed) -> Mapping[str, Any]:
         """Return the error of the share affected by the oldest age, in strata of one size."""
-        cells, each = params.rows * float((1 - maf) ** 2 + maf**2), people / len(params.strata)
+        maf, each = assumed.maf, people / len(params.strata)
+        cells = params.rows * float((1 - maf) ** 2 + maf**2)
         return {
             "statistic": "share affected by the oldest age",
             "noise_sd": sd * math.sqrt(cells) / each,

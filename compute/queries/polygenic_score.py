@@ -19,6 +19,7 @@ from pydantic import Field
 
 from compute.errors import QueryError
 from compute.kernels import PolygenicScores
+from compute.queries.assumed import Sampled, of_mean
 from compute.queries.blocks import GenotypeBlock, Layout
 from compute.queries.data import Frame
 from compute.queries.family import (
@@ -133,6 +134,7 @@ class PolygenicScore(Defaults):
     version: ClassVar[int] = 2
     title: ClassVar[str] = "Distribution of a polygenic score (PGS Catalog), by stratum"
     params: ClassVar[type[Strict]] = PolygenicScoreParams
+    sampled: ClassVar[Sampled | None] = Sampled("mean", of_mean)
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     states_first: ClassVar[bool] = True
     limits: ClassVar[str] = "scoring files on the operator's shelf"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from compute.queries.assumed import Assumed
 from compute.queries.family import Answer
 from compute.queries.frequencies import score_interval
 from compute.queries.private import ROUND_TO, Int64, Shape, Told, rounded
@@ -63,15 +64,16 @@ class Prevalence:
         """Return the number of terms."""
         return len(params.terms)
 
-    def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
+    def square_ratio(self, params: Any, assumed: Assumed) -> Fraction:
         """Return a bound of it for a prevalence of maf: 1 + terms is at most twice the terms."""
+        maf = assumed.maf
         return len(params.strata) * (1 + maf**2) / (maf * (1 - maf))
 
-    def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
+    def errors(self, params: Any, people: int, sd: float, assumed: Assumed) -> Mapping[str, Any]:
         """Return the error of each prevalence, the frequency the buyer assumes being its own, in
         strata of one size.
         """
-        each = people / len(params.strata)
+        maf, each = assumed.maf, people / len(params.strata)
         return {
             "statistic": "prevalence",
             "noise_sd": sd * math.sqrt(1 + maf**2) / each,

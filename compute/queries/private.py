@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.queries.assumed import Assumed
 from compute.queries.family import Answer
 
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -111,13 +112,13 @@ class PrivateForm(Protocol):
         """Return how many rows share rho: noise variance grows in proportion to it."""
         ...
 
-    def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
+    def square_ratio(self, params: Any, assumed: Assumed) -> Fraction:
         """Return (noise / sampling error)^2 of one row, for one person at rho 1."""
         ...
 
-    def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
-        """Return the expected errors, from public quantities: at least "statistic" (its name),
-        "noise_sd" and "sampling_sd" in its unit.
+    def errors(self, params: Any, people: int, sd: float, assumed: Assumed) -> Mapping[str, Any]:
+        """Return the expected errors, from public quantities: "statistic" (its name) with its
+        "noise_sd" and "sampling_sd"; "more", if any: the same of other numbers. sd: of the noise.
         """
         ...
 

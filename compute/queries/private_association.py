@@ -34,8 +34,9 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_
 
 from compute.errors import QueryError
 from compute.parsed import Modality
+from compute.queries.assumed import Assumed, Sampled, of_slope
 from compute.queries.data import Frame, PersonData, VariantTable, level_of
-from compute.queries.distribution import Between, FeatureRange
+from compute.queries.distribution import Between, FeatureRange, half_width
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import Strict, VariantList
@@ -48,7 +49,6 @@ SUMS: Final = ("n", "g", "u", "gg", "gu", "uu")  # without covariates
 MAX_VARIANTS: Final = 1_000
 MAX_COVARIATES: Final = 5
 LEAST_SD: Final = 5  # a variance is divided by where it is this many of its own noise's sd
-ASSUMED_SPREAD: Final = Fraction(1, 9)  # of u, where the clamp lies three sd off the mean
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,9})?"
 _BOUNDS: Final = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
 _GROUPS: Final[TypeAdapter[list[str]]] = TypeAdapter(Groups)
@@ -270,23 +270,24 @@ class Association:
         """Return the number of variants."""
         return len(params.variants)
 
-    def square_ratio(self, params: PrivateAssociationParams, maf: Fraction) -> Fraction:
-        """Return it for C over all strata, of equal size, each clamp three sd from its mean."""
+    def square_ratio(self, params: PrivateAssociationParams, assumed: Assumed) -> Fraction:
+        """Return it for C over all strata, of one size, the value's mean in mid-clamp."""
+        maf = assumed.maf
         mean, spread = 2 * maf - 1, 2 * maf * (1 - maf)
         noise = Fraction(len(_names(params)) * len(params.strata), 2) * (1 + mean**2)
-        return noise / (spread * ASSUMED_SPREAD)
+        return noise / (spread * params.variance(assumed))
 
     def errors(
-        self, params: PrivateAssociationParams, people: int, sd: float, maf: Fraction
+        self, params: PrivateAssociationParams, people: int, sd: float, assumed: Assumed
     ) -> Mapping[str, Any]:
         """Return the error of beta over all strata (in the feature's unit for each copy)."""
-        spread, mean = float(2 * maf * (1 - maf)), float(2 * maf - 1)
-        variance = people * spread
+        maf, mean = assumed.maf, float(2 * assumed.maf - 1)
+        variance = people * float(2 * maf * (1 - maf))
         noise = (sd / STEPS) * math.sqrt((1 + mean**2) * len(params.strata))
         return {
             "statistic": "beta",
             "noise_sd": params.half * noise / variance,
-            "sampling_sd": params.half * math.sqrt(float(ASSUMED_SPREAD) / variance),
+            "sampling_sd": params.half * math.sqrt(params.variance(assumed) / variance),
         }
 
 
@@ -391,6 +392,7 @@ class PrivateAssociation(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     params: ClassVar[type[Strict]] = PrivateAssociationParams
     private: ClassVar[PrivateForm] = Association()
+    sampled: ClassVar[Sampled | None] = Sampled("beta", of_slope, half_width)
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "With the feature and each covariate clamped and scaled to [-1, 1] and dosage about 1, "
         "one person adds at most 1 to each of a variant's sums of products of two (six without "

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from compute.queries.assumed import Assumed
 from compute.queries.family import Answer
 from compute.queries.private import GUMBEL_SD, Int64, Shape, Told
 
@@ -31,13 +32,13 @@ class Scored:
     """What one score is. step: how much of the score is one of its integers' units.
 
     moves: the most one person moves it, in integers; variance: of a score by sampling, per person,
-    given the frequency a buyer assumes.
+    given the parameters and what a buyer assumes.
     """
 
     statistic: str
     moves: int
     monotonic: bool
-    variance: Callable[[Fraction], Fraction]
+    variance: Callable[[Any, Assumed], Fraction]
     step: int = 1
 
 
@@ -91,15 +92,15 @@ class Ranking:
         """Return k: the noise's variance grows with it."""
         return int(params.k)
 
-    def square_ratio(self, params: Any, maf: Fraction) -> Fraction:
+    def square_ratio(self, params: Any, assumed: Assumed) -> Fraction:
         """Return it for one score."""
         noise = GUMBEL_SQUARED * Fraction(self.scored.moves, self.scored.step) ** 2
-        return noise / (8 if self.scored.monotonic else 2) / self.scored.variance(maf)
+        return noise / (8 if self.scored.monotonic else 2) / self.scored.variance(params, assumed)
 
-    def errors(self, params: Any, people: int, sd: float, maf: Fraction) -> Mapping[str, Any]:
+    def errors(self, params: Any, people: int, sd: float, assumed: Assumed) -> Mapping[str, Any]:
         """Return the error of one score."""
         return {
             "statistic": self.scored.statistic,
             "noise_sd": sd / self.scored.step,
-            "sampling_sd": math.sqrt(people * self.scored.variance(maf)),
+            "sampling_sd": math.sqrt(people * self.scored.variance(params, assumed)),
         }

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Final, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from compute.queries.assumed import Sampled, of_mean
 from compute.queries.clinical import clinical_needs
 from compute.queries.data import Frame, PersonData
 from compute.queries.family import Answer, Defaults, Disclosure, Needs, Sensitivity
@@ -50,6 +51,7 @@ class TimeInRange(Defaults):
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Time in range of device series such as glucose, by stratum"
     params: ClassVar[type[Strict]] = TimeInRangeParams
+    sampled: ClassVar[Sampled | None] = Sampled("mean reading of people", of_mean)
     disclosure: ClassVar[Disclosure | None] = DISCLOSURE
     limits: ClassVar[str] = "one code and unit in one order"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

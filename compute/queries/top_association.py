@@ -13,24 +13,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from compute.errors import QueryError
+from compute.queries.assumed import Assumed, Sampled
 from compute.queries.data import Frame, PersonData
-from compute.queries.distribution import Between
+from compute.queries.distribution import Between, half_width
 from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import AsSet, Strict, VariantList
 from compute.queries.private import Int64, PrivateForm
-from compute.queries.private_association import ASSUMED_SPREAD, STEPS, alt_copies
+from compute.queries.private_association import STEPS, alt_copies
 from compute.queries.ranking import Ranking, Scored
 from compute.queries.top_counts import MOST_CANDIDATES, Picks
 from compute.queries.traits import FeatureId, Label, Measured
 
 MOVES: Final = 4 * STEPS
+STATISTIC: Final = "absolute sum of products about the means"
 SUMS: Final = ("n", "g", "u", "gu")
 Ids = Annotated[
     list[FeatureId],
@@ -105,6 +108,16 @@ def scores_of(sums: Int64) -> Int64:
     return np.array(apart, np.int64)
 
 
+def _variance(params: Between, assumed: Assumed) -> Fraction:
+    """Return what one person adds to the variance of C by sampling."""
+    return 2 * assumed.maf * (1 - assumed.maf) * params.variance(assumed)
+
+
+def _per_sd(params: Between, people: int, maf: Fraction) -> float:
+    """Return the standard error of C for a value of sd 1."""
+    return math.sqrt(people * _variance(params, Assumed(maf, Fraction(1))))
+
+
 class TopAssociation(Defaults):
     """The family (see the module)."""
 
@@ -115,13 +128,14 @@ class TopAssociation(Defaults):
     params: ClassVar[type[Strict]] = TopAssociationParams
     private: ClassVar[PrivateForm] = Ranking(
         Scored(
-            "absolute sum of products about the means",
+            STATISTIC,
             MOVES,
             False,
-            lambda maf: 2 * maf * (1 - maf) * ASSUMED_SPREAD,
+            _variance,
             STEPS,
         )
     )
+    sampled: ClassVar[Sampled | None] = Sampled(STATISTIC, _per_sd, half_width)
     limits: ClassVar[str] = f"{MOST_CANDIDATES:,} pairs of a feature and a variant"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "With features clamped and scaled to [-1, 1] and dosage taken about 1, one person moves "

@@ -155,7 +155,7 @@ class TopCounts(Defaults):
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"private"})
     params: ClassVar[type[Strict]] = TopCountsParams
     private: ClassVar[PrivateForm] = Ranking(
-        Scored("people of a candidate", 1, True, lambda share: share * (1 - share))
+        Scored("people of a candidate", 1, True, lambda _, assumed: assumed.maf * (1 - assumed.maf))
     )
     limits: ClassVar[str] = f"{MOST_CANDIDATES:,} candidates, {MOST_PICKS} of them told"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(

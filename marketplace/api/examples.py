@@ -19,9 +19,14 @@ RELEASE = {"mode": "trusted", "rho": "0"}
 ITEM = {"kind": "data", "modality": "genotypes", "people": "50-99", "people_priced": 99,
         "weight": 3, "unit": 50, "rate": "1", "amount": 14850}  # fmt: skip
 ASK = {"purpose": PURPOSE, "query": QUERY, "scope": SCOPE, "release": RELEASE, "currency": "gbp"}
+TRAIT_QUERY = {
+    "v": 1, "family": "linear_association", "version": 1, "build": "GRCh37",
+    "params": {"trait": {"kind": "covariate", "name": "height"},
+               "variants": {"region": "22:17000000-17500000"}},
+}  # fmt: skip
 EXAMPLES: Mapping[str, Any] = {
     "AskIn": ASK,
-    "DryRunIn": {**ASK, "assumed_maf": "1/100"},
+    "DryRunIn": {**ASK, "query": TRAIT_QUERY, "assumed_maf": "1/100", "assumed_sd": "9.5"},
     "TokenIn": {"scopes": ["read"], "minutes": 60},
     "ResolveIn": {"names": ["rs12628", "BRCA2"], "build": "GRCh37", "chain": None},
     "CatalogueOut": {
@@ -34,6 +39,8 @@ EXAMPLES: Mapping[str, Any] = {
         "match": None, "price": 16835, "currency": "gbp", "items": [ITEM],
         "expected_error": {
             "kind": "exact", "useful": True, "people_assumed": 50, "maf_assumed": "1/100",
+            "sd_assumed": "9.5", "statistic": "beta", "noise_sd": 0.0, "sampling_sd": 9.548,
+            "se": 9.548,
             "suppressed": "of variants of this frequency about 63 % hide allele counts and "
             "effects, 63 % genotype counts",
         },

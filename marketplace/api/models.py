@@ -148,11 +148,16 @@ class AskIn(In):
 
 class DryRunIn(AskIn):
     """assumed_maf: the minor allele frequency (or prevalence) to expect the error at, a fraction.
+    assumed_sd: the standard deviation to expect of the value a query measures (a trait, a feature,
+    a score), in its own unit; above 0, and at most half the width of what it is clamped to.
 
     Nothing is looked up: of data a dry run says nothing.
     """
 
     assumed_maf: Annotated[str, Field(pattern=r"^[0-9]{1,9}(/[1-9][0-9]{0,8})?$")] = "1/4"
+    assumed_sd: (
+        Annotated[str, Field(pattern=r"^[0-9]{1,12}(/[1-9][0-9]{0,8}|\.[0-9]{1,9})?$")] | None
+    ) = None
 
 
 class DryRunOut(BaseModel):

@@ -227,11 +227,15 @@ def dry_run(
         str | None,
         typer.Option(help="Minor allele frequency or prevalence to expect the error at: 1/100."),
     ] = None,
+    sd: Annotated[
+        str | None,
+        typer.Option(help="Standard deviation to expect of the value measured, in its unit: 2.5."),
+    ] = None,
     rows: Annotated[int, typer.Option(help="Made-up rows to show, to rehearse on.", min=0)] = 0,
 ) -> None:
     """Say, free of charge and from public quantities only, what an order would give."""
     wanted = _request(request, match)
-    answer = _researcher(context).dry_run(wanted, maf)
+    answer = _researcher(context).dry_run(wanted, maf, sd)
     columns = {name: values[:rows] for name, values in made_up(wanted).items()} if rows else {}
     show(context_of(context), {**answer, "made_up": columns}, dry_run_lines(answer))
     if rows and not context_of(context).json_output:

@@ -17,8 +17,16 @@ def dry_run_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from filter(None, [answer["match"]])
     error = dict(answer["expected_error"])
     useless = "" if error.pop("useful", True) else " (too much to be of use)"
-    yield f"Expected error: {', '.join(f'{name} {v}' for name, v in error.items())}{useless}"
+    more, needs = error.pop("more", ()), error.pop("needs", {})
+    yield f"Expected error: {_listed(error)}{useless}"
+    yield from (f"Expected error: {_listed(one)}" for one in more)
+    if needs:
+        yield f"Any one of these would do: {_listed(needs)}"
     yield from price_lines(answer["items"], answer["price"], answer["currency"])
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def left_out(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -151,12 +151,16 @@ class Researcher:
         answer: dict[str, Any] = self.session.market.post("/variants/resolve", body)
         return answer
 
-    def dry_run(self, request: Request, maf: str | None = None) -> dict[str, Any]:
+    def dry_run(
+        self, request: Request, maf: str | None = None, sd: str | None = None
+    ) -> dict[str, Any]:
         """Return people (a bucket), who was left out and why, price and expected error; free.
 
-        maf: the minor allele frequency or prevalence to expect the error at, as a fraction.
+        maf: the minor allele frequency or prevalence to expect the error at, as a fraction. sd: the
+        standard deviation to expect of the value measured, in its own unit.
         """
-        body = {**request.asked(), **({"assumed_maf": maf} if maf else {})}
+        assumed = {"assumed_maf": maf, "assumed_sd": sd}
+        body = {**request.asked(), **{name: text for name, text in assumed.items() if text}}
         answer: dict[str, Any] = self.session.market.post("/dry-run", body)
         return answer
 

@@ -146,12 +146,15 @@ class Market:
         """
         return matching(request, *lines)
 
-    def dry_run(self, request: Mapping[str, Any], maf: str | None = None) -> Rehearsal:
+    def dry_run(
+        self, request: Mapping[str, Any], maf: str | None = None, sd: str | None = None
+    ) -> Rehearsal:
         """Learn who could take part, the price and the expected error; costs nothing.
 
         maf: the minor allele frequency or prevalence to expect it at, a fraction such as "1/100".
+        sd: the standard deviation to expect of the value measured, in its own unit, such as "2.5".
         """
-        told = self.researcher.dry_run(_request(request), maf)
+        told = self.researcher.dry_run(_request(request), maf, sd)
         names = ("people", "price", "currency", "expected_error", "left_out", "other_builds",
                  "match")  # fmt: skip
         return Rehearsal(**{name: told[name] for name in names})

@@ -71,6 +71,11 @@ class Form:
         return sorted(catalogue()[self.family].modes, reverse=True)
 
     @property
+    def measures(self) -> bool:
+        """Tell whether an error of the family's answers depends on a value's spread."""
+        return catalogue()[self.family].sampled is not None
+
+    @property
     def mode(self) -> str:
         """Return the mode chosen, or the one there is."""
         chosen = self.value("mode")

@@ -222,7 +222,8 @@ def dry_run_people() -> Response:
 def _priced(form: Form) -> dict[str, Any]:
     services = pages().services
     wanted = request_of(form, region_of(services))
-    asked = {**wanted, "assumed_maf": form.value("maf")}
+    spread = form.value("sd") if form.measures else ""
+    asked = {**wanted, "assumed_maf": form.value("maf"), "assumed_sd": spread}
     answer = quotes.dry_run(services, sessions.me().party, asked)
     packed = urlsafe_b64encode(json.dumps(wanted, separators=(",", ":")).encode()).decode()
     return {"answer": answer, "wanted": pretty(wanted), "request64": packed.rstrip("=")}
@@ -254,7 +255,7 @@ def _form_page(form: Form, **more: Any) -> str:
         "facets"
     ]
     expected = more.get("answer", {}).get("expected_error", {})
-    plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
+    plot = drawn(error_picture(expected)) if "se" in expected else ""
     return render_template(
         "web/dry_run.html", form=form, groups=query_words.GROUPS, names=query_words,
         fields_list=fields_of(form.family), published=published, plot=plot,

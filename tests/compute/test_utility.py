@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import compute
+from compute.expected import likely_hidden
 from compute.private import FormNoise
 from compute.utility import (
     UselessError,
     expected_error,
     least_of_bucket,
-    likely_hidden,
     private_counts_request,
     require_useful,
 )

@@ -268,6 +268,44 @@ def test_a_dry_run_expects_the_error_at_the_frequency_its_buyer_assumes(world):
     assert error("a half")[0] == 400
 
 
+def test_a_dry_run_expects_the_error_at_the_spread_its_buyer_assumes(world):
+    world.owner()
+    researcher = world.researcher()
+    feature = {"v": 1, "family": "feature_distribution", "params":
+               {"feature": "F", "low": "0", "high": "10"}}  # fmt: skip
+    trait = {**QUERY, "family": "linear_association", "params":
+             {"variants": {"panel": "all"}, "trait": {"kind": "covariate", "name": "height"}}}  # fmt: skip
+
+    def dry_run(query, modalities, mode, **assumed):
+        scope = {**SCOPE, "modalities": modalities}
+        if mode == "private":
+            scope = {**scope, "build": None}
+        release = {"mode": mode, "rho": "1/20" if mode == "private" else "0"}
+        body = {**ASK, "query": query, "scope": scope, "release": release, **assumed}
+        return world.http.post("/api/v1/dry-run", json=body, headers=researcher.auth)
+
+    def error(sd):
+        answer = dry_run(feature, ["expression"], "private", assumed_sd=sd)
+        assert answer.status_code == 200, answer.json
+        return answer.json["expected_error"]["more"][0]["sampling_sd"]
+
+    assert error("5") == pytest.approx(4 * error("5/4"), rel=1e-3)
+    both = ["genotypes", "participant"]
+    exact = dry_run(trait, both, "trusted", assumed_sd="9.5").json["expected_error"]
+    assert (exact["statistic"], exact["sd_assumed"]) == ("beta", "9.5")
+    for query, modalities, mode, sd, why in (
+        (feature, ["expression"], "private", "5.1", "at most 5"),
+        (feature, ["expression"], "private", "0", "above 0"),
+        (QUERY, ["genotypes"], "trusted", "1", "no measured value"),
+    ):
+        refused = dry_run(query, modalities, mode, assumed_sd=sd)
+        assert refused.status_code == 400
+        assert refused.content_type == "application/problem+json"
+        assert why in refused.json["detail"]
+    for sd in ("nan", "inf", "-1", "1e999", "1/0"):
+        assert dry_run(trait, both, "trusted", assumed_sd=sd).status_code == 400
+
+
 @pytest.mark.parametrize("named", ["GRCh37", None])
 def test_people_of_another_build_are_told_in_buckets_and_neither_priced_nor_included(world, named):
     both = world.owner(upload=False)

@@ -1,7 +1,13 @@
 """A price, a dry run and an order in lines that a person reads, never a program's own values."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from marketplace.client import cli_researcher
+from marketplace.client.cli import app
+from marketplace.client.examples import example, filled
 from marketplace.client.order_words import dry_run_lines, order_lines, price_lines
 from marketplace.money_words import moved
 
@@ -45,6 +51,12 @@ def test_a_dry_run_has_no_programs_values_in_it():
     assert not set("{}[]") & set(text)
     useless = {**DRY_RUN, "expected_error": {"kind": "noise", "sd": 0.2, "useful": False}}
     assert "too much to be of use" in "\n".join(dry_run_lines(useless))
+    mean = {"statistic": "mean", "noise_sd": 0.1, "sampling_sd": 0.2, "se": 0.2236}
+    told = {"kind": "gaussian", "se": 3.0, "more": [mean], "needs": {"rho": "1/9"}, "useful": False}
+    text = "\n".join(dry_run_lines({**DRY_RUN, "expected_error": told}))
+    assert "Expected error: statistic mean, noise_sd 0.1" in text
+    assert "would do: rho 1/9" in text
+    assert not set("{}[]") & set(text)
 
 
 def test_an_order_says_what_was_paid_where_the_receipt_is_and_what_happened():
@@ -78,3 +90,21 @@ def test_an_order_says_what_was_paid_where_the_receipt_is_and_what_happened():
 )  # fmt: skip
 def test_every_movement_of_money_has_words(one, words):
     assert moved(one) == words
+
+
+def test_the_command_asks_for_the_error_at_what_its_buyer_assumes(tmp_path, monkeypatch):
+    asked = []
+
+    class Asker:
+        def dry_run(self, request, maf, sd):
+            asked.append((maf, sd))
+            return DRY_RUN
+
+    monkeypatch.setattr(cli_researcher, "_researcher", lambda context: Asker())
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(filled(example("linear_association"))))
+    for options in (["--maf", "1/100", "--sd", "9.5"], []):
+        shown = CliRunner().invoke(app, ["dry-run", str(path), *options])
+        assert shown.exit_code == 0, shown.output
+        assert "About 50-99 people" in shown.stdout
+    assert asked == [("1/100", "9.5"), (None, None)]

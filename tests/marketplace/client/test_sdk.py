@@ -1,6 +1,7 @@
 """The SDK's face on a researcher whose server is played: typed answers, clear errors."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,26 @@ def test_a_request_that_lacks_a_part_is_named(market):
     made, _ = market
     with pytest.raises(ClientError, match="scope"):
         made.dry_run({k: v for k, v in REQUEST.items() if k != "scope"})
+
+
+def test_what_a_buyer_assumes_is_sent_and_nothing_where_it_is_not_said(market, monkeypatch):
+    made, _ = market
+    sent = []
+    told = dict.fromkeys(("people", "price", "currency", "expected_error", "left_out",
+                          "other_builds", "match"))  # fmt: skip
+
+    class Wire:
+        def post(self, path, body):
+            sent.append(body)
+            return told
+
+    monkeypatch.setattr(
+        Market, "researcher", property(lambda self: Researcher(SimpleNamespace(market=Wire())))
+    )
+    made.dry_run(REQUEST, maf="1/100", sd="2.5")
+    made.dry_run(REQUEST)
+    assert (sent[0]["assumed_maf"], sent[0]["assumed_sd"]) == ("1/100", "2.5")
+    assert not {"assumed_maf", "assumed_sd"} & set(sent[1])
 
 
 def test_a_match_in_words_joins_the_query_and_its_data_the_scope(market):

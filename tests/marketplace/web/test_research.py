@@ -95,6 +95,36 @@ def test_what_is_wrong_is_said_on_the_form_and_nothing_typed_is_lost(lively_worl
     assert 'value="chr22:1-2"' in page.text
 
 
+def test_the_spread_a_buyer_expects_moves_the_estimate_or_is_refused_on_the_form(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    fields = {**BASE, "family": "feature_distribution", "mode": "private", "rho": "1/20",
+              "q:feature": "F", "q:low": "0", "q:high": "10", "q:bins": "5"}  # fmt: skip
+
+    def page(sd):
+        return post(client, "/dry-run", {**fields, "sd": sd})
+
+    def sampling(sd):
+        answer = page(sd)
+        assert answer.status_code == 200, answer.text
+        return float(re.search(r"in each mean: noise [^,]+, sampling ([0-9.]+)<", answer.text)[1])
+
+    assert abs(sampling("5") / sampling("") - 3) < 0.01  # unsaid: a third of half the clamp
+    wide = page("50")
+    assert wide.status_code == 400
+    assert "at most 5" in wide.text
+    assert 'value="50"' in wide.text
+    assert page("much").status_code == 400
+    label = "Spread you expect of the value measured"
+    assert label in client.get("/dry-run?family=linear_association").text
+    assert label not in client.get("/dry-run?family=genotype_counts").text
+    exact = post(
+        client, "/dry-run", {**BASE, "sd": "7"}
+    )  # no field of this form: nothing to refuse
+    assert "in each allele frequency: sampling alone" in exact.text
+    assert 'class="plot"' in exact.text
+
+
 def test_the_first_form_stands_for_a_valid_request():
     request = request_of(empty_form("genotype_counts"), "local")
     assert parse_request(request).scope.modalities == ("genotypes",)
