@@ -25,11 +25,11 @@ def load(text: str, *, what: str, limit: int) -> dict[str, Any]:
     """Return the JSON object a text holds.
 
     ``what`` names the format in refusals; ``limit`` is in characters.
-    Raises IngestError ``not_json``, ``bad_json``, ``too_large``.
+    Raises IngestError ``not_json``, ``truncated``, ``bad_json``, ``too_large``.
     """
     if len(text) > limit:
         raise IngestError(f"the {what} is longer than {limit} characters", code="too_large")
-    _refuse_depth(text)
+    cut = _depth_at_end(text) > 0
     try:
         found = json.loads(
             text.removeprefix("\ufeff"),
@@ -38,7 +38,6 @@ def load(text: str, *, what: str, limit: int) -> dict[str, Any]:
             parse_float=_finite,
         )
     except json.JSONDecodeError as error:
-        cut = error.pos >= len(text.rstrip()) - 1
         raise IngestError(
             f"the {what} is cut short" if cut else f"not a {what}: the text is not JSON",
             code="truncated" if cut else "not_json",
@@ -51,8 +50,11 @@ def load(text: str, *, what: str, limit: int) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def _refuse_depth(text: str) -> None:
-    """Refuse deep nesting before the decoder recurses; brackets within strings do not count."""
+def _depth_at_end(text: str) -> int:
+    """Return how many brackets do not close; those within strings do not count.
+
+    Refuses deep nesting, before the decoder recurses.
+    """
     depth = 0
     for token in _TOKENS.finditer(text):
         char = token[0][0]
@@ -62,6 +64,7 @@ def _refuse_depth(text: str) -> None:
                 raise bad(f"nests deeper than {MAX_DEPTH}")
         elif char in "]}":
             depth -= 1
+    return depth
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -130,6 +130,8 @@ def split_pgen(
         return np.where(out < 0, 3, out).astype(np.uint8)
 
     try:
+        # The last variant may have no place and never be asked for: a cut within it must be seen.
+        reader.read(study.variants - 1, np.empty(len(people), np.int8), 1)
         yield from _parts(study, codes, stated, callability)
     except RuntimeError as error:
         raise _bad(".pgen", 0, "it is damaged or cut short") from error

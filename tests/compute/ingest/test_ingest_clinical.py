@@ -239,6 +239,10 @@ def test_another_persons_entry_is_left_out():
         ('{"a": "' + "[" * 500 + '"}', "not_clinical"),
         ('{"a": "\\"' + "{" * 500 + '"}', "not_clinical"),
         ("<Bundle/>", "not_json"),
+        ('{"a": tru', "truncated"),
+        ('{"a": "one', "truncated"),
+        ('{"a": [{"b": 1}, ', "truncated"),
+        ('{"a": "one" "b"}', "not_json"),
         ('{"a": 1}{"b": 2}', "not_json"),
     ],
 )

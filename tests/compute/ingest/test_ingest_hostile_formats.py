@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
 
 import h5py
@@ -23,12 +22,12 @@ from compute.ingest import (
     ParserHost,
     parse,
     wire,
-    write_packed,
 )
+from tests.compute.ingest.hostile_files import big, hdf5, swapped, with_stated_size
 from tests.compute.ingest.real import real, refused
 from tests.compute.ingest.test_ingest_clinical import coded_synthea
 from tests.compute.ingest.test_ingest_consumer import HINTS, zipped
-from tests.compute.ingest.vcf_text import bcf, bgzf, gz, vcf
+from tests.compute.ingest.vcf_text import gz
 
 SAMPLES = {
     "l1000_v12.gct": ("expression", "LJP005_A375_24H_X1_B19:A04", Hints(namespace="a", unit="b")),
@@ -55,7 +54,6 @@ SAMPLES = {
     "openehr_vitals.json": ("clinical", None, Hints()),
 }
 BINARY = (".gz", ".bgz", ".bcf", ".biom")
-BLOCK = 1024
 
 
 def sample_file(name):
@@ -63,39 +61,6 @@ def sample_file(name):
     if name == "fhir_synthea.json":
         return json.dumps(json.loads(coded_synthea()), indent=1).encode()
     return real(name)
-
-
-def steps(data):
-    return range(BLOCK, len(data), BLOCK) if len(data) > 4 * BLOCK else range(10, len(data) - 1, 40)
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_cut_short_anywhere_is_a_refusal(name):
-    """A row format cut exactly at a line's end looks whole, so cuts there are not counted."""
-    modality, sample, hints = SAMPLES[name]
-    data = sample_file(name)
-    parse(data, modality, "x", sample=sample, hints=hints)
-    for cut in steps(data):
-        if data[cut - 1 : cut] == b"\n":
-            continue
-        error = refused(data[:cut], modality, sample=sample, hints=hints)
-        assert error.code
-        packed = gz(data)
-        refused(packed[: len(packed) * cut // len(data)], modality, sample=sample, hints=hints)
-
-
-def test_bcf_zip_and_packed_genotypes_cut_short_anywhere(tmp_path):
-    rows = [
-        ("1", 7 * n, "ACGT"[n % 4], "CGTA"[n % 4], ("0/1", "1/1", "./.")[n % 3])
-        for n in range(1, 9000)
-    ]
-    data = vcf(*rows)
-    forms = (bcf(data, tmp_path), bgzf(data, tmp_path), zipped(("x.vcf", data)),
-             write_packed(parse(data, "genotypes", "x")))  # fmt: skip
-    for form in forms:
-        assert len(parse(form, "genotypes", "x")) == len(rows)
-        for cut in steps(form):
-            refused(form[:cut], "genotypes")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -143,15 +108,6 @@ def test_a_nul_in_a_zips_name():
     assert refused(data, "genotypes", hints=HINTS).code == "bad_archive"
 
 
-def with_stated_size(data, size):
-    """Write another uncompressed size into the central directory and the local header."""
-    out = bytearray(data)
-    at = data.index(b"PK\x01\x02")
-    out[at + 24 : at + 28] = struct.pack("<I", size)
-    out[22:26] = struct.pack("<I", size)
-    return bytes(out)
-
-
 def test_zips_that_are_not_what_they_say():
     one = real("ftdna.csv")
     few = Limits(max_members=3)
@@ -177,32 +133,6 @@ def test_zips_that_are_not_what_they_say():
     assert refused(zipped(), "genotypes").code == "several_files"
     regions = zipped(("a.csv", real("methylation.csv")), ("b.bed", b"1\t2\t3\n"))
     assert refused(regions, "methylation").code == "several_files"
-
-
-def hdf5(build):
-    out = io.BytesIO()
-    with h5py.File(out, "w") as file:
-        file.attrs["format-version"] = [2, 1]
-        file["observation/ids"] = ["a", "b"]
-        file["sample/ids"] = ["me"]
-        file["sample/matrix/data"] = np.array([1.0, 2.0])
-        file["sample/matrix/indices"] = np.array([0, 1])
-        file["sample/matrix/indptr"] = np.array([0, 2])
-        build(file)
-    return out.getvalue()
-
-
-def swapped(path, value):
-    def build(file):
-        del file[path]
-        file[path] = value
-
-    return build
-
-
-def big(file):
-    del file["observation/ids"]
-    file.create_dataset("observation/ids", shape=(10**12,), dtype="f8", chunks=(1024,))
 
 
 def test_a_good_small_hdf5():
