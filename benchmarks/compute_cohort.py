@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.compute_data import Cohort, alleles
 from benchmarks.harness import say
 from compute.cohort_reader import CohortReader
-from compute.copy_reader import OpenedCopy, activity_keys, opened_copies
+from compute.copy_reader import OpenedBatch, activity_keys
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.kernels import pack_bits, words_of
 from compute.planes import CHUNK_ROWS, chunks, pack_record
@@ -59,13 +59,11 @@ class Stored:
         """Look people up and unwrap their keys as their batch comes, as the vault does."""
         return CohortReader(len(self.datasets), self._open, self.variants)
 
-    def _open(self, first: int, last: int) -> list[OpenedCopy]:
-        wanted = self.datasets[first:last]
-        found = self.store.copies(wanted)
-        copies = [found[dataset] for dataset in wanted]
+    def _open(self, first: int, last: int) -> OpenedBatch:
+        copies = self.store.columns(self.datasets[first:last])
         # The vault unwraps the activity keys as well, to hold the access tree against them.
         activity_keys(self.kms, copies)
-        return opened_copies(self.store, self.kms, copies)
+        return OpenedBatch(self.store, self.kms, copies)
 
 
 _STORED: dict[Path, Stored] = {}

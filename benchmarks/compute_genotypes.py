@@ -42,7 +42,7 @@ from compute.queries import (
 from compute.queries.polygenic_score import scored
 from compute.queries.score_match import Matched, match
 from compute.queries.scorefile import Score, Weight, Weights
-from compute.segments import Span
+from compute.segments import Mapped
 
 _REPEAT = 7
 
@@ -106,8 +106,8 @@ def _bare_cipher(made: Cohort) -> None:
     size, key, nonce = 2 * CHUNK_ROWS // 8, bytes(32), bytes(12)
     message = nonce + AESGCM(key).encrypt(nonce, bytes(size), None)
     count = made.people * made.variants // CHUNK_ROWS // THREADS
-    messages = SealedMessages([key] * count, [Span.of(message)] * count,
-                              np.zeros(count, np.int64), size, [b""] * count)  # fmt: skip
+    whole, starts = Mapped.joined([message]), np.zeros(count, np.int64)
+    messages = SealedMessages([key] * count, whole.taken(starts), starts, size, [b""] * count)
     rows = np.zeros(count, np.int64)
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in range(THREADS):

@@ -7,7 +7,7 @@ of the cohort or of the table.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from compute.planes import CHUNK_ROWS, NOT_COVERED, absent_from, rows_in
 from compute.variants import SharedVariants
 
 BATCH: Final = 128  # people decrypted before a kernel runs: 8 MiB
+OPENED: Final = 512  # people looked up and unwrapped at once, at most
 Tick: TypeAlias = Callable[[], None]
 
 
@@ -57,8 +58,8 @@ class Block:
         )
 
 
-Opener: TypeAlias = Callable[[int, int], Sequence[OpenedCopy]]
-"""(first, last) -> those people's copies, after every check as it stands now."""
+Opener: TypeAlias = Callable[[int, int], OpenedBatch]
+"""(first, last) -> those people's copies, opened after every check as it stands now."""
 
 
 Work: TypeAlias = Callable[[int, Block], None]
@@ -79,6 +80,8 @@ class CohortReader:
     def __init__(self, people: int, open_some: Opener, variants: SharedVariants) -> None:
         self._count, self._open_some, self._variants = people, open_some, variants
         self._opened: dict[int, OpenedBatch] = {}
+        # Few large steps cost less than many small ones, but every thread wants some.
+        self._step = max(BATCH, min(OPENED, -(-people // (8 * BATCH)) * BATCH))
         self.size = len(variants)
         self._buffers = threading.local()
 
@@ -114,8 +117,8 @@ class CohortReader:
             pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(threads)]
             waiting: deque[Future[None]] = deque()
             try:
-                for number, start in enumerate(range(0, len(self), BATCH)):
-                    for _ in range(start, min(start + BATCH, len(self))):
+                for number, start in enumerate(range(0, len(self), self._step)):
+                    for _ in range(start, min(start + self._step, len(self))):
                         tick()
                     # The next batch's keys are unwrapped while the threads work on those before.
                     self._batch(start)
@@ -134,30 +137,28 @@ class CohortReader:
         sealed = BatchChunk(self._batch(start), chunk, self.rows(chunk))
         if self.kept is None and sealed.alike and whole(number, start, sealed):
             return
-        block = self._opened_block(sealed, chunk, start)
-        if self.kept is not None:
-            own = np.flatnonzero(self.kept[start : start + len(block.planes)])
-            block = block.taken(own, int(self.kept[:start].sum()))
-        if len(block.planes):
-            work(number, block)
+        for first in range(0, len(sealed), BATCH):
+            block = self._block(sealed, chunk, start, first)
+            if len(block.planes):
+                work(number, block)
 
-    def block(self, chunk: int, start: int) -> Block:
-        """Decrypt the batch from `start` on over one chunk. Raises StoreError.
+    def _block(self, sealed: BatchChunk, chunk: int, start: int, first: int) -> Block:
+        """Decrypt some of those opened together, from `first` of them on. Raises StoreError.
 
-        Its planes lie in a buffer of this thread's and last until the next block is asked for.
+        The planes lie in a buffer of this thread's and last until the next block is decrypted.
         """
-        sealed = BatchChunk(self._batch(start), chunk, self.rows(chunk))
-        return self._opened_block(sealed, chunk, start)
-
-    def _opened_block(self, sealed: BatchChunk, chunk: int, start: int) -> Block:
-        batch = self._batch(start)
-        planes = self._room(len(batch), words_of(self.rows(chunk)))
-        sealed.open(planes)
+        opened, last = self._batch(start), min(first + BATCH, len(sealed))
+        planes = self._room(last - first, words_of(self.rows(chunk)))
+        sealed.open(first, planes)
         extras = {
-            at: self._extras(batch.people[at], chunk, planes[at])
-            for at in np.flatnonzero(sealed.more).tolist()
+            at: self._extras(opened.person(first + at), chunk, planes[at])
+            for at in np.flatnonzero(sealed.more[first:last]).tolist()
         }
-        return _block(start, planes, extras, batch.by_stretch)
+        block = _block(start + first, planes, extras, opened.by_stretch[first:last])
+        if self.kept is None:
+            return block
+        own = np.flatnonzero(self.kept[block.first : block.first + len(planes)])
+        return block.taken(own, int(self.kept[: block.first].sum()))
 
     def _extras(self, person: OpenedCopy, chunk: int, planes: Words) -> Words:
         """Return a person's extras, with the rows the table got later, and mend its planes."""
@@ -171,8 +172,8 @@ class CohortReader:
     def _batch(self, first: int) -> OpenedBatch:
         found = self._opened.get(first)
         if found is None:
-            last = min(first + BATCH, len(self))
-            found = self._opened[first] = OpenedBatch(self._open_some(first, last))
+            last = min(first + self._step, len(self))
+            found = self._opened[first] = self._open_some(first, last)
         return found
 
     def _room(self, people: int, words: int) -> Words:

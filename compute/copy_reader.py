@@ -1,8 +1,5 @@
 """One person's genotype copy under its own key: messages opened in their place, never kept."""
 
-from collections.abc import Sequence
-from itertools import zip_longest
-
 import numpy as np
 import numpy.typing as npt
 from cryptography.exceptions import InvalidTag
@@ -10,12 +7,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compute.copies import HEAD_MESSAGES, MESSAGES_A_CHUNK
 from compute.gcm import NONCE_BYTES, OVERHEAD, SealedMessages
-from compute.heads import StoredCopy
+from compute.heads import CopyColumns, StoredCopy
 from compute.kernels import CodeCounter
 from compute.kernels.planes import STEP, Bool, Words, words_of
 from compute.planes import CHUNK_ROWS, Int64, read_extras, read_planes, rows_in
 from compute.sealing import Kms, StoreError
-from compute.segments import Span
+from compute.segments import SIZE_BYTES, Span
 from compute.store import CohortStore
 
 
@@ -71,36 +68,34 @@ class OpenedCopy:
         return self.sealed().view[start : start + sizes[number]], context
 
 
-def opened_copies(store: CohortStore, kms: Kms, copies: Sequence[StoredCopy]) -> list[OpenedCopy]:
-    """Unwrap the data keys of copies, in order: all or none. Raises StoreError."""
-    contexts = [b"data" + copy.context for copy in copies]
-    keys = kms.unwrap_each([copy.head.wrapped_data_key for copy in copies], contexts)
-    return [OpenedCopy(store, *pair) for pair in zip(copies, keys, strict=True)]
-
-
-def activity_keys(kms: Kms, copies: Sequence[StoredCopy]) -> list[bytes]:
+def activity_keys(kms: Kms, copies: CopyColumns) -> list[bytes]:
     """Unwrap the activity keys of copies, in order: all or none. Raises StoreError."""
-    contexts = [b"activity" + copy.context for copy in copies]
-    return kms.unwrap_each([copy.head.wrapped_activity_key for copy in copies], contexts)
+    return kms.unwrap_each(copies.activity_keys, [b"activity" + one for one in copies.contexts()])
 
 
 class OpenedBatch:
-    """Some people opened together, and where their messages lie, as arrays.
+    """Some people's copies opened together: their data keys, and where their messages lie.
 
     versions: int64 (people,), rows each knows; by_stretch: bool (people,), whose covered stretches
     stand behind the chunks.
     """
 
-    def __init__(self, people: Sequence[OpenedCopy]) -> None:
-        self.people = people
-        self.versions = np.array([person.version for person in people], np.int64)
-        sizes = [person.copy.extent.sizes for person in people]
-        self.by_stretch = np.array([len(one) % MESSAGES_A_CHUNK == 0 for one in sizes], np.bool_)
-        self._sizes = np.array(list(zip_longest(*sizes, fillvalue=0)), np.int64)
+    def __init__(self, store: CohortStore, kms: Kms, copies: CopyColumns) -> None:
+        """Unwrap the data keys: all or none. Raises StoreError."""
+        self._store, self._copies, self._contexts = store, copies, copies.contexts()
+        self._keys = kms.unwrap_each(copies.data_keys, [b"data" + one for one in self._contexts])
+        self._sizes = copies.sizes()
         self._starts = self._sizes.cumsum(axis=0) - self._sizes  # both (messages, people)
+        self._wholes = store.mapped(copies, self._sizes.sum(axis=0))
+        counts = np.array([*map(len, copies.packed_sizes)], np.int64) // SIZE_BYTES
+        self.versions, self.by_stretch = copies.versions, counts % MESSAGES_A_CHUNK == 0
 
     def __len__(self) -> int:
-        return len(self.people)
+        return len(self._keys)
+
+    def person(self, at: int) -> OpenedCopy:
+        """Return one of them alone."""
+        return OpenedCopy(self._store, self._copies.copy(at), self._keys[at])
 
     def size(self, number: int) -> Int64:
         """Return int64 (people,): the length of each one's message, 0 where there is none."""
@@ -108,14 +103,12 @@ class OpenedBatch:
 
     def sealed(self, number: int, size: int, at: Int64, last: Bool) -> SealedMessages:
         """Return a message, of `size` opened bytes, of the people `at`. last: nothing follows."""
-        people = [self.people[one] for one in at.tolist()]
-        contexts = [
-            person.copy.context + person.copy.head.place_of(number, last=end)
-            for person, end in zip(people, last[at].tolist(), strict=True)
-        ]
-        keys, wholes = [one.key for one in people], [one.sealed() for one in people]
+        places = self._copies.places_of(number, last)
+        bound = list(map(bytes.__add__, self._contexts, places))
         starts = self._starts[number, at] if len(at) else at  # no row of it where nobody has one
-        return SealedMessages(keys, wholes, starts, size, contexts)
+        own = at.tolist()
+        keys, contexts = [self._keys[one] for one in own], [bound[one] for one in own]
+        return SealedMessages(keys, self._wholes.taken(at), starts, size, contexts)
 
 
 class BatchChunk:
@@ -126,7 +119,7 @@ class BatchChunk:
     """
 
     def __init__(self, batch: OpenedBatch, chunk: int, rows: int) -> None:
-        self._people, self._chunk, number = batch.people, chunk, _planes_of(chunk)
+        self._batch, self._chunk, number = batch, chunk, _planes_of(chunk)
         known = (batch.versions - chunk * CHUNK_ROWS).clip(0, CHUNK_ROWS)
         extras, size = batch.size(number + 1) > 0, 2 * 8 * words_of(rows)
         self.more: Bool = extras | (known < rows)
@@ -137,7 +130,7 @@ class BatchChunk:
         self.alike = len(self._dense) == len(batch) and not rest.any()
 
     def __len__(self) -> int:
-        return len(self._people)
+        return len(self._batch)
 
     def count(self, counter: CodeCounter) -> None:
         """Count everybody, who must be alike, and keep nobody's planes. Raises StoreError."""
@@ -146,15 +139,20 @@ class BatchChunk:
         except (InvalidTag, ValueError):
             raise _changed() from None
 
-    def open(self, planes: Words) -> None:
-        """Decrypt everybody's over planes, uint64 (people, 2, words). Raises StoreError."""
+    def open(self, first: int, planes: Words) -> None:
+        """Decrypt the people from `first` on over planes, uint64 (some of them, 2, words).
+
+        Raises StoreError.
+        """
         octets = planes.reshape(len(planes), -1).view(np.uint8)
+        here = slice(*np.searchsorted(self._dense, [first, first + len(planes)]).tolist())
+        dense = self._dense[here] - first
         try:
-            self._sealed.open(0, len(self._sealed), octets, self._dense)
+            self._sealed.open(here.start, here.stop, octets, dense)
         except InvalidTag:
             raise _changed() from None
-        for other in sorted(set(range(len(planes))).difference(self._dense.tolist())):
-            person, planes[other] = self._people[other], 0
+        for other in sorted(set(range(len(planes))).difference(dense.tolist())):
+            person, planes[other] = self._batch.person(first + other), 0
             if own := rows_in(person.version, self._chunk):
                 person.planes(self._chunk, own, planes[other])
 

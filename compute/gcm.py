@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from compute.kernels.counts import GROUP, CodeCounter
 from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words, words_of
-from compute.segments import Span
+from compute.segments import Mapped, Span
 
 Octets: TypeAlias = npt.NDArray[np.uint8]
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class SealedMessages:
     def __init__(
         self,
         keys: Sequence[bytes],
-        wholes: Sequence[Span],
+        wholes: Mapped,
         starts: Int64,
         size: int,
         contexts: Sequence[bytes],
@@ -48,11 +48,10 @@ class SealedMessages:
 
         starts: int64 (n,). Raises ValueError for what does not fit together.
         """
-        lengths = np.array([len(whole.view) for whole in wholes], np.int64)
-        _check(keys, lengths, starts, size, contexts)
-        self.size, self._wholes, self._starts = size, wholes, starts
+        _check(keys, wholes.lengths, starts, size, contexts)
+        self.size, self._wholes = size, wholes
         self._keys = np.frombuffer(b"".join(keys), np.uint8)
-        self._sources = np.array([whole.address for whole in wholes], np.int64) + starts
+        self._sources = wholes.addresses + starts
         self._contexts = np.frombuffer(b"".join(contexts) + b"\0", np.uint8)
         self._ends = np.array([0, *accumulate(map(len, contexts))], np.int64)
 
@@ -61,12 +60,11 @@ class SealedMessages:
         keys: Sequence[bytes], messages: Sequence[bytes], size: int, contexts: Sequence[bytes]
     ) -> "SealedMessages":
         """Return short messages, put one after another."""
-        whole = Span.of(b"".join(messages))
-        starts = np.array([0, *accumulate(map(len, messages))], np.int64)[:-1]
-        return SealedMessages(keys, [whole] * len(starts), starts, size, contexts)
+        starts = np.zeros(len(messages), np.int64)
+        return SealedMessages(keys, Mapped.joined(messages), starts, size, contexts)
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._sources)
 
     def open(self, first: int, last: int, out: Octets, rows: Int64 | None = None) -> None:
         """Open messages first to last (not included) into the rows of `out`, given or from 0 on.
@@ -114,8 +112,7 @@ class SealedMessages:
     def _open_slowly(self, first: int, out: Octets, at: Int64) -> None:
         keys, contexts = self._keys.tobytes(), self._contexts.tobytes()
         for number, row in enumerate(at.tolist(), first):
-            start, end = int(self._starts[number]), int(self._starts[number]) + self.size
-            message = self._wholes[number].view[start : end + OVERHEAD]
+            message = ctypes.string_at(int(self._sources[number]), self.size + OVERHEAD)
             cipher = AESGCM(keys[KEY_BYTES * number : KEY_BYTES * (number + 1)])
             context = contexts[self._ends[number] : self._ends[number + 1]]
             nonce, text = message[:NONCE_BYTES], message[NONCE_BYTES:]
@@ -142,7 +139,7 @@ def _check(
         raise ValueError("as many keys, places and contexts are needed as messages")
     if not 0 <= size <= _MOST or (starts < 0).any() or (starts + size + OVERHEAD > lengths).any():
         raise ValueError("a message lies outside its bytes")
-    if {len(key) for key in keys} - {KEY_BYTES}:
+    if set(map(len, keys)) - {KEY_BYTES}:
         raise ValueError("a key is not 32 bytes")
 
 

@@ -54,25 +54,23 @@ class StateCounter:
             getattr(self, name).merge(getattr(other, name))
 
     def counts(self, out: Int64) -> None:
-        """Write int64 (7, rows), in the order of STATES, into `out`.
+        """Write int64 (7, rows), in the order of STATES, into `out`, which is zeros.
 
-        In place: fresh memory costs more than the sums.
+        In place, and only what is not zero: fresh memory costs more than the sums.
         """
         uncovered, no_call, none, one, two, haploid_ref, haploid_alt = out
         self._codes.counts(out[3:6])  # one copy, two, without a call
         no_call[:] = haploid_ref
+        haploid_ref[:] = 0
         np.subtract(self._codes.people, one, out=none)
         none -= two
         none -= no_call
-        for counter, row in (
-            (self._uncovered, uncovered),
-            (self._haploid, haploid_ref),
-            (self._haploid_alt, haploid_alt),
-        ):
-            counter.counts(row)
         if self._uncovered.used:
+            self._uncovered.counts(uncovered)
             no_call -= uncovered
         if self._haploid.used:
+            self._haploid.counts(haploid_ref)
+            self._haploid_alt.counts(haploid_alt)
             haploid_ref -= haploid_alt
             none -= haploid_ref
             one -= haploid_alt

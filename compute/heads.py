@@ -3,15 +3,18 @@
 import os
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compute.gcm import NONCE_BYTES
 from compute.planes import LAYOUT_VERSION
-from compute.segments import Extent
+from compute.segments import SIZE_BYTES, Extent, Int64, unpacked_sizes
 
 _PLACE, _LENGTH = struct.Struct(">IQQ?"), struct.Struct(">I")
+_PLACES = np.dtype([("layout", ">u4"), ("version", ">u8"), ("number", ">u8"), ("last", "?")])
 
 
 class CopyHead(NamedTuple):
@@ -43,6 +46,61 @@ class StoredCopy(NamedTuple):
     head: CopyHead
     extent: Extent
     context: bytes
+
+
+class CopyColumns(NamedTuple):
+    """Many copies in one order, a column for each part of head and extent: cheaper than rows.
+
+    layouts, versions, offsets: int64 (people,).
+    """
+
+    datasets: tuple[str, ...]
+    grants: tuple[str, ...]
+    modalities: tuple[str, ...]
+    layouts: Int64
+    versions: Int64
+    data_keys: tuple[bytes, ...]
+    activity_keys: tuple[bytes, ...]
+    segments: tuple[str, ...]
+    offsets: Int64
+    packed_sizes: tuple[bytes, ...]
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[Any]]) -> "CopyColumns":
+        """Return the columns of rows of the store's index."""
+        columns = list(zip(*rows, strict=True)) or [()] * len(CopyColumns._fields)
+        for at in (3, 4, 8):
+            columns[at] = np.array(columns[at], np.int64)  # type: ignore[call-overload]
+        return CopyColumns(*columns)  # type: ignore[arg-type]
+
+    def copy(self, at: int) -> StoredCopy:
+        """Return one copy."""
+        dataset, grant = self.datasets[at], self.grants[at]
+        keys = self.data_keys[at], self.activity_keys[at]
+        layout, version = int(self.layouts[at]), int(self.versions[at])
+        head = CopyHead(dataset, grant, self.modalities[at], layout, version, *keys)
+        sizes = unpacked_sizes(self.packed_sizes[at])
+        extent = Extent(self.segments[at], int(self.offsets[at]), sizes)
+        return StoredCopy(head, extent, copy_context(dataset, grant))
+
+    def contexts(self) -> list[bytes]:
+        """Return each one's `copy_context`."""
+        return list(map(copy_context, self.datasets, self.grants))
+
+    def sizes(self) -> Int64:
+        """Return int64 (messages, people): each message's length, 0 where there is none."""
+        width = max(map(len, self.packed_sizes), default=0)
+        octets = b"".join([one.ljust(width, b"\0") for one in self.packed_sizes])
+        shape = len(self.packed_sizes), width // SIZE_BYTES
+        return np.frombuffer(octets, "<u4").reshape(shape).T.astype(np.int64)
+
+    def places_of(self, number: int, last: npt.NDArray[np.bool_]) -> list[bytes]:
+        """Return each one's `CopyHead.place_of` of a message; last: bool (people,)."""
+        found = np.empty(len(self.datasets), _PLACES)
+        found["layout"], found["version"] = self.layouts, self.versions
+        found["number"], found["last"] = number, last
+        whole, size = found.tobytes(), _PLACES.itemsize
+        return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
 def copy_context(dataset: str, grant: str) -> bytes:

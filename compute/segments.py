@@ -17,12 +17,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from compute.errors import ComputeError
 
+Int64: TypeAlias = npt.NDArray[np.int64]
+SIZE_BYTES: Final = 4  # of each size an index holds
 FULL: Final = 64 << 20  # bytes: a few hundred people of half a million variants
 _SUFFIX: Final = ".seg"
 _PUNCH_HOLE: Final = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
@@ -68,9 +71,30 @@ class Span(NamedTuple):
         return Span(self.view[start:end], self.address + start)
 
 
+class Mapped(NamedTuple):
+    """Many extents in memory, good for as long as this is held.
+
+    addresses: int64 (n,), of each one's first byte; lengths: int64 (n,), bytes.
+    """
+
+    addresses: Int64
+    lengths: Int64
+    held: tuple[Span, ...]
+
+    @staticmethod
+    def joined(parts: "Sequence[bytes]") -> "Mapped":
+        """Return copies of some bytes, one after another."""
+        whole, lengths = Span.of(b"".join(parts)), np.array([*map(len, parts)], np.int64)
+        return Mapped(lengths.cumsum() - lengths + whole.address, lengths, (whole,))
+
+    def taken(self, at: Int64) -> "Mapped":
+        """Return those at some indexes."""
+        return Mapped(self.addresses[at], self.lengths[at], self.held)
+
+
 def unpacked_sizes(data: bytes) -> tuple[int, ...]:
     """Return the sizes `Extent.packed_sizes` packed."""
-    return struct.unpack(f"<{len(data) // 4}I", data)
+    return struct.unpack(f"<{len(data) // SIZE_BYTES}I", data)
 
 
 class SegmentFiles:
@@ -103,11 +127,27 @@ class SegmentFiles:
     def span(self, extent: Extent) -> Span:
         """Return the bytes of an extent, mapped, read only. Raises SegmentError."""
         end = extent.offset + extent.length
+        return self._whole(extent.segment, end).part(extent.offset, end)
+
+    def mapped(self, names: Sequence[str], starts: Int64, lengths: Int64) -> Mapped:
+        """Return the bytes of many extents, mapped, read only. Raises SegmentError."""
+        number = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        of_extent = np.array([number[name] for name in names], np.int64)
+        furthest = np.zeros(len(number), np.int64)
+        np.maximum.at(furthest, of_extent, starts + lengths)
+        if (starts < 0).any() or (lengths < 0).any():
+            raise SegmentError("the index names bytes before a segment's first: restore it")
+        wholes = tuple(map(self._whole, number, furthest.tolist()))
+        bases = np.array([whole.address for whole in wholes], np.int64)
+        return Mapped(bases[of_extent] + starts, lengths, wholes)
+
+    def _whole(self, name: str, end: int) -> Span:
+        """Return a segment, at least `end` bytes of it, mapped. Raises SegmentError."""
         with self._lock:
-            found = self._maps.get(extent.segment)
+            found = self._maps.get(name)
             if found is None or len(found.view) < end:
-                found = self._map(extent.segment, end)
-        return found.part(extent.offset, end)
+                found = self._map(name, end)
+        return found
 
     def erase(self, extent: Extent) -> None:
         """Make an extent's bytes unreadable on the disk for good; a missing segment is erased."""

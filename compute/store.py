@@ -22,10 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from compute.gcm import KEY_BYTES
-from compute.heads import CopyHead, StoredCopy, copy_context
+from compute.heads import CopyColumns, CopyHead, StoredCopy, copy_context
 from compute.planes import LAYOUT_VERSION
 from compute.sealing import Kms, StoreError, seal, unseal
-from compute.segments import Extent, SegmentError, SegmentFiles, Span, unpacked_sizes
+from compute.segments import (
+    Extent,
+    Int64,
+    Mapped,
+    SegmentError,
+    SegmentFiles,
+    Span,
+    unpacked_sizes,
+)
 
 _PARAMETERS = 500  # SQLite takes at least 999 in one statement
 TABLE_CONTEXT = b"omic/variant-table/v1"
@@ -122,6 +130,14 @@ class CohortStore:
 
     def copies(self, datasets: Sequence[str]) -> dict[str, StoredCopy]:
         """Return the copies of these datasets that there are."""
+        return {name: _stored(row) for name, row in self._rows(datasets).items()}
+
+    def columns(self, datasets: Sequence[str]) -> CopyColumns:
+        """Return the copies of these datasets that there are, in order."""
+        found = self._rows(datasets)
+        return CopyColumns.of([found[name] for name in datasets if name in found])
+
+    def _rows(self, datasets: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         wanted = list(dict.fromkeys(datasets))
         rows: list[tuple[Any, ...]] = []
         with self._lock:
@@ -130,7 +146,7 @@ class CohortStore:
                 marks = ",".join("?" * len(part))
                 query = f"SELECT * FROM copy WHERE dataset IN ({marks})"  # noqa: S608 (marks only)
                 rows += self._db.execute(query, part).fetchall()
-        return {row[0]: _stored(row) for row in rows}
+        return {row[0]: row for row in rows}
 
     def messages(self, copy: StoredCopy) -> Span:
         """Return a copy's sealed messages, one after another, mapped. Raises StoreError.
@@ -145,10 +161,18 @@ class CohortStore:
                 raise StoreError("the derived copy of this dataset is not in the store") from None
             return self.segments.span(again.extent)
 
-    def chunk_count(self, dataset: str) -> int:
-        """Return how many messages a copy has."""
-        found = self.copies([dataset]).get(dataset)
-        return 0 if found is None else len(found.extent.sizes)
+    def mapped(self, columns: CopyColumns, lengths: Int64) -> Mapped:
+        """Return the sealed messages of many copies, `lengths` bytes of each, mapped.
+
+        Raises StoreError. Copies moved by compaction meanwhile are looked up again.
+        """
+        try:
+            return self.segments.mapped(columns.segments, columns.offsets, lengths)
+        except SegmentError:
+            again = self.columns(columns.datasets)
+            if again.data_keys != columns.data_keys:
+                raise StoreError("a derived copy of these datasets is no longer there") from None
+            return self.segments.mapped(again.segments, again.offsets, lengths)
 
     def chunk(self, dataset: str, number: int) -> bytes:
         """Return one sealed message. Raises StoreError."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from compute.cohort_reader import CohortReader
-from compute.copy_reader import OpenedCopy, activity_keys, opened_copies
+from compute.copy_reader import OpenedBatch, OpenedCopy, activity_keys
 from compute.crypt import (
     CryptError,
     decrypt_all,
@@ -30,7 +30,7 @@ from compute.crypt import (
 )
 from compute.errors import ComputeError
 from compute.gcm import KEY_BYTES
-from compute.heads import StoredCopy, copy_context, fresh_head, seal_messages
+from compute.heads import CopyColumns, copy_context, fresh_head, seal_messages
 from compute.keys import KeyRing
 from compute.sealing import Kms
 from compute.store import CohortStore
@@ -161,21 +161,21 @@ class Vault:
 
         Codes: stopped, not_recorded, no_copy.
         """
-        return self.readers([grant_id], access)[0]
+        return self.batch([grant_id], access).person(0)
 
-    def readers(self, grant_ids: Sequence[str], access: RecordedAccess) -> list[OpenedCopy]:
+    def batch(self, grant_ids: Sequence[str], access: RecordedAccess) -> OpenedBatch:
         """Unwrap the data keys of many grants, each as `reader` does, in order: all or none."""
         copies = self._copies([_grant_in_force(grant_id, access) for grant_id in grant_ids])
         for key in activity_keys(self._kms, copies):
             _demand(access, key)
-        return opened_copies(self._store, self._kms, copies)
+        return OpenedBatch(self._store, self._kms, copies)
 
     def cohort(
         self, grant_ids: Sequence[str], access: RecordedAccess, variants: SharedVariants
     ) -> CohortReader:
-        """Return a reader of the genotypes of many grants, in order. It raises as `readers`."""
+        """Return a reader of the genotypes of many grants, in order. It raises as `batch`."""
         return CohortReader(
-            len(grant_ids), lambda a, b: self.readers(grant_ids[a:b], access), variants
+            len(grant_ids), lambda a, b: self.batch(grant_ids[a:b], access), variants
         )
 
     def tag(self, grant: Grant, access: str) -> bytes:
@@ -200,11 +200,10 @@ class Vault:
         """Destroy wrapped keys and derived copies of these grants; return how many there were."""
         return self._store.destroy_grants(grants)
 
-    def _copies(self, grants: Sequence[Grant]) -> list[StoredCopy]:
+    def _copies(self, grants: Sequence[Grant]) -> CopyColumns:
         """Return each grant's copy, in order. Raises VaultRefusedError."""
-        found = self._store.copies([grant.dataset for grant in grants])
-        copies = [copy for grant in grants if (copy := found.get(grant.dataset)) is not None]
-        if [copy.head.grant for copy in copies] != [grant.id for grant in grants]:
+        copies = self._store.columns([grant.dataset for grant in grants])
+        if list(copies.grants) != [grant.id for grant in grants]:
             raise VaultRefusedError("there is no derived copy under this grant", code="no_copy")
         return copies
 

@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
-TURNS = ("open", "readers")  # every opening of a seal, and of a data key, passes one of these
+TURNS = ("open", "batch")  # every opening of a seal, and of a data key, passes one of these
 
 
 def turning(real, then):

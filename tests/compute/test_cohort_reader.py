@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from compute import cohort_reader
 from compute.cohort_reader import CohortReader
 from compute.copies import SharedVariants, decode_genotypes, encode_genotypes
-from compute.copy_reader import OpenedCopy
+from compute.copy_reader import OpenedBatch
 from compute.genome_counts import STATES, count_states
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.ingest import Genotypes
@@ -18,7 +18,7 @@ from compute.planes import NOT_COVERED
 from compute.sealing import LocalKms, StoreError
 from compute.store import CohortStore
 
-KEY = b"d" * 32
+KEY, KMS = b"d" * 32, LocalKms(b"k" * 32)
 SITES = [(pos, ref, alt) for pos in range(1, 40) for ref in ("A", "AC") for alt in ("G", "T", "AT")]
 
 
@@ -37,14 +37,16 @@ def person_of(rows, callability="all-sites", covered=None):
 def keep(store, table, number, person):
     version, messages = encode_genotypes(table, person)
     head = fresh_head(f"d{number}", "g", "genotypes", version)
+    wrapped = KMS.wrap(KEY, b"data" + copy_context(head.dataset, head.grant))
+    head = head._replace(wrapped_data_key=wrapped)
     store.put(head, seal_messages(head, KEY, messages))
     return messages
 
 
 def opener(store, count):
     def opened(first, last):
-        found = store.copies([f"d{n}" for n in range(count)])
-        return [OpenedCopy(store, found[f"d{n}"], KEY) for n in range(first, last)]
+        copies = store.columns([f"d{n}" for n in range(count)][first:last])
+        return OpenedBatch(store, KMS, copies)
 
     return opened
 
@@ -70,13 +72,16 @@ def alone(calls):
     return np.array(masks, np.int64)
 
 
-@given(PEOPLE, st.sampled_from([512, 1024]), st.sampled_from([1, 2]))
+@given(PEOPLE, st.sampled_from([512, 1024]), st.sampled_from([1, 2]), st.sampled_from([2, 4]))
 @settings(deadline=None, max_examples=40)
-def test_counts_blocks_and_picked_rows_agree_with_decoding(tmp_path_factory, people, chunk, batch):
+def test_counts_blocks_and_picked_rows_agree_with_decoding(
+    tmp_path_factory, people, chunk, batch, opened
+):
     with pytest.MonkeyPatch.context() as patch:
         for module in ("planes", "cohort_reader", "copy_reader", "genome_counts"):
             patch.setattr(f"compute.{module}.CHUNK_ROWS", chunk)
         patch.setattr(cohort_reader, "BATCH", batch)
+        patch.setattr(cohort_reader, "OPENED", opened)
         store = CohortStore(tmp_path_factory.mktemp("s") / "s.sqlite", LocalKms(b"k" * 32))
         table, kept = SharedVariants(store), []
         filler = {(pos, "C", "T"): (pos % 3, 2) for pos in range(1000, 1700)}
@@ -115,8 +120,8 @@ def test_counts_blocks_and_picked_rows_agree_with_decoding(tmp_path_factory, peo
         picked = PickedRows.named(table, "GRCh38", keys)
         whole = PickedRows.of(table, np.arange(len(table)))
         for number, calls in enumerate(decoded):
-            opened = opener(store, len(people))(number, number + 1)[0]
-            got, all_rows = picked.calls(opened), whole.calls(opened)
+            one = opener(store, len(people))(number, number + 1).person(0)
+            got, all_rows = picked.calls(one), whole.calls(one)
             assert np.array_equal(all_rows.dosage, calls.dosage)
             assert np.array_equal(all_rows.ploidy, calls.ploidy)
             for at, row in enumerate(rows):
@@ -151,14 +156,14 @@ def test_changed_ciphertext_and_missing_extras_do_not_open(tmp_path):
     store._db.execute("UPDATE copy SET sizes=?", (cut,))
     reader = CohortReader(1, opener(store, 1), table)
     with pytest.raises(StoreError, match="does not open"):
-        reader.block(0, 0)
+        count_states(reader, [0], 1)
     store._db.execute("UPDATE copy SET sizes=?", (sizes,))
     path = tmp_path / "s.segments" / f"{segment}.seg"
     data = bytearray(path.read_bytes())
     data[start + sum(np.frombuffer(sizes, "<u4")[:1]) + 14] ^= 1
     path.write_bytes(data)
     with pytest.raises(StoreError, match="does not open"):
-        CohortReader(1, opener(store, 1), table).block(0, 0)
+        count_states(CohortReader(1, opener(store, 1), table), [0], 1)
     store.close()
 
 
@@ -167,11 +172,13 @@ def test_memory_is_a_batch_whatever_the_cohort(tmp_path):
     table = SharedVariants(store)
     for number in range(3):
         keep(store, table, number, person_of({(5, "A", "G"): (number, 2)}))
-    reader = CohortReader(3, opener(store, 3), table)
+    seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cohort_reader, "BATCH", 2)
-        first = reader.block(0, 0).planes
-        assert np.shares_memory(first, reader.block(0, 2).planes)
+        reader = CohortReader(3, opener(store, 3), table)
+        reader.each(0, lambda _thread, block: seen.append((block.first, block.planes)))
+    assert [first for first, _ in seen] == [0, 2]
+    assert np.shares_memory(seen[0][1], seen[1][1])
     assert len(STATES) == 7
     assert copy_context("d", "g") != copy_context("dg", "")
     store.close()
@@ -189,8 +196,8 @@ def test_people_who_are_alike_are_counted_without_a_block(tmp_path, monkeypatch)
     decoded = [decode_genotypes(one, table.site_rows(), table.places())[1] for one in kept]
     reader = CohortReader(37, opener(store, 37), table)
     blocks = []
-    real = CohortReader._opened_block
-    monkeypatch.setattr(CohortReader, "_opened_block", lambda *a: blocks.append(a[-1]) or real(*a))
+    real = CohortReader._block
+    monkeypatch.setattr(CohortReader, "_block", lambda *a: blocks.append(a[-1]) or real(*a))
     found = count_states(reader, [1] * 37, 2, threads=2)
     assert not blocks
     assert np.array_equal(found.counts[1], sum(map(alone, decoded)))
@@ -199,12 +206,12 @@ def test_people_who_are_alike_are_counted_without_a_block(tmp_path, monkeypatch)
     mixed = count_states(reader, [0] * 36 + [1], 2).counts
     assert blocks == [0]
     assert np.array_equal(mixed.sum(axis=0), found.counts[1])
-    wrong = CohortReader(37, lambda a, b: [_other_key(p) for p in opener(store, 37)(a, b)], table)
+    wrong = CohortReader(37, lambda a, b: _other_keys(opener(store, 37)(a, b)), table)
     with pytest.raises(StoreError, match="does not open"):
         count_states(wrong, [0] * 37, 1)
     store.close()
 
 
-def _other_key(person):
-    person.key = bytes(32)
-    return person
+def _other_keys(opened):
+    opened._keys = [bytes(32)] * len(opened)
+    return opened

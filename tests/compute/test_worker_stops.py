@@ -41,16 +41,17 @@ def watch_reader(world, monkeypatch, then):
 
     One person a batch, one batch at a time, so that something can happen between two people.
     """
-    opened, read = {}, world.shop.vault.readers
+    opened, read = {}, world.shop.vault.batch
 
-    def readers(grants, access):
+    def batch(grants, access):
         found = read(grants, access)
         opened.setdefault(access.access, []).extend(grants)
         then(sum(map(len, opened.values())))
         return found
 
-    monkeypatch.setattr(world.shop.vault, "readers", readers)
+    monkeypatch.setattr(world.shop.vault, "batch", batch)
     monkeypatch.setattr("compute.cohort_reader.BATCH", 1)
+    monkeypatch.setattr("compute.cohort_reader.OPENED", 1)
     monkeypatch.setattr("compute.worker_engine.cores", lambda: 1)
     return opened
 
