@@ -2,7 +2,8 @@
 
 The loadings are the operator's file. A person's coordinate is the sum over called variants of
 (dosage - 2 af) / sqrt(2 af (1 - af)) * loading, divided by the share of variants called; a variant
-nobody's file has counts as missing. Only the distribution of coordinates leaves, never a person's.
+nobody's file has counts as missing, a haploid call as two copies (as in plink2's --score). Only the
+distribution of coordinates leaves, never a person's.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _sums_of(layout: Layout, rows: npt.NDArray[np.int64], af: Float64, scaled: F
     centre, count = weights @ mean, float(own.sum())
 
     def sums(block: GenotypeBlock) -> Float64:
-        found, missing = scores.scores(block.planes)
+        found, missing = scores.scores(block.doubled())
         return np.column_stack([found - centre, count - missing])
 
     return sums

@@ -4,8 +4,9 @@ Each person has one value: a measured feature, or a polygenic score over listed 
 are clamped to [low, high], which the buyer states, and fall into equal bins; nothing of the exact
 distribution (least, greatest, quantiles) leaves. Offered in private mode only.
 
-A score is the sum of weight x copies of ALT over the variants called; a missing call adds nothing
-(plink2's no-mean-imputation), and people with fewer than 9 in 10 called are left out.
+A score is the sum of weight x copies of ALT over the variants called; a haploid call counts as two
+copies (as in plink2's --score), a missing one adds nothing (its no-mean-imputation), and people
+with fewer than 9 in 10 called are left out.
 
 One person adds STEPS to one bin and an integer of at most STEPS, its clamped value about the middle
 of the range, to the sum, of one stratum: 2 STEPS^2 in squared L2. People left out add nothing.
@@ -25,7 +26,7 @@ from pydantic import Field, model_validator
 from compute.errors import QueryError
 from compute.queries.assumed import Assumed, Sampled, of_mean
 from compute.queries.data import Frame, PersonData
-from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
+from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, doubled
 from compute.queries.filters import FamilyParams
 from compute.queries.frequencies import score_interval
 from compute.queries.params import Decimal, Strict, VariantName, select
@@ -182,7 +183,7 @@ class _Score:
 
     def of(self, person: PersonData) -> float:
         """Return a person's score, NaN where too few variants are called."""
-        copies = dosages(person, self._table)[self._rows]
+        copies = doubled(person, self._table)[self._rows]
         called = copies >= 0
         if called.sum() < LEAST_CALLED * self._asked:
             return math.nan

@@ -225,5 +225,13 @@ def dosages(person: PersonData, table: VariantTable) -> npt.NDArray[np.int8]:
     return dosage
 
 
+def doubled(person: PersonData, table: VariantTable) -> npt.NDArray[np.int8]:
+    """Return a person's dosages, a haploid call of ALT being two copies (plink2's X model 2)."""
+    dosage = dosages(person, table)
+    if person.ploidy is None:
+        return dosage
+    return np.where(person.ploidy == 1, 2 * dosage, dosage).astype(np.int8)
+
+
 def _plain(column: Column) -> list[Any]:
     return [None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist()]

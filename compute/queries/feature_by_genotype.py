@@ -27,7 +27,7 @@ from compute.queries.family import (
     Disclosure,
     Needs,
     Sensitivity,
-    dosages,
+    doubled,
 )
 from compute.queries.feature_summary import scaled
 from compute.queries.filters import FamilyParams
@@ -94,7 +94,7 @@ class FeatureByGenotype(Defaults):
             value = scaled(person.features.get(params.feature, math.nan), params.scale)
             if not math.isfinite(value):
                 return "no_feature"
-            copies = -1 if row is None else _copies(person, frame, row)
+            copies = -1 if row is None else int(doubled(person, frame.table)[row])
             return "no_call" if copies < 0 else {GENOTYPES[copies]: value}
 
         return SummaryPartial(params, frame, GENOTYPES, measure, None)
@@ -117,9 +117,3 @@ class FeatureByGenotype(Defaults):
             "effect_allele": "alt", "left_out": dict(sorted(partial.left_out.items())),
         }  # fmt: skip
         return Answer(self.name, self.version, columns, dict(partial.members), facts)
-
-
-def _copies(person: PersonData, frame: Frame, row: int) -> int:
-    copies = int(dosages(person, frame.table)[row])
-    haploid = person.ploidy is not None and person.ploidy[row] == 1
-    return 2 * copies if haploid and copies > 0 else copies

@@ -37,7 +37,7 @@ from compute.parsed import Modality
 from compute.queries.assumed import Assumed, Sampled, of_slope
 from compute.queries.data import Frame, PersonData, VariantTable, level_of
 from compute.queries.distribution import Between, FeatureRange, half_width
-from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, dosages
+from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensitivity, doubled
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import Strict, VariantList
 from compute.queries.private import CONFIDENCE_Z, ROUND_TO, Int64, PrivateForm, Shape, Told, rounded
@@ -167,10 +167,7 @@ def alt_copies(names: Sequence[str], table: VariantTable) -> Callable[[PersonDat
 
     def copies_of(person: PersonData) -> Int64:
         found = np.full(len(names), -2, np.int64)
-        copies = dosages(person, table)[rows].astype(np.int64)
-        if person.ploidy is not None:
-            copies = np.where(person.ploidy[rows] == 1, 2 * copies, copies)
-        found[known] = copies
+        found[known] = doubled(person, table)[rows]
         return found
 
     return copies_of

@@ -1,16 +1,11 @@
-"""Small random cohorts with every kind of data, and the slow, obvious answer of each family.
-
-The references walk people and variants one at a time with textbook formulas, scipy's optimisers
-and exact enumeration; nothing of the engine is used but its data classes.
-"""
+"""Small random cohorts with every kind of data; what is expected of them is in slow.py."""
 
 from __future__ import annotations
 
 import math
-import statistics
+from dataclasses import replace
 
 import numpy as np
-from scipy import optimize, stats
 
 from compute.parsed import Clinical, Demographics, Measurement, Term
 from compute.queries import CohortData, Frame, PersonData, VariantTable, parse_query
@@ -109,125 +104,21 @@ def cohort(members, variants, references=None, build="GRCh37"):
 
 
 VARIANTS = [(0, 1000 + 10 * k, "A", "G") for k in range(12)]
+ON_X = [(22, 9_000_000 + 10 * k, "A", "G") for k in range(4)]
 
 
-# -- references ------------------------------------------------------------------------------------
-
-
-def design_value(person, name):
-    if name == "population=YRI":
-        return float(person.strata["population"] == "YRI")
-    if name == "sex=male":
-        sex = person.strata["sex"]
-        return None if sex == "unknown" else float(sex == "male")
-    return person.covariates.get(name)
-
-
-def usable(members, trait, terms):
+def with_x(members, seed=11):
+    """The people with calls of ON_X appended: two copies each, one in men."""
+    rng, found = np.random.default_rng(seed), []
     for person in members:
-        y, xs = trait(person), [design_value(person, t) for t in terms]
-        if y is not None and not math.isnan(y) and None not in xs:
-            yield person, y, xs
-
-
-def ols(members, at, trait, terms):
-    rows = [(y, [1.0, float(p.dosage[at]), *xs]) for p, y, xs in usable(members, trait, terms)
-            if p.dosage[at] >= 0]  # fmt: skip
-    y, x = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    slopes = np.linalg.lstsq(x, y, rcond=None)[0]
-    df = len(y) - x.shape[1]
-    s2 = ((y - x @ slopes) ** 2).sum() / df
-    pinv = np.linalg.pinv(x)
-    se = math.sqrt(s2 * (pinv @ pinv.T)[1, 1])
-    return {"n": len(y), "beta": slopes[1], "se": se, "t": slopes[1] / se,
-            "p": 2 * stats.t.sf(abs(slopes[1] / se), df)}  # fmt: skip
-
-
-def log_likelihood(beta, x, y):
-    eta = x @ beta
-    return float(y @ eta - np.logaddexp(0, eta).sum())
-
-
-def information(beta, x):
-    mu = 1 / (1 + np.exp(-(x @ beta)))
-    return (x.T * (mu * (1 - mu))) @ x
-
-
-def maximise(x, y, *, firth):
-    """Maximise the (penalised) likelihood by a general optimiser; SE from the information there."""
-
-    def objective(beta):
-        penalty = 0.5 * np.linalg.slogdet(information(beta, x))[1] if firth else 0.0
-        return -(log_likelihood(beta, x, y) + penalty)
-
-    best = optimize.minimize(objective, np.zeros(x.shape[1]), method="BFGS", options={"gtol": 1e-9})
-    best = optimize.minimize(
-        objective, best.x, method="Nelder-Mead",
-        options={"xatol": 1e-11, "fatol": 1e-14, "maxiter": 40_000, "maxfev": 40_000},
-    )  # fmt: skip
-    return best.x, np.sqrt(np.diag(np.linalg.inv(information(best.x, x))))
-
-
-def logistic_rows(members, terms):
-    return list(usable(members, lambda p: p.covariates.get("case"), terms))
-
-
-def wald(members, at, terms, *, firth):
-    rows = [(y, [1.0, *xs, float(p.dosage[at])]) for p, y, xs in logistic_rows(members, terms)
-            if p.dosage[at] >= 0]  # fmt: skip
-    y, x = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    beta, se = maximise(x, y, firth=firth)
-    return {"n": len(y), "beta": beta[-1], "se": se[-1]}
-
-
-def score(members, at, terms):
-    """U and V of the design with the dosage, mean-imputed, as a last column, under the null."""
-    rows = logistic_rows(members, terms)
-    y = np.array([y for _, y, _ in rows])
-    x = np.array([[1.0, *xs] for _, _, xs in rows])
-    null, _ = maximise(x, y, firth=False)
-    mu = 1 / (1 + np.exp(-(x @ null)))
-    g = np.array([float(p.dosage[at]) for p, _, _ in rows])
-    g[g < 0] = g[g >= 0].mean()
-    full = np.column_stack([x, g])
-    i = (full.T * (mu * (1 - mu))) @ full
-    v = i[-1, -1] - i[-1, :-1] @ np.linalg.solve(i[:-1, :-1], i[:-1, -1])
-    u = g @ (y - mu)
-    return {"u": u, "v": v, "beta": u / v, "se": 1 / math.sqrt(v),
-            "p": stats.chi2.sf(u * u / v, 1)}  # fmt: skip
-
-
-def described(values):
-    """n, mean, sd and type 7 quantiles by hand."""
-    values = sorted(v for v in values if not math.isnan(v))
-    n = len(values)
-    found = {"n": n}
-    if n:
-        found["mean"] = math.fsum(values) / n
-        for name, q in (("q05", 0.05), ("q25", 0.25), ("q50", 0.5), ("q75", 0.75), ("q95", 0.95)):
-            h = (n - 1) * q
-            low = math.floor(h)
-            high = min(low + 1, n - 1)
-            found[name] = values[low] + (h - low) * (values[high] - values[low])
-    if n > 1:
-        found["sd"] = statistics.stdev(values)
+        copies = 1 if person.strata["sex"] == "male" else 2
+        dosage = rng.binomial(copies, 0.4, len(ON_X)).astype(np.int8)
+        dosage[rng.random(len(ON_X)) < 0.1] = -1
+        dosage = np.append(person.dosage, dosage)
+        ploidy = np.where(dosage < 0, 0, 2).astype(np.int8)
+        ploidy[len(VARIANTS) :] = np.where(dosage[len(VARIANTS) :] < 0, 0, copies)
+        found.append(replace(person, dosage=dosage, ploidy=ploidy if copies == 1 else None))
     return found
-
-
-def kinship(one, other):
-    """KING-robust of two people, variant by variant (Manichaikul 2010, equation 11)."""
-    both = opposite = het_one = het_other = 0
-    for a, b in zip(one.tolist(), other.tolist(), strict=True):
-        if a < 0 or b < 0:
-            continue
-        both += a == 1 and b == 1
-        opposite += {a, b} == {0, 2}
-        het_one += a == 1
-        het_other += b == 1
-    least = min(het_one, het_other)
-    if not least:
-        return None
-    return (both - 2 * opposite) / (2 * least) + 0.5 - 0.25 * (het_one + het_other) / least
 
 
 # -- principal components --------------------------------------------------------------------------
