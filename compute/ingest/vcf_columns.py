@@ -84,12 +84,12 @@ def _line_end(data: Bytes, at: int) -> int:
 
 def _read_piece(data: Bytes, offset: int, end: int, width: int, column: int) -> Lines | None:
     body = data[offset:end]
-    is_end = body == _NEWLINE
-    separators = np.flatnonzero(is_end | (body == _TAB))
+    separators = np.flatnonzero((body - np.uint8(_TAB)) < 2)  # a newline is the byte after a tab
     if len(separators) % width:
         return None
     marks = separators.reshape(-1, width)
-    if not is_end[marks[:, -1]].all() or int(is_end.sum()) != len(marks):
+    is_end = body[marks] == _NEWLINE
+    if not is_end[:, -1].all() or is_end[:, :-1].any():
         return None
     start = np.concatenate([[0], marks[:-1, -1] + 1])
     names = _names(body, start, marks[:, 0])

@@ -161,29 +161,28 @@ def _finish(
     """Sort by contig, position, ref, alt and refuse a variant written twice."""
     rows = Columns.joined([*parts, _of_rows(collector)])
     place = (rows.contig << 32) | rows.pos
-    if (np.diff(place) < 0).any():
-        rows = rows.taken(np.argsort(place, kind="stable"))
-        place = (rows.contig << 32) | rows.pos
-    rows = _settle_ties(rows, place)
+    order = np.argsort(place, kind="stable")
+    _settle_ties(rows, place[order], order)
+    rows = rows.taken(order)
     columns = (rows.contig.astype(np.int8), rows.pos.astype(np.int32))
     texts = (tuple(rows.texts[0].tolist()), tuple(rows.texts[1].tolist()))
     return collector.genotypes(sample, callability, columns, texts, (rows.dosage, rows.ploidy))
 
 
-def _settle_ties(rows: Columns, place: Int64) -> Columns:
-    """Order rows of one position by ref, alt and line; refuse two of one variant."""
+def _settle_ties(rows: Columns, place: Int64, order: Int64) -> None:
+    """Put rows of one position in the order of ref, alt and line; refuse two of one variant.
+
+    place: rising, of the rows in `order`, which is changed.
+    """
     tied = np.flatnonzero(np.diff(place) == 0)
-    if not len(tied):
-        return rows
-    order = np.arange(len(place))
-    heads = tied[np.concatenate([[True], np.diff(tied) > 1])].tolist()
-    tails = (tied[np.concatenate([np.diff(tied) > 1, [True]])] + 2).tolist()
+    apart = np.diff(tied, prepend=-2, append=len(place)) > 1
+    heads, tails = tied[apart[:-1]].tolist(), (tied[apart[1:]] + 2).tolist()
     for head, tail in zip(heads, tails, strict=True):
         group = sorted(
-            (rows.texts[0, n], rows.texts[1, n], int(rows.line[n]), n) for n in range(head, tail)
+            (rows.texts[0, n], rows.texts[1, n], int(rows.line[n]), n)
+            for n in order[head:tail].tolist()
         )
         for one, other in pairwise(group):
             if one[:2] == other[:2]:
                 refuse_duplicate("line", one[2], other[2])
         order[head:tail] = [n for *_, n in group]
-    return rows.taken(order)
