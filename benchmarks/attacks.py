@@ -176,7 +176,7 @@ class Game:
         self.answers.append((told, truth))
 
     def against_all(self, inside: Floats, outside: Floats, told: Told, truth: Floats) -> None:
-        """Note the scores of everybody against one answer; the AUC's error is their spread."""
+        """Note the scores of everybody against one answer; the spread of several is the error."""
         self.inside.append(inside)
         self.outside.append(outside)
         self.answers.append((told, truth))
@@ -187,7 +187,7 @@ class Game:
         inside, outside = np.concatenate(self.inside), np.concatenate(self.outside)
         area = auc(inside, outside)
         error = auc_error(area, len(inside), len(outside))
-        if self._areas:
+        if len(self._areas) > 1:
             error = float(np.std(self._areas, ddof=1) / np.sqrt(len(self._areas)))
         return Measured(
             answered=float(np.mean([told.answered for told, _ in self.answers])),

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from benchmarks import people
 from benchmarks.attacks import LIFETIME, Told, auc, auc_error, score, surplus
-from benchmarks.attacks_market import Cohort, Market, market
+from benchmarks.attacks_market import Cohort, Market, market, real_cohorts
 from benchmarks.harness import Figure, say
 from marketplace.client.errors import RemoteError
 from marketplace.client.statements import new_id
@@ -81,7 +81,7 @@ def figures(requests: int, cohorts: int) -> Iterator[Figure]:
     say(f"privacy over HTTP: {cohorts} cohorts of real people enrol ...")
     names, copies = people.real()
     started = time.perf_counter()
-    with market(cohorts) as running:
+    with market(real_cohorts(cohorts)) as running:
         say(f"privacy over HTTP: enrolled in {time.perf_counter() - started:.0f} s")
         inside = [row for cohort in running.cohorts for row in cohort.rows]
         outside = np.setdiff1d(np.arange(people.PEOPLE), inside)

@@ -64,7 +64,7 @@ def random_variants(
         told = gate.ask(alt, an, rho)
         members = rng.choice(who.cohort, min(people, STRANGERS), replace=False)
         scored = np.concatenate([members, who.strangers])
-        found = _scores(copies, scored, who.reference, panel, told, people)
+        found = scores(copies, scored, who.reference, panel, told, people)
         game.against_all(found[: len(members)], found[len(members) :], told, alt / an)
     return game.judged(
         attack="membership, random panel, haplotypes",
@@ -83,10 +83,13 @@ def _sum(copies: Copies, rows: Ints, columns: Ints) -> Ints:
     return found
 
 
-def _scores(
+def scores(
     copies: Copies, scored: Ints, reference: Ints, panel: Ints, told: Told, people: int
 ) -> Floats:
-    """Return each person's score, block after block of neighbouring variants."""
+    """Return each scored person's likelihood ratio, block after block of neighbouring variants.
+
+    scored, reference: rows of copies; panel: its columns.
+    """
     total = np.zeros(len(scored))
     weight = people * (1 + people / len(reference))
     for at in range(0, len(panel), BLOCK):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,12 @@ def real() -> tuple[tuple[str, ...], Copies]:
 @cache
 def common_real() -> Copies:
     """Return their copies at the variants of frequency 0.05 to 0.95."""
-    copies = real()[1]
-    share = copies.mean(axis=0) / 2
-    return np.ascontiguousarray(copies[:, (share > 0.05) & (share < 0.95)])
+    return np.ascontiguousarray(real()[1][:, _often()])
+
+
+def _often() -> npt.NDArray[np.bool_]:
+    share = real()[1].mean(axis=0) / 2
+    return (share > 0.05) & (share < 0.95)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +56,14 @@ STRETCH = 1_000_000  # base pairs; stretches are independent of one another
 COMMON_EACH = 250  # common variants kept of a stretch, of about 1,500
 RAREST = 0.005  # kept as rare, of the first RARE_STRETCHES
 RARE_STRETCHES = 20
+MADE_UP = 101  # the first position of a simulated variant; on contig 1, 97 apart
 
 
-def simulated(people: int, stretches: int, seed: int = 7) -> Simulated:
+def simulated(
+    people: int, stretches: int, seed: int = 7, rare_stretches: int = RARE_STRETCHES
+) -> Simulated:
     """Return msprime's people: 10,000 effective, human mutation and recombination rates."""
-    jobs = [(people, seed + at, at < RARE_STRETCHES) for at in range(stretches)]
+    jobs = [(people, seed + at, at < rare_stretches) for at in range(stretches)]
     # Forked: nothing here holds a thread or a key, and a new interpreter each would cost more.
     with multiprocessing.get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
         found = pool.starmap(_stretch, jobs, chunksize=2)
@@ -92,22 +99,69 @@ def _copies(trees: Any, sites: npt.NDArray[np.int64]) -> Copies:
     return np.ascontiguousarray((haplotypes[:, 0::2] + haplotypes[:, 1::2]).T)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Genomes:
+    """Common variants of many people: names in the order of a file, and copies of ALT."""
+
+    names: tuple[str, ...]
+    copies: Copies
+
+
+def genomes(people: int, variants: int) -> Genomes:
+    """Return so many people at so many common variants, or a few more.
+
+    Real people as far as there are enough; the variants the shipped cohort lacks are msprime's,
+    independent of the real ones. More people than that are msprime's altogether.
+    """
+    names: list[str] = []
+    parts: list[Copies] = []
+    if people <= PEOPLE:
+        people = PEOPLE
+        names, parts = np.array(real()[0])[_often()].tolist(), [common_real()]
+    stretches = -(-(variants - len(names)) // COMMON_EACH)
+    if stretches > 0:
+        parts.append(simulated(people, stretches, rare_stretches=0).common)
+        names += [f"1-{MADE_UP + 97 * at}-A-G" for at in range(parts[-1].shape[1])]
+    order = sorted(range(len(names)), key=lambda at: _place(names[at]))
+    copies = np.concatenate(parts, axis=1)[:, order]
+    return Genomes(tuple(names[at] for at in order), np.ascontiguousarray(copies))
+
+
+def _place(name: str) -> tuple[int, int]:
+    contig, pos = name.split("-")[:2]
+    return int(contig), int(pos)
+
+
 def vcf(person: int, sample: str) -> bytes:
     """Return one real person's genotypes as a single-sample VCF text."""
+    names, copies = real()
+    return vcf_of(names, copies[person], sample)
+
+
+def vcf_of(names: Sequence[str], copies: Copies, sample: str = "S") -> bytes:
+    """Return copies of ALT at named variants (GRCh38) as a single-sample VCF text."""
+    calls = ("0/0\n", "0/1\n", "1/1\n")
+    rows = zip(_rows(tuple(names)), copies.tolist(), strict=True)
+    return (_head() + sample + "\n" + "".join(row + calls[own] for row, own in rows)).encode()
+
+
+@cache
+def _head() -> str:
     from compute.builds import contig_lengths
 
-    names, copies = real()
     contigs = contig_lengths("GRCh38").items()
     head = [
         "##fileformat=VCFv4.2",
         "##omic_callability=all-sites",
         '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
         *(f"##contig=<ID={name},length={size},assembly=GRCh38>" for name, size in contigs),
-        f"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{sample}",
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t",
     ]
-    calls = ("0/0", "0/1", "1/1")
-    rows = []
-    for name, dosage in zip(names, copies[person].tolist(), strict=True):
-        contig, pos, ref, alt = name.split("-")
-        rows.append(f"{contig}\t{pos}\t.\t{ref}\t{alt}\t.\tPASS\t.\tGT\t{calls[dosage]}")
-    return ("\n".join([*head, *rows]) + "\n").encode()
+    return "\n".join(head)
+
+
+@lru_cache(maxsize=4)
+def _rows(names: tuple[str, ...]) -> list[str]:
+    """Return what stands before a call in each variant's row: the same in everybody's file."""
+    parts = [name.split("-") for name in names]
+    return [f"{chrom}\t{pos}\t.\t{ref}\t{alt}\t.\tPASS\t.\tGT\t" for chrom, pos, ref, alt in parts]

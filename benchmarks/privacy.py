@@ -1,11 +1,13 @@
 """What attackers learn from released numbers, beside what the same numbers are worth.
 
     python -m benchmarks.privacy --json FILE [--part NAME]... [--scale 0.1] [--table DOCUMENT]
+    python -m benchmarks.privacy --part http-membership --people 1000 [--people 10000]
 
-Parts: membership, real, msprime, pairs, mechanism, utility, trusted, sampler, and http (a whole
-market of processes; not run unless named). --table writes what a data access committee asks for
-between two marks of a file; `python -m benchmarks.committee` joins parts run one by one, and what
-was not run keeps the figures it has there.
+Parts: membership, real, msprime, pairs, mechanism, utility, trusted, sampler; and of a whole market
+of processes, not run unless named: http, and http-membership for cohorts of given sizes. --table
+writes what a data access committee asks for between two marks of a file;
+`python -m benchmarks.committee` joins parts run one by one, and what was not run keeps the figures
+it has there.
 
 Attack and utility are measured on the same answers of the same run. A private row must be answered
 to 90 % within the lifetime budget (rho 1/10), whatever its AUC: an answer that is never given
@@ -60,7 +62,7 @@ class Bench:
         """Return a number of trials at this scale."""
         return max(least, int(full * self.scale))
 
-    def area(self, row: Measured, bar: float, *, control: bool = False) -> Figure:
+    def area(self, row: Measured, bar: float | None, *, control: bool = False) -> Figure:
         """Keep a membership row, and return the figure of its AUC."""
         self.rows.append(row)
         name = f"AUC, {_asked(row)}"
@@ -305,19 +307,45 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
 }
 
 
+def over_http(_bench: Bench, asked: argparse.Namespace) -> Iterator[Figure]:
+    """The same attacks, and others, on cohorts of 104 real people in a running market."""
+    from benchmarks.attacks_http import figures
+
+    yield from figures(asked.requests, asked.cohorts)
+
+
+def membership_over_http(bench: Bench, asked: argparse.Namespace) -> Iterator[Figure]:
+    """Random panels worth a whole lifetime, in a running market, for cohorts of chosen sizes."""
+    from benchmarks.attacks_http_membership import attacked
+
+    for people in asked.people or [1_000]:
+        found = attacked(people)
+        yield bench.area(found.private, RANDOM_BAR)
+        yield bench.area(found.same, None, control=True)
+        yield bench.area(found.control, CONTROL_RANDOM, control=True)
+        yield from found.figures
+
+
+OF_A_MARKET: dict[str, Callable[[Bench, argparse.Namespace], Iterator[Figure]]] = {
+    "http": over_http,
+    "http-membership": membership_over_http,
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.privacy")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full work")
-    parser.add_argument("--part", action="append", choices=[*PARTS, "http"], help="these alone")
+    parser.add_argument(
+        "--part", action="append", choices=[*PARTS, *OF_A_MARKET], help="these alone"
+    )
     parser.add_argument("--requests", type=int, default=2_000, help="of each kind, for timing")
     parser.add_argument("--cohorts", type=int, default=3, help="of 104 people each, for http")
+    parser.add_argument("--people", action="append", type=int, help="a size for http-membership")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args(argv)
     bench, started = Bench(options.scale), machine()
-    runs = [
-        _run_part(name, bench, options.requests, options.cohorts) for name in options.part or PARTS
-    ]
+    runs = [_run_part(name, bench, options) for name in options.part or PARTS]
     figures = [figure for run in runs for figure in run.figures]
     report(figures, None, started)
     if options.table is not None:
@@ -333,25 +361,21 @@ def main(argv: list[str] | None = None) -> int:
     return int(any(figure.met is False for figure in figures))
 
 
-def _run_part(name: str, bench: Bench, requests: int, cohorts: int) -> Run:
+def _run_part(name: str, bench: Bench, asked: argparse.Namespace) -> Run:
     say(f"privacy: {name} ...")
     started, day, rows = (
         time.perf_counter(),
         time.strftime("%Y-%m-%d", time.gmtime()),
         len(bench.rows),
     )
-    if name == "http":
-        from benchmarks.attacks_http import figures as over_http
-
-        found = list(over_http(requests, cohorts))
-    else:
-        found = list(PARTS[name](bench))
+    whole = name in OF_A_MARKET
+    found = list(OF_A_MARKET[name](bench, asked) if whole else PARTS[name](bench))
     private = [row for row in bench.rows[rows:] if row.defence and row.rho_spent != "none"]
     if private:
         least = min(row.answered for row in private)
         found.append(Figure(f"least answered share of a private row, {name}", least, "", ANSWERED))
     say(f"privacy: {name} took {time.perf_counter() - started:.0f} s")
-    return Run(name, day, found, 1.0 if name == "http" else bench.scale)
+    return Run(name, day, found, 1.0 if whole else bench.scale)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from ledger import LedgerError, b64, unb64
 
 CONTEXT = b"omic/result/v1"
 SALT_BYTES = 32
+LEAST_SIZE = 4096
+LARGEST_STEP = 1 << 20
 
 
 class Opening(Value):
@@ -69,6 +71,18 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+def padded(document: bytes) -> bytes:
+    """Return a JSON document with spaces behind it, to a power of two or to whole MiB.
+
+    A file's size is public on the ledger, and known where the file lies. Unpadded it is the number
+    of digits of an answer, and how much of it is hidden: for whoever was to learn nothing of it.
+    """
+    size = max(LEAST_SIZE, 1 << (len(document) - 1).bit_length())
+    if size > LARGEST_STEP:
+        size = -(-len(document) // LARGEST_STEP) * LARGEST_STEP
+    return document.ljust(size)
 
 
 def result_commitment(salt: bytes, answer: bytes) -> str:

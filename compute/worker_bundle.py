@@ -11,7 +11,7 @@ from typing import Any
 
 from compute.bundle import bundle_entry, make_auditor_bundle, make_researcher_bundle
 from compute.crypt import encrypt_file, seal_to
-from compute.result import answer_bytes
+from compute.result import answer_bytes, padded
 from compute.worker_ports import Workshop
 from compute.worker_result import kept_file
 from compute.worker_state import Run
@@ -42,11 +42,11 @@ def bundle_files(run: Run) -> dict[str, bytes]:
     order, access, result = run.held.order, str(run.held.access), _result(run)
     result_key = run.shop.follower.state.orders[order].payload["result_key"]
     bundle = make_researcher_bundle(order, access, entries, result)
-    files = {"bundle": seal_to(unb64(result_key), bundle)}
+    files = {"bundle": seal_to(unb64(result_key), padded(bundle))}
     if auditors:
         members = _members(run, about, proven)
         full = make_auditor_bundle(order, access, entries, result, members)
-        files["auditor_bundle"] = encrypt_file(full, *auditors)
+        files["auditor_bundle"] = encrypt_file(padded(full), *auditors)
     return files
 
 

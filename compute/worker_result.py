@@ -13,7 +13,7 @@ from compute.keys import KEY_BYTES
 from compute.orderbook import OrderInHand
 from compute.queries import query_value
 from compute.release import Released
-from compute.result import SALT_BYTES, answer_bytes, make_opening, result_commitment
+from compute.result import SALT_BYTES, answer_bytes, make_opening, padded, result_commitment
 from compute.scope import bucket
 from compute.worker_order import VerifiedOrder
 from compute.worker_outcomes import Code, JobRefusedError
@@ -70,7 +70,7 @@ def keep_result(
     result = kept_file(shop, held, "result")
     commitment = commitment_of(result)
     shop.store.keep(name_of(held, "openings"), opened)
-    shop.store.keep(name_of(held, "file"), seal_to(order.result_key, result))
+    shop.store.keep(name_of(held, "file"), seal_to(order.result_key, padded(result)))
     if order.mode == "trusted":
         draft = answer_bytes({**json.loads(result), "draft_commitment": commitment})
         shop.store.keep(name_of(held, "draft"), seal_draft(shop, order, draft))
@@ -119,4 +119,4 @@ def seal_draft(shop: Workshop, order: VerifiedOrder, draft: bytes) -> bytes:
     keys = reviewer_keys(shop, order, shop.follower.checkpoint.quorum_time)
     if not keys:
         raise JobRefusedError(Code.NO_REVIEWER, "no attested reviewer has a usable encryption key")
-    return encrypt_file(draft, *keys)
+    return encrypt_file(padded(draft), *keys)

@@ -76,7 +76,7 @@ def test_what_a_run_of_one_part_keeps_is_read_again(path, tmp_path, monkeypatch)
     assert privacy.main(["--part", "trusted", "--scale", "0.5", "--json", str(kept)]) == 1
     (run,) = read_runs(kept)
     assert (run.part, run.scale, list(run.figures)) == ("trusted", 0.5, PAIRS.figures)
-    assert [*privacy.PARTS, "http"] == list(PARTS)
+    assert [*privacy.PARTS, *privacy.OF_A_MARKET] == list(PARTS)
 
 
 @pytest.mark.parametrize("wrong", ["nothing", f"{START}\n| a |\n|---|\n| old row |\n{END}"])

@@ -17,7 +17,7 @@ from compute import (
     result_commitment,
     verify_bundle,
 )
-from compute.result import ResultDocument
+from compute.result import ResultDocument, padded
 from ledger import public_key
 from tests.compute.bundle_world import ANSWER, NOW, Log, Story, new_id
 
@@ -329,3 +329,12 @@ def test_an_opening_opens_its_own_commitment_alone():
         check_opening(document, "0" * 64)
     with pytest.raises(BundleError):
         check_opening(document.model_copy(update={"answer": 1}), published)
+
+
+def test_a_padded_document_reads_the_same_and_tells_its_size_in_few_steps():
+    sizes = {len(padded(b"1" * length)) for length in (1, 100, 4096)}
+    assert sizes == {4096}
+    assert [len(padded(b"1" * length)) for length in (4097, 1 << 20, (1 << 20) + 1)] == [
+        8192, 1 << 20, 2 << 20
+    ]  # fmt: skip
+    assert json.loads(padded(b'{"a":1}')) == {"a": 1}

@@ -37,12 +37,15 @@ def test_the_tick_is_a_multiple_and_the_default_is_thirty_seconds():
     assert DEFAULT_TICK_MS == 30_000
 
 
-def test_a_result_reaches_the_log_on_a_tick(world, monkeypatch):
+def test_a_draft_and_a_result_appear_on_a_tick_each(world, monkeypatch):
     order = world.order(query=counts_query())
     seen, ticks = watched(world, monkeypatch)
+    monkeypatch.setattr(world.market, "on_put", lambda name: seen.append((name, len(ticks))))
     assert world.complete(order).state == "released"
-    assert ("result.published", 1) in seen
-    assert len(ticks) == 1
+    assert [one for one in seen if one[0] in ("draft", "result.published", "result")] == [
+        ("draft", 1), ("result.published", 2), ("result", 2)
+    ]  # fmt: skip
+    assert len(ticks) == 2
 
 
 def test_a_refusal_waits_for_a_tick_too(world, monkeypatch):
