@@ -96,7 +96,7 @@ def _is_seen(run: Run) -> bool:
         return run.held.phase in ON_A_TICK
     order = run.shop.follower.state.orders.get(run.held.order)
     # Not folded yet, after a restart: as if there were a draft.
-    return order is None or order.payload["release"]["mode"] == "trusted"
+    return order is None or str(order.payload["release"]["mode"]) == "trusted"
 
 
 def _step(run: Run) -> bool:
