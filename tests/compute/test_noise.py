@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 import compute
 from compute.noise import BATCH, NoiseError, add_noise, noise_sd, pick_largest
@@ -40,6 +41,33 @@ def test_noise_is_integer_centred_and_of_the_stated_sd():
     assert abs(error.mean()) < 5 * done.sd / math.sqrt(len(error))
     assert error.std() == pytest.approx(done.sd, rel=0.03)
     assert abs(np.corrcoef(error[:-1], error[1:])[0, 1]) < 0.04
+
+
+def chance_of(drawn, sd):
+    """Return the chi-squared test's p of integers drawn against the discrete Gaussian of an sd."""
+    reach = math.ceil(4 * sd)
+    places = np.arange(-50 * reach, 50 * reach + 1)
+    mass = np.exp(-((places / sd) ** 2) / 2)
+    within = np.abs(places) <= reach  # what lies further is one cell more
+    expected = np.append(mass[within], mass[~within].sum()) / mass.sum() * len(drawn)
+    found = np.bincount(np.clip(np.abs(drawn), 0, reach + 1) * np.sign(drawn) + reach + 1,
+                        minlength=2 * reach + 3)  # fmt: skip
+    observed = np.append(found[1:-1], found[0] + found[-1])
+    return chisquare(observed, expected).pvalue
+
+
+def test_a_long_vectors_noise_is_the_discrete_gaussian_in_every_piece_of_it():
+    """Drawn on every core, in pieces; the controls are noise that is nearly right, and is found."""
+    count, rng = 6 * BATCH, np.random.default_rng(27)
+    done = add_noise(np.zeros(count, np.int64), 4, Fraction(1))  # sd: the root of 2
+    assert chance_of(done.values, done.sd) > 1e-6
+    first, last = done.values[:BATCH], done.values[-BATCH:]
+    assert abs(np.corrcoef(first, last)[0, 1]) < 5 / math.sqrt(BATCH)
+    assert chance_of(done.values, 1.02 * done.sd) < 1e-6
+    floats = np.rint(rng.normal(0, done.sd, count)).astype(np.int64)
+    assert chance_of(floats, done.sd) < 1e-6
+    repeated = np.tile(first, 6)
+    assert abs(np.corrcoef(repeated[:BATCH], repeated[-BATCH:])[0, 1]) > 5 / math.sqrt(BATCH)
 
 
 def test_batches_keep_every_value_in_its_place():
