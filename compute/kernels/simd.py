@@ -1,4 +1,4 @@
-"""The four inner loops that must be vector code, written in LLVM's IR through numba intrinsics.
+"""The three inner loops that must be vector code, written in LLVM's IR through numba intrinsics.
 
 LLVM's own vectoriser gives up on them (many pointers that may alias); as explicit eight-lane
 vectors they compile to whatever the machine has (AVX-512, AVX2, NEON). Addresses and strides are
@@ -195,65 +195,6 @@ def _splat(builder: Any, value: Any) -> Any:
     one = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(one, empty, zeros)
-
-
-@intrinsic
-def weigh_codes(typing: Any, low: Any, high: Any, words: Any, weights: Any, absent: Any) -> Any:
-    """Return sum over rows of lo * w + hi * 2 w + (lo and hi) * absent, for one person.
-
-    low, high: addresses of `words` words; weights, absent: of 64 doubles a word. Most words have
-    nobody without a call; those pass `absent` by.
-    """
-    signature = types.float64(*[_ADDRESS] * 5)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        low, high, words, weights, absent = args
-        zero = ir.Constant(_DOUBLES, [0.0] * LANES)
-        slots = [cgutils.alloca_once_value(builder, zero) for _ in range(12)]
-
-        def add(bits: Any, value: Any, slot: Any) -> None:
-            old = builder.load(slot)
-            mask = builder.bitcast(bits, _MASK)
-            builder.store(builder.select(mask, builder.fadd(old, value), old), slot)
-
-        with cgutils.for_range(builder, words) as loop:
-            at = builder.mul(loop.index, _int(8))
-            row = builder.mul(loop.index, _int(512))
-            lo, hi = (_at(builder, builder.add(plane, at), _I64, 8) for plane in (low, high))
-            both = builder.and_(lo, hi)
-
-            def given(of: Any, byte: int, row: Any = row) -> Any:
-                place = builder.add(builder.add(of, row), _int(64 * byte))
-                return _at(builder, place, _DOUBLES, 8)
-
-            def octet(word: Any, byte: int) -> Any:
-                return builder.trunc(builder.lshr(word, _int(8 * byte)), _I8)
-
-            for byte in range(8):
-                value = given(weights, byte)
-                for which, word in enumerate((lo, hi)):
-                    add(octet(word, byte), value, slots[4 * which + byte % 4])
-            with builder.if_then(builder.icmp_unsigned("!=", both, _int(0)), likely=False):
-                for byte in range(8):
-                    add(octet(both, byte), given(absent, byte), slots[8 + byte % 4])
-        sums = [_total(builder, [builder.load(s) for s in slots[4 * w : 4 * w + 4]])
-                for w in range(3)]  # fmt: skip
-        twice = builder.fadd(sums[1], sums[1])
-        return builder.fadd(builder.fadd(sums[0], twice), sums[2])
-
-    return signature, codegen
-
-
-def _total(builder: Any, vectors: Sequence[Any]) -> Any:
-    whole = vectors[0]
-    for one in vectors[1:]:
-        whole = builder.fadd(whole, one)
-    total = builder.extract_element(whole, ir.Constant(ir.IntType(32), 0))
-    for lane in range(1, LANES):
-        total = builder.fadd(
-            total, builder.extract_element(whole, ir.Constant(ir.IntType(32), lane))
-        )
-    return total
 
 
 @intrinsic
