@@ -194,7 +194,7 @@ def modified_score(beta, x, y, *, firth):
         return x.T @ (y - mu)
     w = mu * (1 - mu)
     root = np.sqrt(w)[:, None] * x
-    hat = np.diag(root @ np.linalg.inv(root.T @ root) @ root.T)
+    hat = ((root @ np.linalg.inv(root.T @ root)) * root).sum(axis=1)
     return x.T @ (y - mu + hat * (0.5 - mu))
 
 
