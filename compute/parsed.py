@@ -161,6 +161,7 @@ class Clinical:
     measurements: tuple[Measurement, ...]
     demographics: Demographics
     skipped: Mapping[str, int] = field(default_factory=dict)  # items, by reason
+    mended: Mapping[str, int] = field(default_factory=dict)  # codes kept in another form, by reason
 
 
 Parsed: TypeAlias = Genotypes | Features | Participant | Clinical

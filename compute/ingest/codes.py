@@ -27,6 +27,7 @@ _CODES: Final = {
     "OMIM": re.compile(r"\d{6}\Z"),
     "ORPHA": re.compile(r"\d{1,6}\Z"),
     "NCIT": re.compile(r"C\d{1,7}\Z"),
+    "CIEL": re.compile(r"[1-9]\d{0,9}\Z", re.ASCII),  # the dictionary of OpenMRS
     # An archetype's own node where no terminology codes it: archetype id and node id.
     "OPENEHR": re.compile(r"openEHR-EHR-[A-Z_]{3,20}\.[a-z0-9_-]{1,60}\.v\d{1,3}#at[0-9.]{4,12}\Z"),
 }
@@ -39,9 +40,12 @@ _PREFIXES: Final = {
     "http://hl7.org/fhir/sid/icd-10": "ICD10", "http://hl7.org/fhir/sid/icd-10-cm": "ICD10CM",
     "http://purl.obolibrary.org/obo/hp.owl": "HP", "http://human-phenotype-ontology.org": "HP",
     "http://purl.obolibrary.org/obo/mondo.owl": "MONDO", "http://www.omim.org": "OMIM",
-    "http://www.orpha.net": "ORPHA",
+    "http://www.orpha.net": "ORPHA", "ciel": "CIEL", "https://cielterminology.org": "CIEL",
     "http://ncicb.nci.nih.gov/xml/owl/evs/thesaurus.owl": "NCIT",
 }  # fmt: skip
+# OpenMRS names a CIEL concept by its number filled up with A to 36 characters, under any system.
+_CIEL_UUID: Final = re.compile(r"(?=.{36}\Z)([1-9]\d{0,9})A+\Z", re.ASCII)
+_BLANKS: Final = " \t\r\n"
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}\Z")
 _UNIT: Final = re.compile(r"[!-~µ°²³ ]{1,40}\Z")
 _AGE: Final = re.compile(r"P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?(T[0-9HMS]{1,12})?\Z")
@@ -57,6 +61,19 @@ def curie(system: str, code: str) -> str | None:
     if prefix is None or not _CODES[prefix].match(code):
         return None
     return f"{prefix}:{code}"
+
+
+def mended(system: str, code: str) -> tuple[str, str] | None:
+    """Return the CURIE of a code that is written in another form, and what was mended.
+
+    code_trimmed: white space around it (FHIR's type `code` has none). ciel_uuid: a CIEL concept as
+    OpenMRS identifies it; no code of another terminology looks so, whatever system is stated.
+    """
+    plain = code.strip(_BLANKS)
+    if concept := _CIEL_UUID.match(plain):
+        return f"CIEL:{concept[1]}", "ciel_uuid"
+    found = curie(system, plain)
+    return None if found is None else (found, "code_trimmed")
 
 
 def known_system(system: str) -> bool:
@@ -122,6 +139,7 @@ class Record:
     terms: dict[Term, None] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    mended: Counter[str] = field(default_factory=Counter)
     sex: Sex = "unknown"
     birth_year: int | None = None
     region: str | None = None

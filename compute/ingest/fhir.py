@@ -3,7 +3,8 @@
 Kept: Condition (coded, refuted = excluded, onset as year or age), Observation (numbers, coded
 answers in SNOMED CT or HPO, components, sampled series such as a glucose sensor's), of Patient the
 sex, the birth year and the country, and the last year anything is stated of. Narrative, names,
-addresses, identifiers, notes and every other resource are left out and counted.
+addresses, identifiers, notes and every other resource are left out and counted. A code that is
+unmistakable though not written as it should be is kept, and counted as mended.
 Spec: hl7.org/fhir/R4.
 """
 
@@ -19,6 +20,7 @@ from compute.ingest.codes import (
     age_of,
     curie,
     known_system,
+    mended,
     time_of,
     words_of,
     year_of,
@@ -31,7 +33,7 @@ _TYPE: Final = re.compile(r"[A-Za-z]{1,40}\Z")
 _REGION: Final = re.compile(r"[A-Za-z]{2,3}\Z")
 _VOID: Final = frozenset({"entered-in-error", "cancelled"})
 _ALONE: Final = frozenset({"Condition", "Observation", "Patient"})
-_ANSWERS: Final = ("SNOMED:", "HP:", "MONDO:")
+_ANSWERS: Final = ("SNOMED:", "HP:", "MONDO:", "CIEL:")
 _PARTS: Final = {
     "name": frozenset({"family", "given", "text"}),
     "address": frozenset({"line", "text"}),
@@ -61,7 +63,7 @@ def parse_fhir(record: dict[str, Any], limits: Limits) -> Clinical:
             found.skipped[f"resource_{kind}" if _TYPE.match(kind) else "resource_other"] += 1
     return Clinical(
         "fhir", tuple(found.terms), tuple(found.measurements), found.demographics(),
-        dict(found.skipped),
+        dict(found.skipped), dict(found.mended),
     )  # fmt: skip
 
 
@@ -126,16 +128,26 @@ def _patient(patient: dict[str, Any], found: Record) -> None:
 
 
 def _coded(concept: Any, field: str, found: Record) -> tuple[str, str] | None:
-    """Return the first coding of a kept terminology as (CURIE, label)."""
+    """Return the first coding of a kept terminology as (CURIE, label).
+
+    CIEL, a dictionary of OpenMRS's, is taken where no other is, though OpenMRS states it first.
+    """
+    kept: list[tuple[str, str, str]] = []
     reasons: set[str] = set()
     for coding in objects(obj(concept, field).get("coding"), f"{field}.coding"):
         system, code = text_of(coding.get("system")), text_of(coding.get("code"))
-        known = curie(system, code)
+        plain = curie(system, code)
+        known = mended(system, code) if plain is None else (plain, "")
         if known is not None:
-            return known, text_of(coding.get("display"))
+            kept.append((known[0], text_of(coding.get("display")), known[1]))
         reasons.add("code_malformed" if known_system(system) else "unknown_terminology")
-    found.skipped[min(reasons) if reasons else "uncoded"] += 1
-    return None
+    if not kept:
+        found.skipped[min(reasons) if reasons else "uncoded"] += 1
+        return None
+    code, label, mending = min(kept, key=lambda one: one[0].startswith("CIEL:"))
+    if mending:
+        found.mended[mending] += 1
+    return code, label
 
 
 def _condition(item: dict[str, Any], found: Record) -> None:

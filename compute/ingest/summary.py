@@ -93,7 +93,8 @@ class ClinicalSummary:
     """QC of a clinical record: how much of what was kept, and what was left out and why.
 
     kept: demographics that are there (names of fields, not values). by_terminology: terms and
-    measurements by CURIE prefix. series: measurements with a time.
+    measurements by CURIE prefix. series: measurements with a time. mended: codes that were
+    kept, though not written as their terminology writes them, by what was done.
     """
 
     modality: str
@@ -106,6 +107,7 @@ class ClinicalSummary:
     kept: tuple[str, ...]
     skipped: Mapping[str, int]
     content_digest: str
+    mended: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able fields."""
@@ -160,6 +162,7 @@ def _clinical(c: Clinical, digest: str) -> ClinicalSummary:
         kept=tuple(name for name, there in kept.items() if there),
         skipped=dict(c.skipped),
         content_digest=digest,
+        mended=dict(c.mended),
     )
 
 

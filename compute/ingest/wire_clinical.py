@@ -28,6 +28,7 @@ def encode(record: Clinical) -> Frame:
         "region": d.region,
         "last_seen": d.last_seen,
         "skipped": dict(record.skipped),
+        "mended": dict(record.mended),
     }
     times = [_NO_TIME if m.time_ms is None else m.time_ms for m in numbers]
     arrays: dict[str, np.ndarray] = {
@@ -47,11 +48,17 @@ def encode(record: Clinical) -> Frame:
 
 def decode(meta: dict[str, Any], parts: dict[str, Any]) -> Clinical:
     """Rebuild a record; every code, time and number is checked. Raises ParserDiedError."""
-    require(meta["source"] in _SOURCES and isinstance(meta["skipped"], dict))
-    require(all(whole(count) for count in meta["skipped"].values()))
+    require(meta["source"] in _SOURCES)
+    mended = meta.get("mended", {})  # not in copies made before it was kept
     return Clinical(
-        meta["source"], _terms(parts), _measurements(parts), _demographics(meta), meta["skipped"]
-    )
+        meta["source"], _terms(parts), _measurements(parts), _demographics(meta),
+        _counts(meta["skipped"]), _counts(mended),
+    )  # fmt: skip
+
+
+def _counts(found: Any) -> dict[str, int]:
+    require(isinstance(found, dict) and all(whole(count) for count in found.values()))
+    return dict(found)
 
 
 def _demographics(meta: dict[str, Any]) -> Demographics:

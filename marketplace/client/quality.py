@@ -32,6 +32,11 @@ _CALLABILITY = {
     "no allele frequency. To change that give --regions (a BED of what your caller could call), or "
     "--callability all-sites if it wrote every site",
 }
+_BY_REASON = {"skipped": "skipped", "no_calls": "no call", "mended": "kept, but mended"}
+_REASONS = {
+    "code_trimmed": "codes with blanks around them",
+    "ciel_uuid": "codes that are OpenMRS's own, read as CIEL's",
+}
 _HIDDEN = frozenset({"content_digest"})
 
 
@@ -42,9 +47,9 @@ def lines_of(summary: Mapping[str, Any]) -> dict[str, object]:
         if key in _HIDDEN or value in (None, {}, (), [], ""):
             continue
         label = _WORDS.get(key, key.replace("_", " "))
-        if key in ("skipped", "no_calls"):
-            title = "skipped" if key == "skipped" else "no call"
-            found |= {f"{title}: {why.replace('_', ' ')}": n for why, n in sorted(value.items())}
+        if key in _BY_REASON:
+            reasons = {_REASONS.get(why, why.replace("_", " ")): n for why, n in value.items()}
+            found |= {f"{_BY_REASON[key]}: {why}": n for why, n in sorted(reasons.items())}
         elif isinstance(value, Mapping):
             found[label] = ", ".join(f"{name} {n}" for name, n in sorted(value.items()))
         elif key == "callability":

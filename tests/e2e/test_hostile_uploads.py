@@ -89,7 +89,9 @@ def test_every_hostile_upload_is_refused_by_name_and_nothing_of_it_is_kept(stack
     before, started = kept(stack), stack.child("compute").restarts
     with monkeypatch.context() as patch:
         datasets = join(stack, HOSTILE, patch)
-    stack.until(lambda: set(datasets) <= set(noted(stack)), seconds=180, what="the ingest of hostile files")
+    stack.until(
+        lambda: set(datasets) <= set(noted(stack)), seconds=180, what="the ingest of hostile files"
+    )
     expected = {one: ("excluded", f"file.{HOSTILE[kind][2]}") for one, kind in datasets.items()}
     assert {one: noted(stack)[one] for one in datasets} == expected
     assert kept(stack) == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from datetime import datetime
 
 import pytest
 
@@ -19,6 +21,7 @@ from compute.ingest import (
     parse,
     parse_clinical,
 )
+from marketplace.client.quality import lines_of
 from tests.compute.ingest.real import real, refused
 from tests.compute.ingest.vcf_text import gz
 
@@ -29,13 +32,6 @@ LAB = json.loads(real("openehr_laboratory.json"))
 
 def read(record):
     return parse_clinical(json.dumps(record).encode(), "c")
-
-
-def coded_synthea():
-    """The bundle with codes of LOINC's and SNOMED CT's shape; the source pads them with A."""
-    text = json.dumps(SYNTHEA)
-    text = re.sub(r'"(\d{4})A{30,}"', r'"\1-7"', text)
-    return re.sub(r'"(\d{6})A{30,}"', r'"\g<1>009"', text)
 
 
 def test_a_real_phenopacket():
@@ -102,13 +98,9 @@ def test_the_fhir_specifications_glucose():
 
 
 def test_a_synthea_bundle_keeps_no_name_address_or_identifier():
-    c = parse_clinical(coded_synthea().encode(), "s")
+    c = parse_clinical(real("fhir_synthea.json"), "s")
     assert c.demographics == Demographics("female", 2002, "US", "2019")
-    assert [t.curie for t in c.terms] == ["SNOMED:112141009"]
-    assert c.terms[0].onset == "2019"
-    assert len(c.measurements) + c.skipped.get("code_malformed", 0) + c.skipped.get(
-        "answer_without_meaning_of_its_own", 0
-    ) >= 8  # fmt: skip
+    assert Term("CIEL:112141", "Tuberculosis", False, "2019") in c.terms
     assert c.skipped["resource_Claim"] == 1
     kept = repr(c).casefold()
     patient = SYNTHEA["entry"][0]["resource"]
@@ -118,14 +110,101 @@ def test_a_synthea_bundle_keeps_no_name_address_or_identifier():
                *re.findall(r"[A-Z][a-z]+\d{2,4}", json.dumps(SYNTHEA))}  # fmt: skip
     assert len(private) > 10
     assert [text for text in private if text.casefold() in kept] == []
-    summary = json.dumps(inspect(coded_synthea().encode(), "clinical", "s").as_dict()).casefold()
+    summary = json.dumps(inspect(real("fhir_synthea.json"), "clinical", "s").as_dict()).casefold()
     assert [text for text in private if text.casefold() in summary] == []
 
 
 def test_codes_that_are_no_codes_leave_nothing_to_keep():
-    error = refused(real("fhir_synthea.json"), "clinical")
+    error = refused(re.sub(rb"A{25,}", b"BB", real("fhir_synthea.json")), "clinical")
     assert error.code == "no_terms"
     assert "code_malformed" in error.reason
+
+
+def read_slowly(bundle):
+    """Terms and numbers of an export of OpenMRS, straight from its JSON."""
+    terms, numbers = set(), []
+
+    def concept(value):
+        (coding,) = value["coding"]
+        assert len(coding["code"]) == 36
+        return "CIEL:" + coding["code"].rstrip("A"), coding["display"]
+
+    for resource in (entry["resource"] for entry in bundle["entry"]):
+        if resource["resourceType"] == "Condition":
+            terms.add((*concept(resource["code"]), resource["onsetDateTime"][:4]))
+        elif resource["resourceType"] == "Observation" and "valueQuantity" in resource:
+            quantity = resource["valueQuantity"]
+            when = datetime.fromisoformat(resource["effectiveDateTime"])
+            code, _ = concept(resource["code"])
+            numbers.append((code, quantity["value"], quantity.get("unit", ""), when.timestamp()))
+        elif resource["resourceType"] == "Observation":
+            terms.add((*concept(resource["valueCodeableConcept"]), None))
+    return terms, numbers
+
+
+@pytest.mark.parametrize(
+    ("who", "conditions", "numbers"), [("bob", 0, 8), ("cecelia", 1, 14), ("jeremiah", 0, 8), ("levi", 1, 8)]
+)  # fmt: skip
+def test_an_export_of_openmrs_is_read_whole(who, conditions, numbers):
+    data = real(f"fhir_openmrs_{who}.json.gz")
+    bundle = json.loads(gzip.decompress(data))
+    terms, measured = read_slowly(bundle)
+    c = parse_clinical(data, who)
+    assert {(t.curie, t.label, t.onset) for t in c.terms} == terms and len(c.terms) == len(terms)
+    assert [(m.curie, m.value, m.unit, m.time_ms / 1000) for m in c.measurements] == measured
+    assert (sum(t.onset is not None for t in c.terms), len(measured)) == (conditions, numbers)
+    observations = sum(e["resource"]["resourceType"] == "Observation" for e in bundle["entry"])
+    answered = observations - numbers
+    assert c.mended == {"ciel_uuid": conditions + observations + answered}
+    repeated = conditions + answered - len(terms)
+    expected = {"resource_Encounter": 1, "resource_Immunization": 1, "repeated_term": repeated}
+    assert c.skipped == {why: count for why, count in expected.items() if count}
+    said = lines_of(inspect(data, "clinical", who).as_dict())
+    assert said["kept, but mended: codes that are OpenMRS's own, read as CIEL's"] == sum(
+        c.mended.values()
+    )
+
+
+def coding(system, code, label="x"):
+    return {"system": system, "code": code, "display": label}
+
+
+SNOMED_CT, LOINC_ORG = "http://snomed.info/sct", "http://loinc.org"
+
+
+@pytest.mark.parametrize(
+    ("codings", "kept", "mended", "skipped"),
+    [
+        ([coding(SNOMED_CT, " 73211009\n")], "SNOMED:73211009", {"code_trimmed": 1}, {}),
+        ([coding(SNOMED_CT, "73211009")], "SNOMED:73211009", {}, {}),
+        ([coding(SNOMED_CT, "7321 1009")], None, {}, {"code_malformed": 1}),
+        ([coding("urn:own", " 73211009 ")], None, {}, {"unknown_terminology": 1}),
+        ([coding("", "119481" + "A" * 30)], "CIEL:119481", {"ciel_uuid": 1}, {}),
+        ([coding("", "119481" + "A" * 29)], None, {}, {"unknown_terminology": 1}),
+        ([coding(SNOMED_CT, "0" + "A" * 35)], None, {}, {"code_malformed": 1}),
+        # As OpenMRS writes a concept: its own first, then what it is mapped to.
+        ([coding("", "119481" + "A" * 30), coding("https://cielterminology.org", "119481"),
+          coding("http://snomed.info/sct/", "73211009")], "SNOMED:73211009", {}, {}),
+        ([coding("https://CIELterminology.org", "119481")], "CIEL:119481", {}, {}),
+        ([coding("http://purl.obolibrary.org/obo/mondo.owl", "0005015")], "MONDO:0005015", {}, {}),
+        ([coding("mondo", "0005015 ")], "MONDO:0005015", {"code_trimmed": 1}, {}),
+        ([coding("mondo", "MONDO:0005015")], None, {}, {"code_malformed": 1}),
+    ],
+)  # fmt: skip
+def test_a_code_is_kept_mended_or_named_as_left_out(codings, kept, mended, skipped):
+    other = {"resourceType": "Condition", "code": {"coding": [coding(LOINC_ORG, "2339-0")]}}
+    c = read(bundle({"resourceType": "Condition", "code": {"coding": codings}}, other))
+    assert [t.curie for t in c.terms] == ([kept] if kept else []) + ["LOINC:2339-0"]
+    assert (c.mended, c.skipped) == (mended, skipped)
+    with ParserHost() as host:
+        there = host.parse(
+            json.dumps(
+                bundle({"resourceType": "Condition", "code": {"coding": codings}}, other)
+            ).encode(),
+            "clinical",
+            "x",
+        )
+    assert there == c
 
 
 LOINC = {"coding": [{"system": "http://loinc.org", "code": "2339-0", "display": "Glucose"}]}
@@ -272,7 +351,7 @@ def test_refusals_never_repeat_a_value():
 
 def test_the_confined_child_answers_the_same():
     with ParserHost() as host:
-        for data in (real("phenopacket.json"), real("fhir_glucose.json"), coded_synthea().encode(),
+        for data in (real("phenopacket.json"), real("fhir_glucose.json"), real("fhir_synthea.json"),
                      real("openehr_laboratory.json"), json.dumps(SENSOR).encode()):  # fmt: skip
             here, there = parse(data, "clinical", "x"), host.parse(data, "clinical", "x")
             assert there == here

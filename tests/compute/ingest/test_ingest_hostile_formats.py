@@ -25,7 +25,6 @@ from compute.ingest import (
 )
 from tests.compute.ingest.hostile_files import big, hdf5, swapped, with_stated_size
 from tests.compute.ingest.real import real, refused
-from tests.compute.ingest.test_ingest_clinical import coded_synthea
 from tests.compute.ingest.test_ingest_consumer import HINTS, zipped
 from tests.compute.ingest.vcf_text import gz
 
@@ -56,19 +55,12 @@ SAMPLES = {
 BINARY = (".gz", ".bgz", ".bcf", ".biom")
 
 
-def sample_file(name):
-    """A real file that can be read whole: of Synthea's, with the codes its source pads cut short."""
-    if name == "fhir_synthea.json":
-        return json.dumps(json.loads(coded_synthea()), indent=1).encode()
-    return real(name)
-
-
 @pytest.mark.parametrize("name", SAMPLES)
 def test_bytes_that_are_no_utf8(name):
     modality, sample, hints = SAMPLES[name]
     if name.endswith(BINARY):
         return
-    data = sample_file(name)
+    data = real(name)
     middle = data.index(b"\n", len(data) // 3) - 1
     error = refused(
         data[:middle] + b"\xff\xfe" + data[middle:], modality, sample=sample, hints=hints
@@ -228,7 +220,7 @@ def test_any_bytes_are_read_or_refused(modality, data):
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_one_changed_byte_is_read_or_refused(name, draw):
     modality, sample, hints = SAMPLES[name]
-    data = bytearray(sample_file(name))
+    data = bytearray(real(name))
     at = draw.draw(st.integers(0, len(data) - 1))
     data[at] = draw.draw(st.integers(0, 255))
     try:

@@ -26,7 +26,7 @@ from compute.ingest import (
 )
 from tests.compute.ingest.real import real
 from tests.compute.ingest.test_ingest_consumer import HINTS, zipped
-from tests.compute.ingest.test_ingest_hostile_formats import SAMPLES, sample_file
+from tests.compute.ingest.test_ingest_hostile_formats import SAMPLES
 from tests.compute.ingest.vcf_text import bcf, bgzf, gz, vcf
 
 BLOCK = 1024
@@ -161,7 +161,7 @@ WITH_AN_END = sorted(set(SAMPLES) - set(ENDLESS))
 @pytest.mark.parametrize("name", WITH_AN_END)
 def test_a_format_that_knows_its_end_is_refused_wherever_it_is_cut(children, name):
     modality, sample, hints = SAMPLES[name]
-    refuse(children, sample_file(name), modality, sample, hints)
+    refuse(children, real(name), modality, sample, hints)
 
 
 @pytest.mark.parametrize("name", ENDLESS)

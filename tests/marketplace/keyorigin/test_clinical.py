@@ -12,7 +12,8 @@ import pytest
 from compute.ingest import IngestError, inspect
 from ledger import b64
 from tests.compute.ingest.real import real
-from tests.compute.ingest.test_ingest_clinical import PHENO, coded_synthea
+from tests.compute.ingest.test_ingest_clinical import PHENO
+from tests.compute.ingest.test_ingest_clinical import SYNTHEA as BUNDLE
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -23,11 +24,11 @@ COUNTS = """
 return x.map((text) => { try {
   const f = m.read(text);
   return { source: f.source, terms: f.terms.size, excluded: f.excluded, measurements: f.measurements,
-    series: f.series, by: f.by, skipped: f.skipped,
+    series: f.series, by: f.by, skipped: f.skipped, mended: f.mended,
     kept: [f.sex && 'sex', f.birthYear && 'birth_year', f.region && 'region'].filter(Boolean) };
 } catch (error) { return error.constructor.name } })
 """
-SYNTHEA = coded_synthea()
+SYNTHEA = json.dumps(BUNDLE)
 LAB, VITALS = (json.loads(real(f"openehr_{name}.json")) for name in ("laboratory", "vitals"))
 RICH = {
     **PHENO,
@@ -54,6 +55,7 @@ def told(text: str):
     return {
         **{name: summary[name] for name in wanted},
         "by": summary["by_terminology"], "kept": list(summary["kept"]), "skipped": skipped,
+        "mended": summary["mended"],
     }  # fmt: skip
 
 
@@ -68,7 +70,8 @@ def places(value, found=None):
 
 
 ODD = [None, True, 0, -3, 1e9, "", "x", "HP:0001631", "2021-02-30", "2020-02-29", "1799-01-01",
-       "entered-in-error", "P9Y", "Patient", "female", "Patient/other", [], {}, [{}], "http://loinc.org"]  # fmt: skip
+       "entered-in-error", "P9Y", "Patient", "female", "Patient/other", [], {}, [{}], "http://loinc.org", " 2339-0 ",
+       "5089" + "A" * 32, "http://snomed.info/sct"]  # fmt: skip
 
 
 def changed(record, draw):

@@ -1,12 +1,12 @@
 // HL7 FHIR R4, a Bundle or one Condition, Observation or Patient, of one person: the rules of
 // compute/ingest/fhir.py.
 
-import { ageOf, curie, isKnownSystem, isTime, numberOf, obj, objects, Record, Refusal, textOf, yearOf } from "./record.js";
+import { ageOf, curie, isKnownSystem, isTime, mended, numberOf, obj, objects, Record, Refusal, textOf, yearOf } from "./record.js";
 
 const SEX = { female: "female", male: "male" };
 const VOID = new Set(["entered-in-error", "cancelled"]);
 const ALONE = new Set(["Condition", "Observation", "Patient"]);
-const ANSWERS = ["SNOMED:", "HP:", "MONDO:"];
+const ANSWERS = ["SNOMED:", "HP:", "MONDO:", "CIEL:"];
 const GAPS = new Set(["E", "U", "L"]);
 const AGES = { a: "Y", mo: "M", wk: "W", d: "D" };
 
@@ -48,16 +48,24 @@ function patient(given, found) {
   found.region = countries.size === 1 ? [...countries][0] : null;
 }
 
-// The first coding of a kept terminology: [CURIE, label], or null and counted.
+// The first coding of a kept terminology, CIEL where no other is: [CURIE, label], or null and counted.
 function coded(concept, field, found) {
   const reasons = new Set();
+  const kept = [];
   for (const one of objects(obj(concept, field).coding, `${field}.coding`)) {
-    const known = curie(textOf(one.system), textOf(one.code));
-    if (known !== null) return [known, textOf(one.display)];
-    reasons.add(isKnownSystem(textOf(one.system)) ? "code_malformed" : "unknown_terminology");
+    const [system, code] = [textOf(one.system), textOf(one.code)];
+    const plain = curie(system, code);
+    const known = plain === null ? mended(system, code) : [plain, ""];
+    if (known !== null) kept.push([known[0], textOf(one.display), known[1]]);
+    reasons.add(isKnownSystem(system) ? "code_malformed" : "unknown_terminology");
   }
-  found.skip([...reasons].sort()[0] ?? "uncoded");
-  return null;
+  const best = kept.find(([known]) => !known.startsWith("CIEL:")) ?? kept[0];
+  if (best === undefined) {
+    found.skip([...reasons].sort()[0] ?? "uncoded");
+    return null;
+  }
+  if (best[2]) found.mend(best[2]);
+  return best.slice(0, 2);
 }
 
 function condition(item, found) {

@@ -9,7 +9,7 @@ import { Refusal } from "./record.js";
 export const LONGEST = 32 << 20; // characters, as compute reads
 const DEEPEST = 100;
 const KINDS = { phenopacket: "Phenopacket", fhir: "FHIR health record", openehr: "openEHR composition" };
-const NAMES = { HP: "Human Phenotype Ontology", MONDO: "MONDO", SNOMED: "SNOMED CT", LOINC: "LOINC", ICD10: "ICD-10", ICD10CM: "ICD-10-CM", OMIM: "OMIM", ORPHA: "Orphanet", NCIT: "NCI Thesaurus", OPENEHR: "openEHR archetypes" };
+const NAMES = { HP: "Human Phenotype Ontology", MONDO: "MONDO", SNOMED: "SNOMED CT", LOINC: "LOINC", ICD10: "ICD-10", ICD10CM: "ICD-10-CM", OMIM: "OMIM", ORPHA: "Orphanet", NCIT: "NCI Thesaurus", CIEL: "CIEL (OpenMRS)", OPENEHR: "openEHR archetypes" };
 const UNCODED = ["unknown_terminology", "code_malformed", "uncoded", "measurement_without_code_or_number", "number_without_code"];
 
 // -> what `peek` returns
@@ -91,6 +91,8 @@ function told(found) {
     ["Said of you beside it", kept.join(", ") || "nothing"], ["Statements left out", many(left)],
   ];
   const warnings = ["The file may also hold your name, address and notes. It is encrypted whole, to you alone; once you consent, only what is counted here is kept of it."];
+  const mended = Object.values(found.mended).reduce((sum, count) => sum + count, 0);
+  if (mended) warnings.push(`Codes not written as their terminology writes them, which are kept as what they plainly mean: ${many(mended)}.`);
   if (uncoded) warnings.push(`Statements without a code that is known, which cannot be counted: ${many(uncoded)}.`);
   return { modality: "clinical", kind: KINDS[found.source], facts, warnings, refusals: [], format: {} };
 }

@@ -4,18 +4,20 @@
 const CODES = {
   HP: /^\d{7}$/, MONDO: /^\d{7}$/, SNOMED: /^\d{6,18}$/, LOINC: /^(LP|LA|MTHU)?\d{1,7}-\d$/,
   ICD10: /^[A-Z]\d{2}(\.\d{1,2})?$/, ICD10CM: /^[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$/,
-  OMIM: /^\d{6}$/, ORPHA: /^\d{1,6}$/, NCIT: /^C\d{1,7}$/,
+  OMIM: /^\d{6}$/, ORPHA: /^\d{1,6}$/, NCIT: /^C\d{1,7}$/, CIEL: /^[1-9]\d{0,9}$/,
 };
+// OpenMRS names a CIEL concept by its number filled up with A to 36 characters, under any system.
+const CIEL_UUID = /^(?=.{36}$)([1-9]\d{0,9})A+$/;
 const NODE = /^openEHR-EHR-[A-Z_]{3,20}\.[a-z0-9_-]{1,60}\.v\d{1,3}#at[0-9.]{4,12}$/;
 const PREFIXES = new Map(Object.entries({
   hp: "HP", mondo: "MONDO", snomed: "SNOMED", snomedct: "SNOMED", sct: "SNOMED", "snomed-ct": "SNOMED",
   loinc: "LOINC", icd10: "ICD10", "icd-10": "ICD10", icd10cm: "ICD10CM", "icd-10-cm": "ICD10CM",
-  omim: "OMIM", orpha: "ORPHA", orphanet: "ORPHA", ncit: "NCIT",
+  omim: "OMIM", orpha: "ORPHA", orphanet: "ORPHA", ncit: "NCIT", ciel: "CIEL",
   "http://snomed.info/sct": "SNOMED", "http://loinc.org": "LOINC",
   "http://hl7.org/fhir/sid/icd-10": "ICD10", "http://hl7.org/fhir/sid/icd-10-cm": "ICD10CM",
   "http://purl.obolibrary.org/obo/hp.owl": "HP", "http://human-phenotype-ontology.org": "HP",
   "http://purl.obolibrary.org/obo/mondo.owl": "MONDO", "http://www.omim.org": "OMIM",
-  "http://www.orpha.net": "ORPHA", "http://ncicb.nci.nih.gov/xml/owl/evs/thesaurus.owl": "NCIT",
+  "https://cielterminology.org": "CIEL", "http://www.orpha.net": "ORPHA", "http://ncicb.nci.nih.gov/xml/owl/evs/thesaurus.owl": "NCIT",
 }));
 const AGE = /^P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?(T[0-9HMS]{1,12})?$/;
 const INSTANT = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?$/;
@@ -31,6 +33,15 @@ export const isKnownSystem = (system) => prefixOf(system) !== undefined;
 export function curie(system, code) {
   const prefix = prefixOf(system);
   return prefix !== undefined && CODES[prefix].test(code) ? `${prefix}:${code}` : null;
+}
+
+// A code written in another form: [CURIE, what was mended], or null.
+export function mended(system, code) {
+  const plain = code.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
+  const concept = CIEL_UUID.exec(plain);
+  if (concept) return [`CIEL:${concept[1]}`, "ciel_uuid"];
+  const known = curie(system, plain);
+  return known === null ? null : [known, "code_trimmed"];
 }
 
 export function curieOf(written) {
@@ -80,10 +91,12 @@ export function objects(value, field) {
 // What is counted while a record is read.
 export class Record {
   constructor(source) {
-    Object.assign(this, { source, terms: new Map(), measurements: 0, series: 0, by: {}, skipped: {}, sex: null, birthYear: null, region: null });
+    Object.assign(this, { source, terms: new Map(), measurements: 0, series: 0, by: {}, skipped: {}, mended: {}, sex: null, birthYear: null, region: null });
   }
 
   skip(why, count = 1) { this.skipped[why] = (this.skipped[why] ?? 0) + count; }
+
+  mend(how) { this.mended[how] = (this.mended[how] ?? 0) + 1; }
 
   count(code) {
     const prefix = code.slice(0, code.indexOf(":"));
