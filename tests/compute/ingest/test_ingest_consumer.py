@@ -11,7 +11,10 @@ from compute.ingest import Hints, ParserHost, content_digest, inspect, parse
 from tests.compute.ingest.real import real, refused
 from tests.compute.ingest.vcf_text import gz, vcf
 
-FILES = ("23andme.txt", "ancestry.txt", "ftdna.csv", "myheritage.csv")
+FILES = (
+    "23andme.txt", "ancestry.txt", "ftdna.csv", "myheritage.csv", "23andme_allele.txt",
+    "ancestry_multi_sep.txt", "ftdna_famfinder.csv", "myheritage_extra_quotes.csv",
+)  # fmt: skip
 # rs1 AA, rs2 CC, rs3 GG, rs4 TT, rs5 --, rs6 GC, rs7 TC, rs8 AT in each of the four.
 TABLE = b"##build=GRCh37\n" + b"".join(
     b"1\t%d\t%s\n" % (pos, alleles)
@@ -81,6 +84,9 @@ def test_the_build_must_be_known():
         (HEAD + "rs1\t1\tten\tAA\n", "bad_record"),
         (HEAD + "../../etc/passwd\t1\t101\tAA\n", "bad_record"),
         (HEAD + "rs1\t1\t101\tAA", "truncated"),
+        (HEAD + "rs1\t1\t101\tA\tA\n", "bad_record"),
+        (HEAD.replace("genotype", "allele1\tallele2") + "rs1\t1\t101\tAA\n", "bad_record"),
+        (HEAD + HEAD.replace("genotype", "allele1\tallele2") + "rs1\t1\t101\tA\tA\n", "bad_record"),
         (HEAD, "no_records"),
         ("# 23andMe\n# build 37\nrs1\t1\t101\tAA\n", "bad_record"),
         (HEAD + "rs1\t1\t101\tTT\nrs2\t1\t102\tAA\n", "alleles_differ"),
