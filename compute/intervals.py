@@ -3,25 +3,39 @@
 Made after suppression from numbers that are shown, so they tell nothing more: where a number is
 hidden there is no interval. Private answers bring their own, which count their noise. Sources:
 Wilson 1927 for a frequency or a prevalence; normal theory for a mean, a difference and an effect;
-Woolf 1955 for an odds ratio; Fisher 1921 for a correlation. Means by genotype get a line.
+Woolf 1955 for an odds ratio; Fisher 1921 for a correlation. A HWE p value, which has no error of
+its own, gets the effect it tests (`compute.inbreeding`), a count of pairs its share of all with an
+error over people (`compute.queries.pair_shares`), and means by genotype a line.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from compute.inbreeding import inbreeding
 from compute.queries import Answer
+from compute.queries.pair_shares import pair_shares
 from compute.queries.private import CONFIDENCE_Z
 
 MOST_ROWS = 100_000  # beyond, three more columns would cost more than they say
-LEFT_OUT = "not written out in so long an answer: af_se = sqrt(af (1 - af) / an)"
+LEFT_OUT = (
+    "not written out in so long an answer: af_se = sqrt(af (1 - af) / an); the effect a HWE p "
+    "tests is f = 1 - het / (2 n a (1 - a)), of n genotypes with a = (het + 2 hom_alt) / (2 n)"
+)
+HWE_WORDS = (
+    "a p value has no standard error; what it tests has: f, the inbreeding coefficient 1 - "
+    "observed / expected heterozygotes of diploid calls (on X women's alone), 0 in Hardy-Weinberg "
+    "proportions"
+)
 
 GROUPED = ("difference", "sd_a", "n_a", "sd_b", "n_b")
+GENOTYPES = ("hom_ref", "het", "hom_alt")
 CELLS = ("both", "first_only", "second_only", "neither")
 
 Floats = npt.NDArray[np.float64]
@@ -47,12 +61,18 @@ def with_intervals(answer: Answer) -> Answer:
         found |= _fisher(_floats(columns["r"]), _floats(columns["n"]))
     if {"dosage", "mean", "n"} <= set(columns):
         found["fit"] = _fitted(*(_floats(columns[name]) for name in ("dosage", "mean", "n")))
+    if {"degree", "pairs", "pairs_design", "n"} <= set(columns):
+        numbers = (_floats(columns[name]) for name in ("pairs", "pairs_design", "n"))
+        found |= pair_shares(columns["degree"], *numbers, z=CONFIDENCE_Z)
     facts = dict(answer.facts)
     if {"af", "an"} <= set(columns):
         if len(answer) > MOST_ROWS:
             facts["intervals"] = LEFT_OUT
         else:
             found |= _wilson("af", _floats(columns["af"]), _floats(columns["an"]))
+            if {"hwe_p", *GENOTYPES} <= set(columns):
+                found |= _inbreeding(columns)
+                facts["hwe"] = HWE_WORDS
     new = {name: values for name, values in found.items() if name not in columns}
     return replace(answer, columns={**columns, **new}, facts=facts)
 
@@ -88,6 +108,14 @@ def _wilson(name: str, share: Floats, n: Floats) -> dict[str, Floats]:
         middle = (share + z2 / (2 * n)) / (1 + z2 / n)
         half = CONFIDENCE_Z * np.sqrt(error**2 + z2 / (4 * n**2)) / (1 + z2 / n)
     return {f"{name}_se": error, f"{name}_low": middle - half, f"{name}_high": middle + half}
+
+
+def _inbreeding(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, Floats]:
+    """Return the effect beside every p value that is told, of the genotypes shown."""
+    known = np.isfinite(_floats(columns["hwe_p"]))
+    counts = (np.where(known, _floats(columns[name]), np.nan) for name in GENOTYPES)
+    told = inbreeding(*counts, z=CONFIDENCE_Z)
+    return dict(zip(("f", "f_se", "f_low", "f_high"), told, strict=True))
 
 
 def _difference(

@@ -7,6 +7,8 @@ component (pc1 …):
     eigenvalue, share     of G, and of the sum of all its eigenvalues
     tracy_widom           how far it stands out of noise (Patterson, Price and Reich 2006)
     mean, sd              of people's scores in a group (scores: eigenvectors of length one)
+    mean_se, _low, _high  of that mean: sd / sqrt(n), and the 95 % interval it gives, for people of
+                          the group's population on axes taken as given
     loading               a variant's weight, of length one over variants, beside its AF: a person's
                           score is the sum of (dosage - 2 af) / sqrt(2 af (1 - af)) * loading,
                           over the square root of variants * eigenvalue
@@ -64,6 +66,7 @@ from compute.queries.filters import FamilyParams
 from compute.queries.genotype_counts import STATES
 from compute.queries.held import HeldPartial
 from compute.queries.params import By, Panel, Region, Strict, select
+from compute.queries.private import CONFIDENCE_Z
 
 FAMILY: Final = "cohort_pca"
 LEAST_PEOPLE: Final = 200
@@ -76,6 +79,11 @@ LEAST_AF: Final = 0.01
 FEWEST: Final = 20  # people a component or a group stands for
 MOST_WEIGHT: Final = 0.1  # of a component that is one person's
 OTHER: Final = "other"
+SUMMARY: Final = ("mean", "sd", "mean_se", "mean_low", "mean_high")
+ERRORS: Final = (
+    "mean_se is that of a group's mean on axes taken as given. Eigenvalues, shares and loadings "
+    "have none: of many more variants than people no formula holds; tracy_widom tells noise apart"
+)
 DIGITS: Final = 6
 
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -165,6 +173,7 @@ class CohortPca(Defaults):
             "people": people,
             "variants": len(used.rows),
             "variants_left_out": dict(used.left_out),
+            "errors": ERRORS,
             "hidden": {f"pc{k + 1}": why for k, why in enumerate(found.hidden) if why},
         }
         return Answer(self.name, self.version, columns, {"all": people}, facts)
@@ -250,10 +259,17 @@ def _of_groups(partial: CohortPcaPartial, found: Components) -> list[dict[str, C
     blocks = []
     for name, own in groups(partial).items():
         scores = _shown(found, found.scores)[own]
-        lines = np.stack([scores.mean(axis=0), scores.std(axis=0, ddof=1)])
-        block = _block(("mean", "sd"), lines, np.full(2, len(scores)))
-        blocks.append(block | {"group": np.full(2, name, dtype=object)})
+        lines = _summary(scores)
+        block = _block(SUMMARY, lines, np.full(len(SUMMARY), len(scores)))
+        blocks.append(block | {"group": np.full(len(SUMMARY), name, dtype=object)})
     return blocks
+
+
+def _summary(scores: Float64) -> Float64:
+    """Return SUMMARY of people's scores (people, k): errors of mean and sd as they are shown."""
+    mean, sd = _rounded(scores.mean(axis=0)), _rounded(scores.std(axis=0, ddof=1))
+    error = sd / np.sqrt(len(scores))
+    return np.stack([mean, sd, error, mean - CONFIDENCE_Z * error, mean + CONFIDENCE_Z * error])
 
 
 def groups(partial: CohortPcaPartial) -> dict[str, Int64]:

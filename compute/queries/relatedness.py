@@ -3,7 +3,8 @@
 KING-robust kinship of every pair from autosomal diploid calls (Manichaikul et al. 2010, as
 plink2's --make-king), classed at its usual bounds: above 0.354 duplicates or monozygotic twins,
 0.177 first, 0.0884 second, 0.0442 third degree. Counts of pairs are rounded to 5 and small ones
-hidden. Holds everybody's autosomal calls in memory, two bits each, until it ends, hence the limit.
+hidden, with what would tell them. Shares of pairs and their errors: `compute.queries.pair_shares`.
+Holds everybody's autosomal calls in memory, two bits each, until it ends, hence the limit.
 """
 
 from __future__ import annotations
@@ -29,15 +30,21 @@ from compute.queries.family import (
 )
 from compute.queries.filters import FamilyParams
 from compute.queries.held import HeldPartial
+from compute.queries.pair_shares import UNRELATED, design
 from compute.queries.params import Strict, Variants, select
 
 FAMILY: Final = "relatedness"
 MAX_PEOPLE: Final = 10_000
 MAX_HELD: Final = 2_000_000_000
 MIN_VARIANTS: Final = 100
-DEGREES: Final = ("duplicate_or_twin", "first", "second", "third", "unrelated")
+DEGREES: Final = ("duplicate_or_twin", "first", "second", "third", UNRELATED)
 BOUNDS: Final = (0.354, 0.177, 0.0884, 0.0442)
 BLOCK: Final = 256
+SHARE_WORDS: Final = (
+    "share: the pairs shown, of all pairs of n people. Pairs share people, so a binomial interval "
+    "would be too narrow: share_se is a jackknife over people, pairs_design how many times the "
+    "variance of independent pairs it is, rounded up to a half; no pair found, no error"
+)
 
 Bool: TypeAlias = npt.NDArray[np.bool_]
 Int8: TypeAlias = npt.NDArray[np.int8]
@@ -91,7 +98,7 @@ class Relatedness(Defaults):
     title: ClassVar[str] = "How many pairs of a cohort are related, by degree (KING-robust)"
     params: ClassVar[type[Strict]] = RelatednessParams
     disclosure: ClassVar[Disclosure | None] = Disclosure(
-        cells=(Cell("pairs", ("pairs",)),), rounded=("pairs",)
+        cells=(Cell("pairs", ("pairs", "pairs_design")),), rounded=("pairs",)
     )
     limits: ClassVar[str] = "trusted only, at most 10000 people; pairs rounded to 5"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
@@ -114,29 +121,39 @@ class Relatedness(Defaults):
         """Return one row a degree."""
         partial.finish()
         people = len(partial.order)
-        counts = pairs_by_degree(partial.kinship, people)
+        counts, own = pairs_by_degree(partial.kinship, people)
         columns: dict[str, Column] = {
             "degree": np.array(DEGREES, dtype=object),
             "n": np.full(len(DEGREES), people, np.int64),
             "pairs": np.array(counts, np.int64),
+            "pairs_design": np.array([*map(design, own), np.nan]),
         }
-        facts = {"variants": len(partial.rows), "bounds": list(BOUNDS)}
+        facts = {"variants": len(partial.rows), "bounds": list(BOUNDS), "share": SHARE_WORDS}
         return Answer(self.name, self.version, columns, {"all": people}, facts)
 
 
-def pairs_by_degree(kinship: Callable[[slice, slice], Float64], people: int) -> list[int]:
-    """Return counts of pairs for DEGREES. kinship: of some people with some others."""
+def pairs_by_degree(
+    kinship: Callable[[slice, slice], Float64], people: int
+) -> tuple[list[int], Int64]:
+    """Return counts of pairs for DEGREES, and each person's (degrees of kin, people).
+
+    kinship: of some people with some others.
+    """
     counts = np.zeros(len(DEGREES), np.int64)
+    own = np.zeros((len(BOUNDS), people), np.int64)
     blocks = [slice(first, min(first + BLOCK, people)) for first in range(0, people, BLOCK)]
     for at, one in enumerate(blocks):
         for other in blocks[at:]:
             found = kinship(one, other)
             if one == other:
-                found = found[np.triu_indices(len(found), 1)]
-            found = found[np.isfinite(found)]
-            degree = np.searchsorted(-np.array(BOUNDS), -found, side="left")
+                found[np.tril_indices(len(found))] = np.nan
+            told = np.isfinite(found)
+            degree = np.searchsorted(-np.array(BOUNDS), -found[told], side="left")
             counts += np.bincount(degree, minlength=len(DEGREES))
-    return [int(count) for count in counts]
+            kin = degree < len(BOUNDS)
+            for start, places in zip((one.start, other.start), np.nonzero(told), strict=True):
+                np.add.at(own, (degree[kin], start + places[kin]), 1)
+    return [int(count) for count in counts], own
 
 
 def king(one: Int8, other: Int8) -> Float64:

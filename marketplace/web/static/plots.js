@@ -321,9 +321,15 @@ function groups({ table, group, pc1, pc2 }) {
   return axes;
 }
 
-function degrees({ degree, pairs }) {
+// Pairs, with the interval of their share of all pairs of n people where it is told.
+function degrees({ degree, pairs, n, share_low, share_high }) {
+  const span = (i) => (known(share_low?.[i]) && known(share_high?.[i]) ? [share_low[i], share_high[i]].map((v) => (v * n[i] * (n[i] - 1)) / 2) : null);
   const names = degree.map((name) => name.replaceAll("_", " "));
-  const axes = new Axes({ name: "relatedness", title: "Pairs of people by degree", x: "Degree of relationship", y: "Pairs", xs: names, ys: [0, Math.max(1, ...pairs.map((n) => n ?? 0)) * 1.08] });
-  pairs.forEach((n, i) => axes.bar(i - 0.3, i + 0.3, n ?? 0));
+  const axes = new Axes({ name: "relatedness", title: "Pairs of people by degree", x: "Degree of relationship", y: "Pairs", xs: names, ys: [0, Math.max(1, ...pairs.map((count, i) => Math.max(count ?? 0, span(i)?.[1] ?? 0))) * 1.08] });
+  pairs.forEach((count, i) => {
+    axes.bar(i - 0.3, i + 0.3, count ?? 0);
+    const ends = span(i);
+    if (ends) axes.line([i, ends[0]], [i, ends[1]], "error");
+  });
   return axes;
 }

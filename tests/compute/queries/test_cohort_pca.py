@@ -97,6 +97,26 @@ def test_components_equal_a_plain_svd(sizes, count, least):
             assert row[f"pc{at + 1}"] == pytest.approx(number, rel=1e-4, abs=1e-7)
 
 
+def test_a_groups_mean_has_the_error_and_interval_of_its_people_and_a_hidden_one_none():
+    answer = asked(made((60, 45)), components=2, by="population")
+    told = {(row["table"], row["group"]): row for row in answer.rows()}
+    for group in {row["group"] for row in rows_of(answer, "mean")}:
+        mean, sd, error, low, high = (
+            told[kind, group] for kind in ("mean", "sd", "mean_se", "mean_low", "mean_high")
+        )
+        assert len({row["n"] for row in (mean, sd, error, low, high)}) == 1
+        for pc in ("pc1", "pc2"):
+            if pc in answer.facts["hidden"]:
+                assert {row[pc] for row in (mean, sd, error, low, high)} == {None}
+                continue
+            se = sd[pc] / mean["n"] ** 0.5
+            assert error[pc] == pytest.approx(se, rel=1e-5)
+            assert low[pc] == pytest.approx(mean[pc] - 1.95996 * se, rel=1e-4, abs=1e-9)
+            assert high[pc] == pytest.approx(mean[pc] + 1.95996 * se, rel=1e-4, abs=1e-9)
+    assert "pc1" not in answer.facts["hidden"] and "pc2" in answer.facts["hidden"]
+    assert "tracy_widom" in answer.facts["errors"]
+
+
 def test_merged_halves_equal_the_whole():
     data = made((30, 30))
     query = w.ask("cohort_pca", PANEL)
@@ -199,7 +219,7 @@ def test_small_groups_are_told_as_one():
 def test_nobodys_coordinate_leaves():
     data = made((110, 110))
     answer = asked(data, by="population")
-    assert len(answer) == 3 + 2 * 2 + len(rows_of(answer, "loading"))
+    assert len(answer) == 3 + 5 * 2 + len(rows_of(answer, "loading"))
     assert {row["n"] for row in answer.rows() if row["table"] in ("mean", "sd")} == {110}
 
 

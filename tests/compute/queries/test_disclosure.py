@@ -111,3 +111,20 @@ def test_a_difference_that_one_person_makes_is_hidden():
     values = np.array([[30.0, 1.0], [0.1, 0.1]])
     assert is_dominated(values.max(axis=0), values.sum(axis=0)).tolist() == [True, True]
     assert not is_dominated([1.0], [2.0]).any()
+
+
+def test_the_effect_behind_a_hwe_p_leaves_with_the_genotypes_or_not_at_all():
+    """Variants of which one has three carriers of two copies, through the gate."""
+    shares = np.array([[60, 30, 10], [70, 27, 3], [50, 50, 0]])
+    dosage = np.array([np.repeat([0, 1, 2], row) for row in shares], np.int8)
+    table = VariantTable.of("GRCh37", [(0, 1000 + at, "A", "G") for at in range(len(shares))])
+    people = [PersonData(f"p{at}", dosage[:, at].copy()) for at in range(100)]
+    query = parse_query({"v": 1, "family": "genotype_counts", "build": "GRCh37",
+                         "params": {"variants": {"panel": "all"}}})  # fmt: skip
+    cohort = CohortFacts(100, 0, 100)
+    told = release_gate(run(query, CohortData.of(table, people)), cohort, mode="trusted", rho=0)
+    columns = told.answer["columns"]
+    for name in ("het", "hwe_p", "f", "f_low", "f_high"):
+        assert [value is None for value in columns[name]] == [False, True, False], name
+    assert columns["f"][0] == pytest.approx(1 - 30 / (200 * 0.25 * 0.75))
+    assert columns["f_se"][1:] == [None, None]  # hidden, and at its bound
