@@ -14,7 +14,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
 from ledger import Follower, LedgerClient, LedgerError, Snapshots, TrustPolicy
-from marketplace import challenges
+from marketplace import challenges, rate_counters
 from marketplace.api.browser import allow_key_origin, browser
 from marketplace.api.common import install_errors, install_headers
 from marketplace.api.document import PROBLEM_SCHEMA, complete
@@ -150,5 +150,8 @@ def _configure(app: APIFlask) -> None:
 def _limiter(app: APIFlask, config: MarketConfig) -> Limiter:
     """Limit requests by address, in this process's memory: a brake, not a wall."""
     return Limiter(
-        get_remote_address, app=app, default_limits=[config.rate_limit], storage_uri="memory://"
+        get_remote_address,
+        app=app,
+        default_limits=[config.rate_limit],
+        storage_uri=f"{rate_counters.SCHEME}://",
     )
