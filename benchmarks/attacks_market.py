@@ -45,7 +45,7 @@ class Cohort:
     """People of one facet: their numbers (rows of genotypes), and their owners with the grant."""
 
     label: str
-    rows: list[int]
+    rows: list[int] = field(default_factory=list)
     owners: dict[int, tuple[Owner, str]] = field(default_factory=dict)
 
 
@@ -72,8 +72,12 @@ class Market:
         return parsed(asked)
 
     def place(self, names: Sequence[str], cohort: Cohort, rho: Fraction = LIFETIME) -> str:
+        """Order these variants' counts and pay; return the order's id."""
+        return self.place_request(self.request(names, cohort, rho))
+
+    def place_request(self, request: Any) -> str:
         """Order and pay; return the order's id."""
-        researcher, request = self.team.researcher, self.request(names, cohort, rho)
+        researcher = self.team.researcher
         order = researcher.order(request, researcher.quote(request))
         pay_test_money(researcher.checkout(order))
         return order
@@ -165,12 +169,12 @@ def real_cohorts(cohorts: int, seed: int = 21) -> list[Cohort]:
     return [Cohort(label, part) for label, part in zip(LABELS, rows, strict=False)]
 
 
-def private_terms(lifetime: Fraction = 5 * LIFETIME) -> Any:
+def private_terms(lifetime: Fraction = 5 * LIFETIME, price: int = 10) -> Any:
     """Return terms of private answers at a price, of whose lifetime an order takes a fifth."""
     return preset(
         "everything_at_a_price",
         valid_from=now_ms() - 1000,
-        price=10,
+        price=price,
         release_mode="private",
         lifetime_rho=str(lifetime),
         order_share="1/5",

@@ -19,7 +19,7 @@ from benchmarks.harness import Figure
 
 START, END = "<!-- privacy figures: start -->", "<!-- privacy figures: end -->"
 PARTS = ("membership", "real", "msprime", "pairs", "mechanism", "utility", "trusted", "sampler",
-         "http", "http-membership")  # fmt: skip
+         "http", "http-membership", "http-pairs")  # fmt: skip
 WITHOUT_NOISE, NOT_RUN = "without noise", "not run"
 HEAD = ("measured", "value", "must be", WITHOUT_NOISE, "reached", "note", "part, day")
 

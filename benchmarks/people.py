@@ -36,10 +36,11 @@ def real() -> tuple[tuple[str, ...], Copies]:
 @cache
 def common_real() -> Copies:
     """Return their copies at the variants of frequency 0.05 to 0.95."""
-    return np.ascontiguousarray(real()[1][:, _often()])
+    return np.ascontiguousarray(real()[1][:, often()])
 
 
-def _often() -> npt.NDArray[np.bool_]:
+def often() -> npt.NDArray[np.bool_]:
+    """Tell of each real variant whether its frequency is 0.05 to 0.95."""
     share = real()[1].mean(axis=0) / 2
     return (share > 0.05) & (share < 0.95)
 
@@ -117,7 +118,7 @@ def genomes(people: int, variants: int) -> Genomes:
     parts: list[Copies] = []
     if people <= PEOPLE:
         people = PEOPLE
-        names, parts = np.array(real()[0])[_often()].tolist(), [common_real()]
+        names, parts = np.array(real()[0])[often()].tolist(), [common_real()]
     stretches = -(-(variants - len(names)) // COMMON_EACH)
     if stretches > 0:
         parts.append(simulated(people, stretches, rare_stretches=0).common)

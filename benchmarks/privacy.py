@@ -4,8 +4,8 @@
     python -m benchmarks.privacy --part http-membership --people 1000 [--people 10000]
 
 Parts: membership, real, msprime, pairs, mechanism, utility, trusted, sampler; and of a whole market
-of processes, not run unless named: http, and http-membership for cohorts of given sizes. --table
-writes what a data access committee asks for between two marks of a file;
+of processes, not run unless named: http, http-pairs, http-membership (cohorts of the sizes given).
+--table writes what a data access committee asks for between two marks of a file;
 `python -m benchmarks.committee` joins parts run one by one, and what was not run keeps the figures
 it has there.
 
@@ -342,9 +342,17 @@ def membership_over_http(bench: Bench, asked: argparse.Namespace) -> Iterator[Fi
         yield from found.figures
 
 
+def pairs_over_http(_bench: Bench, asked: argparse.Namespace) -> Iterator[Figure]:
+    """Payouts, entries, sizes and refusals of orders about victims who differ in data alone."""
+    from benchmarks.attacks_http_pairs import figures
+
+    yield from figures(asked.victims)
+
+
 OF_A_MARKET: dict[str, Callable[[Bench, argparse.Namespace], Iterator[Figure]]] = {
     "http": over_http,
     "http-membership": membership_over_http,
+    "http-pairs": pairs_over_http,
 }
 
 
@@ -357,6 +365,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--requests", type=int, default=2_000, help="of each kind, for timing")
     parser.add_argument("--cohorts", type=int, default=3, help="of 104 people each, for http")
+    parser.add_argument("--victims", type=int, default=4, help="of each kind, for http-pairs")
     parser.add_argument("--people", action="append", type=int, help="a size for http-membership")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args(argv)

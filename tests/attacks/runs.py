@@ -4,19 +4,17 @@ The worker here is the worst there could be: what it does takes as long as its d
 stopwatch's, so that nothing depends on how busy a machine is.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from benchmarks.attacks_http_pairs import masked
 from compute import worker_query
 from tests.compute.worker_world import World, vcf
 
 TICK_MS = 30_000
 MS_A_COPY = 3
 SITES = tuple(range(1000, 3000, 10))  # enough for a copied genome to be noticed
-_DRAWN = re.compile(r"[0-9a-f]{32,}|[0-9A-Za-z+/]{40,}=*")  # ids, digests, keys: new each time
-_OF_THE_WORLD = ("time", "judged_size", "not_before", "not_after")
 
 
 @dataclass
@@ -47,17 +45,6 @@ class Seen:
 
     def sizes(self, what):
         return [parts for _, name, *parts in self.of if name == what]
-
-
-def masked(value):
-    """A public value with what is drawn anew each time taken out; its length stays."""
-    if isinstance(value, dict):
-        return {k: masked(one) for k, one in value.items() if k not in _OF_THE_WORLD}
-    if isinstance(value, list | tuple):
-        return [masked(one) for one in value]
-    if isinstance(value, str) and _DRAWN.fullmatch(value):
-        return f"drawn, {len(value)}"
-    return value
 
 
 class WatchedWorld(World):
