@@ -71,6 +71,22 @@ def end_mandate(
         "nothing is used for them any more. To allow a use again, consent yourself."])  # fmt: skip
 
 
+@mandate_app.command("take-over")
+def take_over(
+    context: typer.Context, mandate: Annotated[str, typer.Argument(help="The mandate's id.")]
+) -> None:
+    """Take over from a custodian: your files under keys made here, and their mandate ended."""
+    made = mandates.take_over(session_of(context), mandate)
+    value = {"mandate": mandate, "index": made.ended, "key": made.key, "datasets": made.datasets}
+    lines = [f"Dataset {new} takes the place of {old}: its key was made here."
+             for old, new in made.datasets.items()]  # fmt: skip
+    lines += [
+        f"The mandate ended at entry {made.ended}; a new key signs for you since entry {made.key}. "
+        "A copy of the keys you were handed counts for nothing now. Back this home up."
+    ]
+    show(context_of(context), value, lines)
+
+
 # -- objections by list
 
 

@@ -5,9 +5,9 @@ custodian: no part lies on the disk in the clear. At registration each participa
 their own (keys, mandate, receipts) in the split folder; the part is encrypted anew, to the
 participant alone, the participant's key signs the mandate, and the custodian's signs the
 registration under it. Consent is never the custodian's: it needs the dataset's own key,
-which lies in the home that is handed over. There the person sees the mandate and takes over by
-ending it. Whoever made the keys has seen them: a person who does not trust that erases the dataset
-and registers their own file from a home of their own.
+which lies in the home that is handed over. There the person sees the mandate, ends it, or
+takes over. Whoever made the keys has seen them: taking over puts every dataset under a key made by
+the person, and replaces the key that signs for them (`mandates.take_over`).
 """
 
 import re

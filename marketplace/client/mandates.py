@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compute.crypt import decrypt_file
 from ledger import Submission, submission_for
+from marketplace.client import account, rights
 from marketplace.client.errors import ClientError
 from marketplace.client.hand import ACTING, mandate_of
 from marketplace.client.home import Home
@@ -77,11 +79,8 @@ def end(session: Session, mandate: str) -> Ended:
     The default is no use: who is of age, or trusts a deputy no more, consents anew or not at all.
     Raises ClientError.
     """
-    home = session.home
-    name = f"mandates/{mandate}.json"
-    document = home.read(name)
-    if document is None:
-        raise ClientError(f"no mandate {mandate} in {home.path}; see `omic mandate list`")
+    home, name = session.home, f"mandates/{mandate}.json"
+    document = _mandate(home, mandate)
     given = _given_under(home, int(document["index"]))
     stops = sorted(int(one["index"]) for one in given)
     fields = {"mandate": mandate, "owner": home.party, "stops": stops}
@@ -91,6 +90,59 @@ def end(session: Session, mandate: str) -> Ended:
         home.write(f"grants/{one['grant']}.json", {**one, "state": "withdrawn", "stop": done.index})
     (home.path / ACTING).unlink(missing_ok=True)
     return Ended(done.index, tuple(str(one["grant"]) for one in given))
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What a person took over: the mandate's end, their new key's entry, old dataset -> new one."""
+
+    ended: int
+    key: int
+    datasets: dict[str, str]
+
+
+def take_over(session: Session, mandate: str) -> TakenOver:
+    """End a custodian's mandate, and let no key the custodian made count any more.
+
+    Each dataset registered under it is registered anew by the person alone, under a key of its own,
+    with its consents; then the mandate ends and the person's signing key is replaced. A run that
+    was stopped goes on when asked again. The encryption key stays: what it opens, they have had.
+    Raises ClientError.
+    """
+    document = _mandate(session.home, mandate)
+    made = {}
+    for record in _registered_under(session.home, int(document["index"])):
+        made[str(record["dataset"])] = _own(session, record)
+    ended = document["ended"] if document["ended"] is not None else end(session, mandate).index
+    return TakenOver(ended, account.rotate(session).index, made)
+
+
+def _registered_under(home: Home, mandate: int) -> list[dict[str, Any]]:
+    return [
+        record
+        for record in home.documents("datasets")
+        if not record["erased"]
+        and not record.get("replaced_by")
+        and mandate_of(home.read(f"entries/{record['index'] or 0:012d}.json")) == mandate
+    ]
+
+
+def _own(session: Session, record: dict[str, Any]) -> str:
+    """Put the same file in a dataset's place, under a key made here; return the new dataset."""
+    dataset = str(record["dataset"])
+    secret = session.home.keys.encryption().secret
+    data = decrypt_file(session.market.download(f"/datasets/{dataset}/file"), secret)
+    prepared = Owner(session).prepare(
+        data, record["modality"], name=str(record["name"]), replacing=dataset
+    )
+    return str(rights.replace(session, dataset, prepared)["dataset"])
+
+
+def _mandate(home: Home, mandate: str) -> dict[str, Any]:
+    document = home.read(f"mandates/{mandate}.json")
+    if document is None:
+        raise ClientError(f"no mandate {mandate} in {home.path}; see `omic mandate list`")
+    return document
 
 
 def _given_under(home: Home, mandate: int) -> list[dict[str, Any]]:

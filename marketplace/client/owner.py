@@ -101,18 +101,20 @@ class Owner:
         name: str = "",
         given: Given | None = None,
         roles: Roles | None = None,
+        replacing: str | None = None,
     ) -> Prepared:
         """Check a file and encrypt it to this owner alone; nothing leaves the machine yet.
 
         given: what is said beside the file; then one person's part of it, in a form that speaks
-        for itself, is encrypted in its place.
+        for itself, is encrypted in its place. replacing: the dataset this one is to take the place
+        of; its content may be the same.
 
         Raises ClientError (or compute's IngestError) naming file, line and what to do; an already
         registered content is refused with the dataset it is registered as.
         """
         data, label = _read(source, name)
         data, summary = settle(data, modality, label, given or Given())
-        self._refuse_twice(summary.content_digest, label)
+        self._refuse_twice(summary.content_digest, label, replacing)
         home = self.session.home
         ciphertext = encrypt_file(data, home.keys.encryption().public)
         header = read_header(ciphertext)
@@ -327,8 +329,10 @@ class Owner:
             )
         return document
 
-    def _refuse_twice(self, digest: str, label: str) -> None:
+    def _refuse_twice(self, digest: str, label: str, replacing: str | None) -> None:
         for record in self.session.home.documents("datasets"):
+            if record["dataset"] == replacing:
+                continue
             if record["content_digest"] == digest and not record["erased"]:
                 raise ClientError(
                     f"{label} is already registered as dataset {record['dataset']} "

@@ -1,13 +1,17 @@
 """An owner and a researcher at the real command line, over a running market."""
 
 import json
+import shutil
 
 import pytest
 
 from compute.crypt import encrypt_file, generate_keypair, read_header
-from ledger import TrustPolicy, b64, unb64
+from ledger import LedgerError, TrustPolicy, b64, unb64
+from marketplace.client import demo_owners
+from marketplace.client import owner as owners
 from marketplace.client.home import Home
-from marketplace.client.session import LedgerView
+from marketplace.client.session import LedgerView, Session
+from marketplace.client.statements import new_id
 from tests.compute.ingest.vcf_text import vcf
 from tests.marketplace.client.conftest import snapshot
 
@@ -157,6 +161,46 @@ def test_a_custodian_registers_under_a_mandate_that_the_person_ends(market, omic
     document.write_text(json.dumps({**json.loads(document.read_text()), "ended": None}))
     status, _, said = omic(study, "custodian", "register", out, "--code", "study-x")
     assert status == 2 and "the signer is not a sign key of the owner" in said
+
+
+def test_a_person_takes_over_and_the_custodians_copies_of_their_keys_count_no_more(
+    market, omic, tmp_path
+):
+    study, out, copy = tmp_path / "study", tmp_path / "split", tmp_path / "copy"
+    (tmp_path / "s.vcf").write_bytes(vcf(*SITES))
+    done(omic(study, "keygen", "--trust", market.layout.trust_file))
+    done(omic(study, "enrol"))
+    done(omic(study, "custodian", "split", tmp_path / "s.vcf", "--out", out))
+    (made,) = done(omic(study, "custodian", "register", out, "--code", "study-x"))
+    (person,) = out.glob("*/home")
+    shutil.copytree(person, copy)
+    terms = ("--terms", "my_condition_free", "--disease", "MONDO:0005148")
+    offer = done(omic(person, "offer", made["dataset"], *terms))["offer"]
+    (grant,) = done(omic(person, "consent", "grant", offer))["grants"]
+    taken = done(omic(person, "mandate", "take-over", made["mandate"]))
+    assert list(taken["datasets"]) == [made["dataset"]]
+    (new,) = taken["datasets"].values()
+    (kept,) = done(omic(person, "mandate", "list"))
+    assert kept["ended"] == taken["index"]
+    consents = {one["dataset"]: one for one in Home(person).documents("grants")}
+    assert consents[made["dataset"]]["state"] == "replaced"
+    assert consents[new]["state"] == "live" and consents[new]["grant"] != grant
+    # The person goes on alone.
+    done(omic(person, "consent", "withdraw", consents[new]["grant"]))
+    again = done(omic(person, "offer", new, *terms))["offer"]
+    assert done(omic(person, "consent", "grant", again))["grants"]
+    # What the custodian kept signs nothing any more: not as the person, not for the dataset.
+    status, _, said = omic(copy, "account", "rotate")
+    assert status == 2 and "the party has no such key" in said, said
+    status, _, said = omic(copy, "account", "key", tmp_path / "recovery.json")
+    assert status == 2 and "not a sign key" in said, said
+    owner = owners.Owner(Session.open(Home(copy)))
+    owner.session.view.sync()
+    record = Home(copy).read(f"datasets/{made['dataset']}.json")
+    forged = owner.grant(record, new_id(), demo_owners.demo_terms(), {})
+    with pytest.raises(LedgerError, match="erased or replaced"):
+        owner.session.ledger.append([forged])
+    assert done(omic(person, "mandate", "take-over", made["mandate"]))["datasets"] == {}
 
 
 def test_a_researcher_sees_what_names_stand_for_before_paying(market, omic, tmp_path):
