@@ -1,8 +1,10 @@
-"""The Celery application: one task, `omic.run(job_id)`, on any broker a URL names.
+"""The Celery application, on any broker a URL names: `omic.run(job_id)` for workers, and
+`omic.part(order, attempt, number)` for those who help them.
 
-The broker carries opaque job ids and nothing else: JSON only, arguments masked in every log and
-header, no result backend. Jobs live in the marketplace's table; a message lost by a broker is
-sent again by its sweeper. Never imported by pure code.
+The broker carries opaque ids and numbers and nothing else: JSON only, arguments masked in every log
+and header, no result backend. Jobs live in the marketplace's table; a message lost by a broker is
+sent again by its sweeper, and a partition nobody heard of is summed by its lead. Never imported by
+pure code.
 """
 
 import os
@@ -14,7 +16,10 @@ from kombu.entity import Queue
 
 QUEUE = "compute"
 TASK = "omic.run"
+PART_TASK = "omic.part"
 POLL_S = 0.05
+# A connection kept from an earlier order may have ended; a broker that is away is not waited for.
+AGAIN = {"max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 VISIBILITY_S = 6 * 3600
 FOLDER_MODE = 0o700
 FILESYSTEM = "filesystem://"
@@ -23,6 +28,11 @@ FILESYSTEM = "filesystem://"
 def queue_of(region: str) -> str:
     """Return the queue of a region; the embedded one keeps the plain name."""
     return QUEUE if region == "local" else f"{QUEUE}.{region}"
+
+
+def part_queue_of(region: str) -> str:
+    """Return the queue a region's helpers read; the name of no region's queue ends in it."""
+    return f"parts-{region}"
 
 
 class QuietTask(Task):  # type: ignore[misc]
@@ -38,12 +48,15 @@ class QuietTask(Task):  # type: ignore[misc]
         return super().apply_async(*args, **options)
 
 
-def make_app(broker_url: str, directory: Path, region: str = "local") -> Celery:
+def make_app(
+    broker_url: str, directory: Path, region: str = "local", queue: str | None = None
+) -> Celery:
     """Make the application for a broker URL; folders of a filesystem broker get mode 0700.
 
-    It reads the queue of its own region alone: other regions' jobs never come here.
+    It reads one queue alone, that of its region's jobs unless it is told another: other regions'
+    messages never come here.
     """
-    queue = queue_of(region)
+    queue = queue or queue_of(region)
     app = Celery("omic", task_cls=QuietTask, set_as_current=False)
     url, options = _transport(broker_url, directory)
     app.conf.update(
@@ -81,6 +94,40 @@ def _transport(broker_url: str, directory: Path) -> tuple[str, dict[str, Any]]:
             "unacked_restore_throttle": 1,
         }
     return broker_url, {}
+
+
+class PartSender:
+    """Tells a region's helpers of partitions to be summed."""
+
+    def __init__(self, broker_url: str, directory: Path, region: str) -> None:
+        self._queue = part_queue_of(region)
+        self._app = make_app(broker_url, directory, region, self._queue)
+        self._folders: tuple[Path, Path] | None = None
+        if broker_url.startswith(FILESYSTEM):
+            options = self._app.conf.broker_transport_options
+            queue = Path(options["data_folder_out"])
+            out = queue.parent / f"out-parts-{os.getpid()}"
+            out.mkdir(mode=FOLDER_MODE, exist_ok=True)
+            self._app.conf.broker_transport_options = {**options, "data_folder_out": str(out)}
+            self._folders = out, queue
+
+    def send(self, order: str, attempt: int, number: int) -> None:
+        """Tell of one partition. Raises whatever the transport does."""
+        self._app.send_task(
+            PART_TASK,
+            args=[order, attempt, number],
+            queue=self._queue,
+            ignore_result=True,
+            argsrepr="(...)",
+            kwargsrepr="{...}",
+            retry=True,
+            retry_policy=AGAIN,
+        )
+        if self._folders is not None:
+            # The transport writes in place: whoever reads must not see half a message.
+            out, queue = self._folders
+            for path in out.iterdir():
+                path.replace(queue / path.name)
 
 
 def filesystem_options(root: Path) -> dict[str, Any]:

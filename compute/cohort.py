@@ -15,6 +15,7 @@ from compute.builds import CONTIGS, Build
 from compute.cohort_reader import CohortReader
 from compute.copies import SharedVariants
 from compute.opened import open_person
+from compute.partitions import PEOPLE, runs_of
 from compute.picked_rows import PickedRows
 from compute.progress import Pace
 from compute.queries import (
@@ -51,7 +52,8 @@ class Matched:
 class Cohort:
     """The people of one access, what opens them, and the operator's reference files.
 
-    matched: whom of the members a match keeps, None: everybody.
+    matched: whom of the members a match keeps, None: everybody. in_scope: how many the access entry
+    names, where they are more (copies of a genome are summed once, and nobody may see that).
     """
 
     vault: Vault
@@ -60,6 +62,12 @@ class Cohort:
     access: RecordedAccess
     references: Shelf = field(default_factory=Shelf)
     matched: Matched | None = None
+    in_scope: int = 0
+
+    @property
+    def planned(self) -> int:
+        """Return how many people passes are planned for: all who are in scope."""
+        return max(self.in_scope, len(self.members))
 
     @property
     def people(self) -> int:
@@ -68,17 +76,24 @@ class Cohort:
 
     def each(self, tick: Pace, open_one: Callable[[Member], Opened]) -> Iterator[Opened]:
         """Open every member, in order, and yield what was opened of those who are summed."""
-        tick.begin(len(self.members))
-        for at, member in enumerate(self.members):
+        for at, member in enumerate(self.members, 1):
             tick()
             found = open_one(member)
-            if self.matched is None or self.matched.kept[at]:
+            if self.matched is None or self.matched.kept[at - 1]:
                 yield found
+            if at % PEOPLE == 0:
+                tick.done()
+        for _ in range(len(self.members) // PEOPLE, runs_of(self.planned)):
+            tick.done()
 
-    def reader(self) -> CohortReader:
-        """Return what reads everybody's genotypes and hands on those of whom is summed."""
+    def reader(self, rows: int) -> CohortReader:
+        """Return what reads everybody's genotypes and hands on those of whom is summed.
+
+        rows: of the table, as it was when the passes were planned.
+        """
         grants = [member.grants["genotypes"].id for member in self.members]
         reader = self.vault.cohort(grants, self.access, self.variants)
+        reader.size = rows
         reader.kept = None if self.matched is None else self.matched.kept
         return reader
 
@@ -95,7 +110,6 @@ def matched_cohort(cohort: Cohort, query: Query, tick: Pace) -> Cohort:
     frame = Frame(VariantTable.of(build, keys), references=references)
     picked = None
     if keys:
-        cohort.variants.refresh()
         picked = PickedRows.named(cohort.variants, build, keys)
 
     def judged(member: Member) -> bool | None:

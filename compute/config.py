@@ -14,6 +14,7 @@ from typing import Any
 from compute.errors import ComputeError
 from compute.worker_tick import DEFAULT_TICK_MS
 
+PARTITION_GENOTYPES = 5_000_000_000  # some seconds of work
 ENVIRONMENT = {
     "database_url": "OMIC_DATABASE_URL",
     "broker_url": "OMIC_BROKER_URL",
@@ -32,8 +33,11 @@ class ConfigError(ComputeError):
 class WorkerConfig:
     """Where the worker finds everything; times in milliseconds.
 
-    `lease_ms` is what it asks of no one: the marketplace states the lease, this is the longest a
-    step may wait for the ledger before the job is given back.
+    `inclusion_wait_ms` is the longest a step may wait for the ledger before the job is given back.
+    `helpers`: how many processes `python -m compute.worker help` share a large pass; 0: nobody is
+    asked. `partition_genotypes`: people x rows of the variant table that a partition of a pass
+    holds at least; a pass of one partition stays with its worker. `partition_wait_ms`: how long it
+    waits for a partition whose helper is not heard of, before it sums that itself.
     """
 
     directory: Path
@@ -50,6 +54,9 @@ class WorkerConfig:
     inclusion_wait_ms: int = 30_000
     tick_ms: int = DEFAULT_TICK_MS
     reference_dir: Path | None = None
+    helpers: int = 0
+    partition_genotypes: int = PARTITION_GENOTYPES
+    partition_wait_ms: int = 60_000
 
     @property
     def store_path(self) -> Path:
@@ -121,7 +128,18 @@ def _config(directory: Path, values: Mapping[str, Any]) -> WorkerConfig:
         inclusion_wait_ms=int(values.get("inclusion_wait_ms", 30_000)),
         tick_ms=_tick(values),
         reference_dir=directory / str(values["reference_dir"]),
+        helpers=_whole(values, "helpers", 0, least=0),
+        partition_genotypes=_whole(values, "partition_genotypes", PARTITION_GENOTYPES),
+        partition_wait_ms=_whole(values, "partition_wait_ms", 60_000),
     )
+
+
+def _whole(values: Mapping[str, Any], name: str, usual: int, least: int = 1) -> int:
+    """Return a whole number. Raises ConfigError for anything else, or one below `least`."""
+    found = values.get(name, usual)
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
+        raise ConfigError(f"{name} must be a whole number from {least} on ({usual} is usual)")
+    return found
 
 
 def _tick(values: Mapping[str, Any]) -> int:

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from compute.arrays import Arrays, Shapes
 from compute.cohort_reader import Block, CohortReader, Tick
 from compute.copy_reader import BatchChunk
 from compute.kernels import BitCounter, CodeCounter, Words, unpack_bits, words_of
@@ -102,6 +103,70 @@ class StateCounts:
     stated: Bool
 
 
+class StateSums:
+    """Everybody's states, partition by partition (`compute.partitions.Sums`).
+
+    levels: each person's, of level_count. tick: as `CohortReader.each`. found: what was summed.
+    """
+
+    plain = True
+
+    def __init__(
+        self,
+        reader: CohortReader,
+        levels: Sequence[int],
+        level_count: int,
+        *,
+        threads: int = 1,
+        tick: Tick = lambda: None,
+    ) -> None:
+        self._reader, self._threads, self._tick = reader, threads, tick
+        self._of_person, self._levels = np.asarray(levels, np.int64), level_count
+        shape = (level_count, len(STATES), reader.size)
+        self.found = StateCounts(np.zeros(shape, np.int64), np.zeros(reader.size, np.bool_))
+
+    def add(self, part: Sequence[int]) -> None:
+        """Count some chunks. Raises StoreError; whatever tick raises stops it."""
+        for chunk in part:
+            sums = _ChunkSums(
+                self._reader.rows(chunk), self._threads, self._levels, self._of_person
+            )
+            self._reader.each(
+                chunk, sums.block, threads=self._threads, whole=sums.whole, tick=self._tick
+            )
+            here = self._here(chunk)
+            self.found.stated[here] = sums.close(self.found.counts[:, :, here])
+
+    def summed(self, part: Sequence[int]) -> Arrays:
+        """Count some chunks; of each, counts (levels, 7, its rows) and stated (its rows,)."""
+        self.add(part)
+        found: Arrays = {}
+        for chunk in part:
+            here = self._here(chunk)
+            found[f"{chunk}.counts"] = self.found.counts[:, :, here]
+            found[f"{chunk}.stated"] = self.found.stated[here]
+        return found
+
+    def shapes(self, part: Sequence[int]) -> Shapes:
+        """Return what `summed` gives."""
+        found: Shapes = {}
+        for chunk in part:
+            rows = self._reader.rows(chunk)
+            found[f"{chunk}.counts"] = ("<i8", (self._levels, len(STATES), rows))
+            found[f"{chunk}.stated"] = ("|b1", (rows,))
+        return found
+
+    def take(self, part: Sequence[int], arrays: Arrays) -> None:
+        """Take what was `summed`."""
+        for chunk in part:
+            here = self._here(chunk)
+            self.found.counts[:, :, here] = arrays[f"{chunk}.counts"]
+            self.found.stated[here] = arrays[f"{chunk}.stated"]
+
+    def _here(self, chunk: int) -> slice:
+        return slice(chunk * CHUNK_ROWS, chunk * CHUNK_ROWS + self._reader.rows(chunk))
+
+
 def count_states(
     reader: CohortReader,
     levels: Sequence[int],
@@ -115,16 +180,9 @@ def count_states(
 
     Raises StoreError; whatever tick raises stops it.
     """
-    found = np.zeros((level_count, len(STATES), reader.size), np.int64)
-    stated = np.zeros(reader.size, np.bool_)
-    of_person = np.asarray(levels, np.int64)
-    for chunk in reader.chunks() if chunks is None else chunks:
-        rows, start = reader.rows(chunk), chunk * CHUNK_ROWS
-        sums = _ChunkSums(rows, threads, level_count, of_person)
-        reader.each(chunk, sums.block, threads=threads, whole=sums.whole, tick=tick)
-        here = slice(start, start + rows)
-        stated[here] = sums.close(found[:, :, here])
-    return StateCounts(found, stated)
+    sums = StateSums(reader, levels, level_count, threads=threads, tick=tick)
+    sums.add(reader.chunks() if chunks is None else chunks)
+    return sums.found
 
 
 class _ChunkSums:

@@ -35,6 +35,14 @@ class JobMessage(Value):
         return self
 
 
+class PartMessage(Value):
+    """A partition of an order's pass that a helper may sum; a hint, and nothing else."""
+
+    order: Id
+    attempt: Annotated[StrictInt, Field(ge=1, le=1000)]
+    number: Annotated[StrictInt, Field(ge=0, le=1_000_000)]
+
+
 class Outcome(Value):
     """How a job ended. code says why it did not end well; scope holds grant ids that are paid.
 

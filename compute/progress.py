@@ -1,18 +1,18 @@
 """How far the work on an order is, as its buyer may see it: coarse steps that change on ticks.
 
 A step names what the worker does; while it sums, so many of the planned partitions are done. How
-many are planned follows from the query alone, never from data or from who matched. What is told is
-what stood at the last clock tick, so that it says no more about time than an answer does.
+many are planned follows from public quantities (`compute.partitions`), never from data or from who
+matched. What is told is what stood at the last clock tick, so that it says no more about time than
+an answer does.
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 Step: TypeAlias = Literal["planned", "opening", "summing", "waiting"]
 Tick: TypeAlias = Callable[[], None]
-PARTS: Final = 4  # partitions a pass over the cohort is planned in
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,21 @@ class OnTicks:
 
 
 class Pace:
-    """Called for each person of each pass over a cohort: stops the job, or counts it.
+    """Called for each person of each pass over a cohort: stops the job; counts planned partitions.
 
-    passes: how many are planned; told: called with (done, total) partitions as they get done.
+    total: how many are planned; told: called with (done, total) as they get done.
     """
 
-    def __init__(self, passes: int, tick: Tick, told: Callable[[int, int], None]) -> None:
-        self._tick, self._told = tick, told
-        self._passes, self._pass = passes, -1
-        self._calls, self._expected = 0, 1
-        told(0, passes * PARTS)
-
-    def begin(self, calls: int) -> None:
-        """Begin the next pass; calls: how often it will call."""
-        self._pass = min(self._pass + 1, self._passes - 1)
-        self._calls, self._expected = 0, max(calls, 1)
+    def __init__(self, total: int, tick: Tick, told: Callable[[int, int], None]) -> None:
+        self._total, self._tick, self._told = total, tick, told
+        self._done = 0
+        told(0, total)
 
     def __call__(self) -> None:
-        """Let the job be stopped, then count."""
+        """Let the job be stopped."""
         self._tick()
-        before = PARTS * self._calls // self._expected
-        self._calls = min(self._calls + 1, self._expected)
-        part = PARTS * self._calls // self._expected
-        if part != before:
-            self._told(max(self._pass, 0) * PARTS + part, self._passes * PARTS)
+
+    def done(self) -> None:
+        """Count a partition, whoever summed it."""
+        self._done = min(self._done + 1, self._total)
+        self._told(self._done, self._total)

@@ -23,6 +23,7 @@ from typing import Any
 
 from compute.gcm import KEY_BYTES
 from compute.heads import CopyColumns, CopyHead, StoredCopy, copy_context
+from compute.part_store import PartStore
 from compute.planes import LAYOUT_VERSION
 from compute.sealing import Kms, StoreError, seal, unseal
 from compute.segments import (
@@ -77,12 +78,14 @@ class CohortStore:
         self._db.executescript(_SCHEMA)
         self._db.execute("DELETE FROM copy WHERE layout <> ?", (LAYOUT_VERSION,))
         self.segments = SegmentFiles(path.with_suffix(".segments"))
+        self.parts = PartStore(path.with_suffix(".parts"), kms)
         self._table_key = self._own_key("variant-table", TABLE_CONTEXT)
 
     def close(self) -> None:
         """Close the files, leaving no write-ahead log."""
         with self._lock:
             self.segments.close()
+            self.parts.close()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
 
@@ -185,8 +188,8 @@ class CohortStore:
     def destroy_grants(self, grants: Iterable[str]) -> int:
         """Delete wrapped keys and copies of these grants for good; return how many there were.
 
-        Kept answers that any of them had a part in go with them. The keys go first, so that a
-        crash in between leaves noise; nobody else's bytes are touched.
+        Kept answers and partial sums that any of them had a part in go with them. The keys go
+        first, so that a crash in between leaves noise; nobody else's bytes are touched.
         """
         wanted = set(grants)
         with self._write() as db:
@@ -196,6 +199,7 @@ class CohortStore:
             self._truncate_log()
         for extent in gone:
             self.segments.erase(extent)
+        self.parts.destroy(wanted)
         return len(gone)
 
     def compact(self, least: float = 0.5) -> int:
@@ -250,7 +254,8 @@ class CohortStore:
         return unseal(self._kms.unwrap(row[0], context), row[1], context)
 
     def forget(self, prefix: str) -> None:
-        """Delete every kept copy whose name starts with `prefix`, for good."""
+        """Delete every kept copy and partial sum whose name starts with `prefix`, for good."""
+        self.parts.withdraw(prefix)
         with self._write() as db:
             query = "DELETE FROM own_copy WHERE substr(name, 1, ?) = ?"
             db.execute(query, (len(prefix), prefix))

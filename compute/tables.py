@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel
 from compute.errors import ComputeError
 
 SQLITE_WAIT_MS = 30_000
+VERSION_TABLE = "compute_alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -136,7 +137,7 @@ def _on_begin(connection: Any) -> None:
 
 def upgrade(url: str) -> None:
     """Bring the database to the newest migration (alembic is loaded only when there is one)."""
-    if _is_newest(url):
+    if is_newest(url):
         return
     from alembic import command
     from alembic.config import Config
@@ -147,15 +148,15 @@ def upgrade(url: str) -> None:
     command.upgrade(config, "head")
 
 
-def _is_newest(url: str) -> bool:
+def is_newest(url: str) -> bool:
     """Tell whether the database already has the newest migration, without loading alembic."""
     newest = max(path.stem.split("_")[0] for path in (_MIGRATIONS / "versions").glob("0*.py"))
     engine = open_engine(url)
     try:
         with engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
+            if not inspect(connection).has_table(VERSION_TABLE):
                 return False
-            query = text("SELECT version_num FROM alembic_version")
+            query = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 (a name of ours)
             return connection.execute(query).scalar() == newest
     finally:
         engine.dispose()

@@ -14,6 +14,7 @@ from compute.ingest import Parsed
 from compute.keys import KeyRing
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import OrderBook
+from compute.partitions import GENOTYPES
 from compute.progress import Progress
 from compute.shelf import Shelf
 from compute.store import CohortStore
@@ -82,6 +83,19 @@ class ParserPort(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Helpers:
+    """Who else sums partitions of a pass, and from what size on.
+
+    send: tells helpers of (order, attempt, partition), None: there are none. genotypes: what a
+    partition holds at least. wait_ms: how long the lead waits for one that is not heard of.
+    """
+
+    send: Callable[[str, int, int], None] | None = None
+    genotypes: int = GENOTYPES
+    wait_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """Everything one worker works with."""
 
@@ -103,3 +117,4 @@ class Workshop:
     tick_ms: int = 0  # 0: no ticks
     inclusion_wait_ms: int = 30_000
     references: Shelf = field(default_factory=Shelf)
+    helpers: Helpers = field(default_factory=Helpers)

@@ -17,7 +17,7 @@ from compute.accountant import BudgetExceededError
 from compute.cohort import Cohort, Matched
 from compute.errors import ComputeError
 from compute.exact import exact_statistics
-from compute.genomes import genomes_of, one_each
+from compute.genomes import genomes_of
 from compute.messages import JobMessage
 from compute.orderbook import TERMINAL, OrderInHand, Phase
 from compute.planner import select
@@ -26,7 +26,6 @@ from compute.progress import Progress
 from compute.queries import QueryError
 from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
-from compute.selection import Member
 from compute.vault import VaultRefusedError, recorded_access
 from compute.worker_bundle import openings
 from compute.worker_engine import answer_query
@@ -41,6 +40,8 @@ from compute.worker_judge import (
     plan_or_repeat,
     require_first,
 )
+from compute.worker_lead import crew_of
+from compute.worker_opening import summed, verified
 from compute.worker_order import VerifiedOrder, read_order, require_price
 from compute.worker_outcomes import Code, JobRefusedError, MemberStoppedError
 from compute.worker_ports import Workshop
@@ -229,12 +230,7 @@ def _compute(run: Run) -> bool:
     shop = run.shop
     follow(shop)
     run.heart.check(run.held.members)
-    require_live(run)
-    order = read_order(shop, run.held.order, run.now())
-    tags = tree_of(from_text(run.held.access_submission))
-    token = recorded_access(shop.follower, str(run.held.access), tags)
-    members = members_of(run, order)
-    require_price(order, members)
+    order, members, token = verified(run)
     require_first(run, order, members)
     checkpoint_step("query_before_open")
     if order.mode == "private" and not charged_rho(from_text(run.held.access_submission)):
@@ -242,20 +238,20 @@ def _compute(run: Run) -> bool:
         if released is None:
             raise MemberStoppedError("the answer given before is gone, and nobody was charged")
     else:
-        cohort = Cohort(shop.vault, shop.variants, _summed(run, members), token, shop.references)
+        cohort = Cohort(
+            shop.vault,
+            shop.variants,
+            summed(run, members),
+            token,
+            shop.references,
+            in_scope=len(members),
+        )
         released = _released(run, order, cohort, len(members))
     keys = shop.vault.activity_openings(run.held.members, token)
     commitment = keep_result(shop, order, run.held, released, openings(keys))
     checkpoint_step("query_answer_kept")
     run.move(Phase.COMPUTED, commitment=commitment)
     return False
-
-
-def _summed(run: Run, members: Sequence[Member]) -> list[Member]:
-    """Return whose data is summed: one person for each genome whose budget covers this access."""
-    genomes = genomes_of(run.shop.store, members)
-    charged = run.shop.accountant.summed(str(run.held.access))
-    return one_each(members, genomes, frozenset(genomes.values()) - charged)
 
 
 def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> Released:
@@ -281,7 +277,15 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> 
 
     tick = _ticker(run, people // 2)
     try:
-        exact = answer_query(cohort, order.query, tick, _teller(run), judged)
+        exact = answer_query(
+            cohort,
+            order.query,
+            tick,
+            _teller(run),
+            judged,
+            crew_of(run),
+            run.shop.helpers.genotypes,
+        )
     except VaultRefusedError:
         raise MemberStoppedError("a member of the cohort can no longer be opened") from None
     return release_gate(

@@ -11,7 +11,7 @@ import logging
 import queue
 import secrets
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,11 +39,11 @@ from compute.planner import charge_of
 from compute.selection import Member
 from compute.shelf import Shelf
 from compute.store import CohortStore
-from compute.tables import open_engine, upgrade
+from compute.tables import StoreStateError, is_newest, open_engine, upgrade
 from compute.vault import INGEST, Vault
 from compute.worker_entries import signed
 from compute.worker_ingest import PARSERS
-from compute.worker_ports import Workshop
+from compute.worker_ports import Helpers, Workshop
 from compute.worker_stops import destroy_stopped
 from compute.worker_tick import sleep_to_tick
 from ledger import (
@@ -89,16 +89,25 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_workshop(config: WorkerConfig) -> Workshop:
-    """Open databases, store, keys and clients. Raises ConfigError or StoreStateError."""
-    upgrade(config.database_url)
+def build_workshop(config: WorkerConfig, helper: str | None = None) -> Workshop:
+    """Open databases, store, keys and clients. Raises ConfigError or StoreStateError.
+
+    helper: the name of one that only sums what a worker of the same directory leads: it leaves the
+    database and the keys as that worker made them, and keeps no fold.
+    """
+    keys = load_keys(config.directory)
+    if helper is None:
+        upgrade(config.database_url)
+        keys = _with_epoch(config, keys)
     engine = open_engine(config.database_url)
     trust = TrustPolicy.load(config.trust_file)
-    keys = _with_epoch(config, load_keys(config.directory))
+    seen = "checkpoint.json" if helper is None else f"{helper}.checkpoint.json"
     kms = open_kms(config.kms_url, keys.kek, config.directory)
     store = CohortStore(config.store_path, kms)
     envelopes = LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "envelopes"))
     worker = f"worker-{keys.identity_public.hex()[:16]}"
+
+    kept = None if helper else Snapshots(config.directory / "fold.snapshot", keys.kek)
 
     def worker_token() -> str:
         return read_token(config.worker_token_file, "worker")
@@ -107,10 +116,10 @@ def build_workshop(config: WorkerConfig) -> Workshop:
         follower=Follower(
             envelopes,
             trust,
-            config.directory / "checkpoint.json",
+            config.directory / seen,
             personal=True,
             clock=clock_ms,
-            snapshots=Snapshots(config.directory / "fold.snapshot", keys.kek),
+            snapshots=kept,
         ),
         ledger=LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "grants")),
         market=JobsClient(config.marketplace_url, worker_token, worker),
@@ -129,7 +138,21 @@ def build_workshop(config: WorkerConfig) -> Workshop:
         tick_ms=config.tick_ms,
         inclusion_wait_ms=config.inclusion_wait_ms,
         references=Shelf(config.reference_dir),
+        helpers=Helpers(
+            None if helper else _sender(config),
+            config.partition_genotypes,
+            config.partition_wait_ms,
+        ),
     )
+
+
+def _sender(config: WorkerConfig) -> Callable[[str, int, int], None] | None:
+    """Return what tells helpers of partitions, None where there are no helpers."""
+    if not config.helpers:
+        return None
+    from compute.broker import PartSender  # Celery is loaded where it is used
+
+    return PartSender(config.broker_url, config.directory, config.region).send
 
 
 def _with_epoch(config: WorkerConfig, keys: KeyRing) -> KeyRing:
@@ -139,6 +162,15 @@ def _with_epoch(config: WorkerConfig, keys: KeyRing) -> KeyRing:
         return keys
     write_epoch(config.directory / "keys", new_epoch(config.region, now))
     return load_keys(config.directory)
+
+
+def wait_for_database(config: WorkerConfig, wait_s: float = START_WAIT_S) -> None:
+    """Wait until the worker of this directory has made its database. Raises StoreStateError."""
+    deadline = time.monotonic() + wait_s
+    while not is_newest(config.database_url):
+        if time.monotonic() >= deadline:
+            raise StoreStateError("the worker's database is not there, or not of this program")
+        time.sleep(POLL_S)
 
 
 def wait_for_ledger(shop: Workshop, wait_s: float = START_WAIT_S) -> None:

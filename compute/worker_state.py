@@ -5,6 +5,7 @@ Shared by the steps that compute and those that publish; takes no step itself.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from compute.messages import JobMessage, Outcome
 from compute.orderbook import Beside, OrderInHand, Phase
@@ -24,6 +25,20 @@ STEPS: Mapping[Phase, Step] = {
     Phase.CLOSING: "waiting",
 }
 """What the buyer is told as a phase begins; while it sums, see `worker_query`."""
+
+
+class InHand(Protocol):
+    """An order in hand, at whoever works on it."""
+
+    @property
+    def shop(self) -> Workshop: ...
+
+    @property
+    def held(self) -> OrderInHand: ...
+
+    def now(self) -> int:
+        """Return the time consent and attestations are judged at: the checkpoint's own (ms)."""
+        ...
 
 
 @dataclass(slots=True)
@@ -77,7 +92,7 @@ def outcome_of(run: Run) -> Outcome:
     return Outcome.model_validate({"state": state_name, "code": held.code or Code.INTERNAL.value})
 
 
-def members_of(run: Run, order: VerifiedOrder) -> tuple[Member, ...]:
+def members_of(run: InHand, order: VerifiedOrder) -> tuple[Member, ...]:
     """Return the members of the cohort in hand, exactly the people whose grants were recorded.
 
     Raises MemberStoppedError when the fold no longer selects one of them.
@@ -94,7 +109,7 @@ def members_of(run: Run, order: VerifiedOrder) -> tuple[Member, ...]:
     return members
 
 
-def require_live(run: Run) -> None:
+def require_live(run: InHand) -> None:
     """Check that every member's grant is in force in the fold. Raises MemberStoppedError."""
     state = run.shop.follower.state
     if not all(state.grant_in_force(grant) for grant in run.held.members):

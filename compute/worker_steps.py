@@ -29,6 +29,7 @@ STEPS = (
     "release_delivered",
     "close_appended",
 )
+HELPER_STEPS = ("parts_offered", "part_taken")  # of a pass that is shared
 
 
 def checkpoint_step(name: str) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from compute.tables import METADATA, TABLES, open_engine
+from compute.tables import METADATA, TABLES, VERSION_TABLE, open_engine
 
 OWN = {table.name for table in TABLES}
 
@@ -20,7 +20,7 @@ def run() -> None:
             target_metadata=METADATA,
             render_as_batch=True,
             include_object=_own,
-            version_table="compute_alembic_version",
+            version_table=VERSION_TABLE,
             transactional_ddl=True,
         )
         with context.begin_transaction():

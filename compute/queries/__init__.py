@@ -3,7 +3,7 @@
 from compute.builds import Build
 from compute.errors import QueryError
 from compute.queries.assumed import Assumed, Sampled
-from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout, block_of
+from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout, SummedPartial, block_of
 from compute.queries.catalogue import (
     Query,
     canonical_query,
@@ -67,6 +67,7 @@ __all__ = [
     "Sampled",
     "Sensitivity",
     "Shape",
+    "SummedPartial",
     "Told",
     "VariantTable",
     "align",

@@ -86,7 +86,8 @@ class AncestryProjection(Defaults):
             values = sums[:-1] * (len(rows) / called)
             return dict(zip(panel.names, values.tolist(), strict=True))
 
-        return MeasuredPartial(params, frame, panel.names, sums_of, numbers, params.by)
+        names, width = panel.names, len(panel.names) + 1
+        return MeasuredPartial(params, frame, names, width, sums_of, numbers, params.by)
 
     def reduce(self, partial: MeasuredPartial) -> Answer:
         """Return one row a stratum and component."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from compute.arrays import Arrays, Shapes
 from compute.errors import QueryError
 from compute.kernels import BitCounter, Words, pack_bits, pack_dosages, words_of
 from compute.parsed import NOT_COVERED
@@ -182,6 +183,26 @@ class BlockPartial(ABC):
         if self._whole is not None:
             self.close(Layout.whole(len(self.frame.table)), self._whole)
             self._whole = None
+
+
+class SummedPartial(BlockPartial):
+    """A partial whose parts end as plain arrays, which somebody else may have made of a part."""
+
+    @abstractmethod
+    def results(self, layout: Layout, part: Any) -> Arrays:
+        """Return what a part comes to, once all people were added to it."""
+
+    @abstractmethod
+    def shapes(self, rows: int) -> Shapes:
+        """Return the shapes of `results` over so many rows."""
+
+    @abstractmethod
+    def accept(self, layout: Layout, results: Arrays) -> None:
+        """Take the results of a part."""
+
+    def close(self, layout: Layout, part: Any) -> None:
+        """Take the results of a part all people were added to."""
+        self.accept(layout, self.results(layout, part))
 
 
 class HaploidCounts:

@@ -28,6 +28,7 @@ from compute.queries.summaries import DISCLOSURE, answer_of
 
 FAMILY: Final = "cohort_quality"
 METRICS: Final = ("covered", "call_rate", "heterozygosity", "het_hom_ratio", "ti_tv", "carried")
+SUMS: Final = 9  # counted of each person, see `_sums_of`
 _TRANSITIONS: Final = frozenset({"AG", "GA", "CT", "TC"})
 
 
@@ -64,7 +65,7 @@ class CohortQuality(Defaults):
         def sums_of(layout: Layout) -> Sums:
             return _sums_of(frame, rows, layout)
 
-        return MeasuredPartial(params, frame, METRICS, sums_of, _numbers, params.by)
+        return MeasuredPartial(params, frame, METRICS, SUMS, sums_of, _numbers, params.by)
 
     def reduce(self, partial: MeasuredPartial) -> Answer:
         """Return one row a stratum and metric."""

@@ -13,14 +13,17 @@ from typing import Any, Final, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.arrays import Arrays, Shapes
 from compute.kernels import Association, LinearAssociation
-from compute.queries.blocks import BlockPartial, GenotypeBlock, HaploidCounts, Layout, runs
+from compute.queries.blocks import GenotypeBlock, HaploidCounts, Layout, SummedPartial, runs
 from compute.queries.data import Frame
 from compute.queries.design import Design
 from compute.queries.family import Column, variant_columns
 from compute.queries.params import Selected
 
 Int64: TypeAlias = npt.NDArray[np.int64]
+COUNTS: Final = ("ac", "an", "n")
+FITS: Final = ("beta", "se", "t", "p")
 _REASONS: Final = {"constant_trait": "constant_feature"}
 
 
@@ -51,7 +54,7 @@ class LinearPart:
         return found, found.ac - alt, 2 * found.n - haploid
 
 
-class LinearPartial(BlockPartial):
+class LinearPartial(SummedPartial):
     """Fits of the rows asked for. frame.learned: the design."""
 
     def __init__(self, frame: Frame, rows: Selected, *, params: Any = None) -> None:
@@ -59,8 +62,8 @@ class LinearPartial(BlockPartial):
         self.params, self.rows = params, rows
         self.design: Design = frame.learned
         size = len(frame.table)
-        self._counts = {name: np.zeros(size, np.int64) for name in ("ac", "an", "n")}
-        self._fits = {name: np.full(size, np.nan) for name in ("beta", "se", "t", "p")}
+        self._counts = {name: np.zeros(size, np.int64) for name in COUNTS}
+        self._fits = {name: np.full(size, np.nan) for name in FITS}
         self._na = np.full(size, "no_people", dtype="<U16")
 
     @property
@@ -72,20 +75,31 @@ class LinearPartial(BlockPartial):
         """Return empty sums."""
         return LinearPart(self.design, layout.width)
 
-    def close(self, layout: Layout, part: LinearPart) -> None:
-        """Fit every variant of a part."""
+    def results(self, layout: Layout, part: LinearPart) -> Arrays:
+        """Return the fits of a part's variants."""
         found, ac, an = part.result()
-        for name, values in (("ac", ac), ("an", an), ("n", found.n)):
-            self._counts[name][layout.rows] = values[layout.at]
-        for name, fits in (
-            ("beta", found.beta),
-            ("se", found.se),
-            ("t", found.stat),
-            ("p", found.p),
-        ):
-            self._fits[name][layout.rows] = fits[layout.at]
-        names = np.array([_REASONS.get(r, r) for r in found.reason[layout.at].tolist()])
-        self._na[layout.rows] = names
+        names = np.array([_REASONS.get(r, r) for r in found.reason[layout.at].tolist()], "<U16")
+        numbers = {
+            "ac": ac, "an": an, "n": found.n,
+            "beta": found.beta, "se": found.se, "t": found.stat, "p": found.p,
+        }  # fmt: skip
+        return {**{name: values[layout.at] for name, values in numbers.items()}, "na": names}
+
+    def shapes(self, rows: int) -> Shapes:
+        """Return one number a variant, of each kind."""
+        return {
+            **dict.fromkeys(COUNTS, ("<i8", (rows,))),
+            **dict.fromkeys(FITS, ("<f8", (rows,))),
+            "na": ("<U16", (rows,)),
+        }
+
+    def accept(self, layout: Layout, results: Arrays) -> None:
+        """Take the fits of a part's variants."""
+        for name in COUNTS:
+            self._counts[name][layout.rows] = results[name]
+        for name in FITS:
+            self._fits[name][layout.rows] = results[name]
+        self._na[layout.rows] = results["na"]
 
     def columns(self) -> dict[str, Column]:
         """Return one row a variant: place, A1, AC, AN, n, beta, SE, t, p, or NA with its reason."""

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from compute.arrays import Arrays, Shapes
 from compute.errors import QueryError
 from compute.kernels import (
     Association,
@@ -31,7 +32,7 @@ from compute.kernels import (
     Words,
     cores,
 )
-from compute.queries.blocks import BlockPartial, GenotypeBlock, HaploidCounts, Layout, runs
+from compute.queries.blocks import GenotypeBlock, HaploidCounts, Layout, SummedPartial, runs
 from compute.queries.data import Frame, PersonData
 from compute.queries.design import Design, learn_design
 from compute.queries.family import (
@@ -61,6 +62,7 @@ MAX_HELD: Final = 1 << 30  # genotypes a part of a full fit holds, four a byte
 MAX_FITTED: Final = 10_000_000_000  # people x variants of one full fit
 EFFECTS: Final = ("ac", "af", "ac_cases", "af_cases", "beta", "se", "z", "p")
 COUNTS: Final = ("ac", "an", "n", "ac_cases", "an_cases", "cases")
+FITS: Final = ("beta", "se", "z")
 _REASONS: Final = {"separated": "no_maximum", "not_converged": "no_maximum"}
 
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -146,7 +148,7 @@ class LogisticPart:
         return np.concatenate([planes for _, planes in held])
 
 
-class LogisticPartial(BlockPartial):
+class LogisticPartial(SummedPartial):
     """Counts and tests of the rows asked for. frame.learned: the design with its null model."""
 
     def __init__(self, params: LogisticAssociationParams, frame: Frame) -> None:
@@ -164,7 +166,7 @@ class LogisticPartial(BlockPartial):
             )
         size = len(frame.table)
         self.counts = {name: np.zeros(size, np.int64) for name in COUNTS}
-        self._fits = {name: np.full(size, np.nan) for name in ("beta", "se", "z")}
+        self._fits = {name: np.full(size, np.nan) for name in FITS}
         self._na = np.full(size, "no_people", dtype="<U16")
         self._firth = np.zeros(size, np.bool_)
 
@@ -176,21 +178,43 @@ class LogisticPartial(BlockPartial):
         """Return empty sums."""
         return LogisticPart(self.design, layout.width, full=self.params.test == "wald")
 
-    def close(self, layout: Layout, part: LogisticPart) -> None:
+    def results(self, layout: Layout, part: LogisticPart) -> Arrays:
         """Test or fit every variant of a part."""
-        for name, values in zip(COUNTS, part.counts(), strict=True):
-            self.counts[name][layout.rows] = values[layout.at]
+        counts = {
+            name: values[layout.at] for name, values in zip(COUNTS, part.counts(), strict=True)
+        }
         found, firth = part.tested(), np.zeros(layout.width, np.bool_)
         if found is None:
             wanted = np.zeros(layout.width, np.bool_)
             wanted[layout.at] = True
-            cases, n = self.counts["cases"][layout.rows], self.counts["n"][layout.rows]
+            cases, n = counts["cases"], counts["n"]
             wanted[layout.at[(cases == 0) | (cases == n)]] = False
             found, firth = _fitted(self.design, part, wanted, self.params.firth)
-        for name, fits in (("beta", found.beta), ("se", found.se), ("z", found.stat)):
-            self._fits[name][layout.rows] = fits[layout.at]
-        self._na[layout.rows] = found.reason[layout.at]
-        self._firth[layout.rows] = firth[layout.at]
+        fits = {"beta": found.beta, "se": found.se, "z": found.stat}
+        return {
+            **counts,
+            **{name: values[layout.at] for name, values in fits.items()},
+            "na": found.reason[layout.at].astype("<U16"),
+            "firth": firth[layout.at],
+        }
+
+    def shapes(self, rows: int) -> Shapes:
+        """Return one number a variant, of each kind."""
+        return {
+            **dict.fromkeys(COUNTS, ("<i8", (rows,))),
+            **dict.fromkeys(FITS, ("<f8", (rows,))),
+            "na": ("<U16", (rows,)),
+            "firth": ("|b1", (rows,)),
+        }
+
+    def accept(self, layout: Layout, results: Arrays) -> None:
+        """Take the tests or fits of a part's variants."""
+        for name in COUNTS:
+            self.counts[name][layout.rows] = results[name]
+        for name in FITS:
+            self._fits[name][layout.rows] = results[name]
+        self._na[layout.rows] = results["na"]
+        self._firth[layout.rows] = results["firth"]
 
     def effects(self) -> dict[str, Column]:
         """Return beta, SE, z, p, whether Firth's penalty was used, and why there is no fit."""

@@ -12,8 +12,9 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from compute.arrays import Arrays, Shapes
 from compute.kernels import Words, pack_bits, words_of
-from compute.queries.blocks import BlockPartial, GenotypeBlock, Layout
+from compute.queries.blocks import GenotypeBlock, Layout, SummedPartial
 from compute.queries.data import Frame, PersonData
 from compute.queries.params import By
 from compute.queries.summaries import SummaryPartial
@@ -42,18 +43,18 @@ class MeasuredPart:
         self.found += other.found
 
 
-class MeasuredPartial(BlockPartial):
-    """Everybody's sums. sums_of: a layout -> what is summed over its rows."""
+class MeasuredPartial(SummedPartial):
+    """Everybody's sums. sums_of: a layout -> what is summed over its rows, `width` numbers each."""
 
     def __init__(
-        self, params: Any, frame: Frame, metrics: Sequence[str],
+        self, params: Any, frame: Frame, metrics: Sequence[str], width: int,
         sums_of: Callable[[Layout], Sums], numbers: Numbers, by: By,
     ) -> None:  # fmt: skip
         super().__init__(frame)
         self.params, self.metrics, self.by = params, metrics, by
-        self._sums_of, self._numbers = sums_of, numbers
+        self._width, self._sums_of, self._numbers = width, sums_of, numbers
         self._shared: tuple[Layout, Sums] | None = None
-        self._sums: dict[str, Float64] = {}
+        self._sums: Float64 | None = None
         self._people: dict[str, PersonData] = {}
         self.facts: Mapping[str, Any] = {}
 
@@ -67,21 +68,35 @@ class MeasuredPartial(BlockPartial):
             self._shared = layout, self._sums_of(layout)
         return MeasuredPart(self._shared[1])
 
-    def close(self, layout: Layout, part: MeasuredPart) -> None:
-        """Add a part's sums to each person's."""
+    def results(self, layout: Layout, part: MeasuredPart) -> Arrays:
+        """Return each person's sums over a part, in the order of people."""
+        for people, _ in part.found:  # nobody was expected where the table is summed whole
+            for person in people:
+                self._people.setdefault(person.participant, person)
+        place = {name: at for at, name in enumerate(self._people)}
+        found = np.zeros((len(place), self._width))
         for people, sums in part.found:
-            for person, own in zip(people, sums, strict=True):
-                name = person.participant
-                self._people.setdefault(name, person)
-                self._sums[name] = own if name not in self._sums else self._sums[name] + own
+            found[[place[person.participant] for person in people]] = sums
+        return {"sums": found}
+
+    def shapes(self, rows: int) -> Shapes:
+        """Return `width` numbers a person, whatever the rows."""
+        return {"sums": ("<f8", (len(self._people), self._width))}
+
+    def accept(self, layout: Layout, results: Arrays) -> None:
+        """Add a part's sums to each person's."""
+        sums = results["sums"]
+        self._sums = sums if self._sums is None else self._sums + sums
 
     def summaries(self) -> SummaryPartial:
         """Return everybody's numbers by stratum."""
         self.finish()
+        place = {name: at for at, name in enumerate(self._people)}
 
         def measure(person: PersonData) -> Mapping[str, float] | str:
-            sums = self._sums.get(person.participant)
-            return "no_variants" if sums is None else self._numbers(sums)
+            if self._sums is None:
+                return "no_variants"
+            return self._numbers(self._sums[place[person.participant]])
 
         found = SummaryPartial(self.params, self.frame, self.metrics, measure, self.by)
         for person in self._people.values():

@@ -178,7 +178,8 @@ def scored(
     def sums_of(layout: Layout) -> Sums:
         return scoring_of(matched, layout, mean).sums()
 
-    made = MeasuredPartial(params, frame, METRICS, sums_of, _numbers(len(matched.rows)), params.by)
+    numbers = _numbers(len(matched.rows))
+    made = MeasuredPartial(params, frame, METRICS, 2, sums_of, numbers, params.by)
     made.facts = {"pgs_id": score.pgs_id, **_told(matched, score)}
     return made
 

@@ -28,6 +28,7 @@ STOP_SECONDS = 15.0
 HEALTHY_SECONDS = 20.0
 MAX_BACKOFF_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
+HELPER = "helper-"  # and a number: what shares compute's large passes, in compute's directory
 STOPPED_TOGETHER = ("marketplace", "keys", "attester", "stripe")
 # The user's own, and addresses that mean another thing to each process: no child inherits them.
 PRIVATE_ENVIRONMENT = frozenset(
@@ -111,7 +112,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop in reverse order of starting: SIGTERM, then SIGKILL after a grace period."""
         self._stopping = True
-        for group in (("compute",), STOPPED_TOGETHER, ("ledger",), WITNESSES):
+        helpers = tuple(c.name for c in self.children if c.name.startswith(HELPER))
+        for group in (("compute", *helpers), STOPPED_TOGETHER, ("ledger",), WITNESSES):
             self._stop_group([c for c in self.children if c.name in group])
         if self._lock is not None:
             self._lock.close()
@@ -155,7 +157,7 @@ class Supervisor:
         return {k: v for k, v in os.environ.items() if k not in private}
 
     def _child(self, name: str, command: list[str], health_url: str | None) -> Child:
-        directory = self.layout.directory(name)
+        directory = self.layout.directory("compute" if name.startswith(HELPER) else name)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Child(name, command, directory, health_url)
 
@@ -255,6 +257,10 @@ def _programs(layout: Layout) -> Iterator[tuple[str, list[str], str | None]]:
         f"{layout.url('marketplace')}/healthz",
     )
     yield "compute", run("compute.worker", "compute"), None
+    for number in range(int(layout.overrides.get("compute", {}).get("helpers", 0))):
+        name = f"{HELPER}{number + 1}"
+        helper = ["help", "--name", name, "--dir", str(layout.directory("compute"))]
+        yield name, [sys.executable, "-m", "compute.worker", *helper], None
 
 
 def _stripe_command(layout: Layout) -> list[str]:

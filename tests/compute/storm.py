@@ -9,7 +9,7 @@ import random
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
-from compute import vault, worker_publish, worker_query
+from compute import vault, worker_opening, worker_publish, worker_query
 from compute.worker_outcomes import Code
 from tests.compute.stored_world import GROUPS
 
@@ -105,10 +105,11 @@ def unguarded():
 
     with ExitStack() as patched:
         patched.enter_context(mock.patch.object(vault, "_grant_in_force", any_grant))
-        patched.enter_context(mock.patch.object(worker_query, "require_live", lambda run: None))
-        patched.enter_context(
-            mock.patch.object(worker_query, "members_of", lambda run, order: _as_recorded(run))
-        )
+        for module in (worker_query, worker_opening):
+            patched.enter_context(mock.patch.object(module, "require_live", lambda run: None))
+            patched.enter_context(
+                mock.patch.object(module, "members_of", lambda run, order: _as_recorded(run))
+            )
         patched.enter_context(mock.patch("compute.worker_stops.destroy_stopped", lambda shop: 0))
         yield
 

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from compute.progress import PARTS, OnTicks, Pace, Progress
+from compute.cohort import Cohort
+from compute.partitions import Plan, runs_of
+from compute.progress import OnTicks, Pace, Progress
 from compute.queries import parse_query
-from compute.worker_engine import passes_of
+from compute.worker_engine import planned
 from tests.compute.worker_world import World, counts_query
 
 
@@ -35,18 +37,13 @@ def test_what_came_after_a_tick_is_not_told_before_the_next():
     assert told.shown() == Progress("planned")
 
 
-@pytest.mark.parametrize("calls", [1, 3, 4, 21, 1000])
-def test_a_pass_is_told_in_the_same_partitions_whatever_its_size(calls):
+def test_partitions_are_counted_one_by_one_and_never_above_the_plan():
     told = []
     pace = Pace(2, lambda: None, lambda done, total: told.append((done, total)))
-    for _ in range(2):
-        pace.begin(calls)
-        for _ in range(calls):
-            pace()
-    assert {total for _, total in told} == {2 * PARTS}
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[0][0] == 0
-    assert told[-1][0] == 2 * PARTS
+    pace()
+    for _ in range(3):
+        pace.done()
+    assert told == [(0, 2), (1, 2), (2, 2), (2, 2)]
 
 
 def test_a_tick_that_raises_stops_before_anything_is_counted():
@@ -56,10 +53,23 @@ def test_a_tick_that_raises_stops_before_anything_is_counted():
         raise RuntimeError
 
     pace = Pace(1, stop, lambda done, _total: told.append(done))
-    pace.begin(1)
     with pytest.raises(RuntimeError):
         pace()
     assert told == [0]
+
+
+@pytest.mark.parametrize(("summed", "in_scope"), [(5, 5), (6, 6), (5, 7), (3, 7), (0, 0)])
+def test_a_pass_over_people_is_counted_by_the_scope_whoever_of_it_is_summed(
+    monkeypatch, summed, in_scope
+):
+    """A copy of a genome is left out of the sums; that must not be told by a partition less."""
+    monkeypatch.setattr("compute.cohort.PEOPLE", 3)
+    monkeypatch.setattr("compute.partitions.PEOPLE", 3)
+    told = []
+    pace = Pace(9, lambda: None, lambda done, _total: told.append(done))
+    cohort = Cohort(None, None, range(summed), None, in_scope=in_scope)
+    assert list(cohort.each(pace, str)) == [str(one) for one in range(summed)]
+    assert told[-1] == runs_of(in_scope)
 
 
 def steps(world, order):
@@ -77,7 +87,7 @@ def test_a_run_tells_its_steps_and_the_same_partitions_for_any_cohort(tmp_path):
     every = steps(world, world.order(query=counts_query()))
     names = [one.step for one in every]
     assert sorted(set(names), key=names.index) == ["planned", "opening", "summing", "waiting"]
-    total = PARTS * passes_of(parse_query(counts_query()))
+    total = planned(parse_query(counts_query()), Plan(12, 24, (0,)))
     assert {one.total for one in every if one.step == "summing"} == {total}
     assert {one.total for one in every if one.step != "summing"} == {0}
     world.shop.store.close()

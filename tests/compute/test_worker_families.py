@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compute.copies import SharedVariants
-from compute.progress import PARTS
+from compute.partitions import Plan
 from compute.queries import (
     CohortData,
     PersonData,
@@ -21,7 +21,7 @@ from compute.queries import (
 from compute.queries.cohort_pca import CohortPca
 from compute.release import CohortFacts, release_gate
 from compute.shelf import Shelf
-from compute.worker_engine import passes_of
+from compute.worker_engine import planned
 from compute.worker_outcomes import Code
 from tests.compute import worker_world as ww
 from tests.compute.worker_world import GENE, POSITIONS, World
@@ -208,7 +208,7 @@ def test_the_encrypted_answer_is_the_exact_one_after_the_gate(world, family, mon
     access = world.access_of(order).payload
     assert (access["cohort_size"], access["opened"]) == (48, 48 * len(needed))
     summed = [one for one in world.market.told if one.step == "summing"]
-    assert summed[-1].done == summed[-1].total == PARTS * passes_of(query)
+    assert summed[-1].done == summed[-1].total == planned(query, Plan(12, 48, (0,)))
 
 
 def test_a_reference_the_shelf_lacks_closes_the_order(world):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from compute import worker_query
+from compute.partitions import Plan
 from compute.private import FormNoise
-from compute.progress import PARTS
 from compute.queries import catalogue, filters_of_text, parse_query, run
 from compute.release import CohortFacts, release_gate
 from compute.shelf import Shelf
-from compute.worker_engine import answer_query, passes_of
+from compute.worker_engine import answer_query, planned
 from compute.worker_outcomes import Code
 from tests.compute.noises import SILENT
 from tests.compute.test_worker_families import (
@@ -186,9 +186,9 @@ def engine_cohort(world):
     seen = []
     real = worker_query.answer_query
 
-    def spy(cohort, *rest):
+    def spy(cohort, *rest, **more):
         seen.append(cohort)
-        return real(cohort, *rest)
+        return real(cohort, *rest, **more)
 
     question = counts()
     question["params"]["match"] = match_of(world)
@@ -211,7 +211,7 @@ def test_work_and_progress_are_the_scopes_whoever_matches(families, family):
         query = parse_query({"v": 1, "family": family, "build": "GRCh37", "params": params})
         ticks, told = [], []
         answer_query(cohort, query, lambda t=ticks: t.append(1), lambda *at, t=told: t.append(at))
-        assert told[-1] == (passes_of(query) * PARTS,) * 2
+        assert told[-1] == (planned(query, Plan(12, len(cohort.members), (0,))),) * 2
         seen.add((len(ticks), tuple(told)))
     assert len(seen) == 1
 

@@ -12,14 +12,15 @@ import httpx
 import pytest
 
 from compute.broker import QUEUE, TASK, filesystem_options, make_app
-from compute.config import ConfigError, load_config, read_token
+from compute.config import ConfigError, WorkerConfig, load_config, read_token
 from compute.jobs_client import JobsClient, MissingFileError
 from compute.keys import EPOCH_MS, current_epoch, load_keys
 from compute.messages import JobMessage, Outcome
 from compute.progress import Progress
+from compute.tables import StoreStateError, upgrade
 from compute.worker import main
 from compute.worker_outcomes import Code, LeaseLostError, TryAgainError, code_of
-from compute.worker_start import announce, package_digest
+from compute.worker_start import announce, package_digest, wait_for_database
 from ledger import b64, submission_to_json
 from tests.compute.simulators import now_ms
 from tests.compute.worker_world import World, new_id
@@ -103,6 +104,36 @@ def test_keys_and_code_are_published_once(tmp_path):
     assert released["code_digest"] == package_digest()
     key = world.log.state.compute_keys[world.epoch.key_id]
     assert key.hpke_public == b64(world.epoch.hpke_public)
+
+
+def test_a_helper_sees_when_its_workers_database_is_there(tmp_path):
+    """And leaves it as it is: two that migrate one database at once would be in each other's way."""
+    config = WorkerConfig(
+        tmp_path, "", "", f"sqlite:///{tmp_path / 'c.sqlite'}", "", "", "local", tmp_path, tmp_path,
+        tmp_path,
+    )  # fmt: skip
+    with pytest.raises(StoreStateError):
+        wait_for_database(config, wait_s=0)
+    upgrade(config.database_url)
+    wait_for_database(config, wait_s=0)
+
+
+@pytest.mark.parametrize(
+    "line", ["helpers = -1", 'helpers = "2"', "partition_genotypes = 0", "partition_wait_ms = true"]
+)
+def test_a_number_of_helpers_that_is_none_is_refused(tmp_path, line):
+    (tmp_path / "config.toml").write_text(line + "\n")
+    with pytest.raises(ConfigError, match=line.split()[0]):
+        load_config(tmp_path)
+
+
+def test_nobody_is_asked_to_help_unless_there_are_helpers(tmp_path):
+    (tmp_path / "config.toml").write_text("helpers = 2\npartition_genotypes = 7\n")
+    config = load_config(tmp_path)
+    assert (config.helpers, config.partition_genotypes) == (2, 7)
+    assert config.partition_wait_ms == 60_000
+    (tmp_path / "config.toml").write_text("")
+    assert load_config(tmp_path).helpers == 0
 
 
 # -- the marketplace's worker API ------------------------------------------------------------------
