@@ -12,24 +12,26 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from compute.errors import IngestError
 from compute.parsed import Demographics, Limits, Measurement, Sex, Term
 
+_ascii = partial(re.compile, flags=re.ASCII)  # a digit of another script is none
 _CODES: Final = {
-    "HP": re.compile(r"\d{7}\Z"),
-    "MONDO": re.compile(r"\d{7}\Z"),
-    "SNOMED": re.compile(r"\d{6,18}\Z"),
-    "LOINC": re.compile(r"(LP|LA|MTHU)?\d{1,7}-\d\Z"),
-    "ICD10": re.compile(r"[A-Z]\d{2}(\.\d{1,2})?\Z"),
-    "ICD10CM": re.compile(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?\Z"),
-    "OMIM": re.compile(r"\d{6}\Z"),
-    "ORPHA": re.compile(r"\d{1,6}\Z"),
-    "NCIT": re.compile(r"C\d{1,7}\Z"),
-    "CIEL": re.compile(r"[1-9]\d{0,9}\Z", re.ASCII),  # the dictionary of OpenMRS
+    "HP": _ascii(r"\d{7}\Z"),
+    "MONDO": _ascii(r"\d{7}\Z"),
+    "SNOMED": _ascii(r"\d{6,18}\Z"),
+    "LOINC": _ascii(r"(LP|LA|MTHU)?\d{1,7}-\d\Z"),
+    "ICD10": _ascii(r"[A-Z]\d{2}(\.\d{1,2})?\Z"),
+    "ICD10CM": _ascii(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?\Z"),
+    "OMIM": _ascii(r"\d{6}\Z"),
+    "ORPHA": _ascii(r"\d{1,6}\Z"),
+    "NCIT": _ascii(r"C\d{1,7}\Z"),
+    "CIEL": _ascii(r"[1-9]\d{0,9}\Z"),  # the dictionary of OpenMRS
     # An archetype's own node where no terminology codes it: archetype id and node id.
-    "OPENEHR": re.compile(r"openEHR-EHR-[A-Z_]{3,20}\.[a-z0-9_-]{1,60}\.v\d{1,3}#at[0-9.]{4,12}\Z"),
+    "OPENEHR": _ascii(r"openEHR-EHR-[A-Z_]{3,20}\.[a-z0-9_-]{1,60}\.v\d{1,3}#at[0-9.]{4,12}\Z"),
 }
 _PREFIXES: Final = {
     "hp": "HP", "mondo": "MONDO", "snomed": "SNOMED", "snomedct": "SNOMED", "sct": "SNOMED",
@@ -44,12 +46,12 @@ _PREFIXES: Final = {
     "http://ncicb.nci.nih.gov/xml/owl/evs/thesaurus.owl": "NCIT",
 }  # fmt: skip
 # OpenMRS names a CIEL concept by its number filled up with A to 36 characters, under any system.
-_CIEL_UUID: Final = re.compile(r"(?=.{36}\Z)([1-9]\d{0,9})A+\Z", re.ASCII)
+_CIEL_UUID: Final = _ascii(r"(?=.{36}\Z)([1-9]\d{0,9})A+\Z")
 _BLANKS: Final = " \t\r\n"
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}\Z")
 _UNIT: Final = re.compile(r"[!-~µ°²³ ]{1,40}\Z")
-_AGE: Final = re.compile(r"P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?(T[0-9HMS]{1,12})?\Z")
-_INSTANT: Final = re.compile(
+_AGE: Final = _ascii(r"P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?(T[0-9HMS]{1,12})?\Z")
+_INSTANT: Final = _ascii(
     r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?)?\Z"
 )
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")

@@ -178,6 +178,7 @@ SNOMED_CT, LOINC_ORG = "http://snomed.info/sct", "http://loinc.org"
         ([coding(SNOMED_CT, " 73211009\n")], "SNOMED:73211009", {"code_trimmed": 1}, {}),
         ([coding(SNOMED_CT, "73211009")], "SNOMED:73211009", {}, {}),
         ([coding(SNOMED_CT, "7321 1009")], None, {}, {"code_malformed": 1}),
+        ([coding(SNOMED_CT, "٧٣٢١١٠٠٩")], None, {}, {"code_malformed": 1}),
         ([coding("urn:own", " 73211009 ")], None, {}, {"unknown_terminology": 1}),
         ([coding("", "119481" + "A" * 30)], "CIEL:119481", {"ciel_uuid": 1}, {}),
         ([coding("", "119481" + "A" * 29)], None, {}, {"unknown_terminology": 1}),
