@@ -506,7 +506,7 @@ def cohort_pca(world):
     def row(table, n, numbers, **more):
         none = {"group": "", "contig": "", "pos": 0, "ref": "", "alt": "", "af": None}
         told = {f"pc{i + 1}": six(numbers(i)) for i in k}
-        if table in ("mean", "sd", "loading"):
+        if table.startswith(("mean", "sd", "loading")):
             told |= dict.fromkeys(hidden)
         return {**none, "table": table, "n": n, **told, **more}
 
@@ -515,10 +515,15 @@ def cohort_pca(world):
             row("share", n, lambda i: values[i] / values.sum()),
             row("tracy_widom", n, lambda i: standing_out(values[i:], n - i))]  # fmt: skip
     for name, own in groups_of(world):
-        rows.append(
-            row("mean", len(own), lambda i, own=own: np.mean(sign[i] * u[own, i]), group=name)
-        )
-        rows.append(row("sd", len(own), lambda i, own=own: np.std(u[own, i], ddof=1), group=name))
+        mean = [six(np.mean(sign[i] * u[own, i])) for i in k]
+        sd = [six(np.std(u[own, i], ddof=1)) for i in k]
+        error = [one / math.sqrt(len(own)) for one in sd]
+        for table, numbers in (
+            ("mean", mean), ("sd", sd), ("mean_se", error),
+            ("mean_low", [m - 1.959964 * e for m, e in zip(mean, error, strict=True)]),
+            ("mean_high", [m + 1.959964 * e for m, e in zip(mean, error, strict=True)]),
+        ):  # fmt: skip
+            rows.append(row(table, len(own), numbers.__getitem__, group=name))
     for at, (name, af, called_, _) in enumerate(used):
         rows.append(
             row("loading", called_, lambda i, at=at: sign[i] * vt[i, at], **place(name), af=af)

@@ -87,6 +87,8 @@ def test_adding_in_parts_equals_adding_at_once(one, two, family, offset):
             assert name == "na" or other.tolist() == column.tolist()
             continue
         both = ~np.isnan(column) & ~np.isnan(other) & (np.abs(column) > 1e-6)
-        if family == "cis_association":  # a perfect fit leaves t and p to the last bits of SE
-            both &= whole.columns["se"] > 1e-6
+        if family == "cis_association":
+            # An SE comes from sums of squares: a millionth of the values' spread is lost to
+            # rounding, and with it t and p.
+            both &= whole.columns["se"] > 1e-6 * max(1.0, offset)
         assert other[both] == pytest.approx(column[both], rel=1e-6)

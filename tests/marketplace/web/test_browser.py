@@ -141,7 +141,7 @@ def test_error_pages_and_the_dry_runs_answer_are_accessible(served, chromium, vi
         " ".join(f"ENSG{n}" for n in range(1, 13))
     )
     page.get_by_label("Naming system").fill("Ensembl")
-    page.get_by_label("Unit").fill("TPM")
+    page.get_by_label("Unit", exact=True).fill("TPM")
     page.get_by_label("First group").fill("CEU")
     page.get_by_label("Second group").fill("YRI")
     page.get_by_role("button", name="Preview").click()
