@@ -56,7 +56,7 @@ def test_another_shape_type_or_name_is_refused(shapes):
 def test_bytes_cut_or_grown_are_refused(at, more):
     data = pack(ONE)
     bent = data[:at] + more
-    if bent != data:
+    if len(bent) != len(data):  # other numbers in their place are numbers, too
         with pytest.raises(ArraysError):
             unpack(bent, shapes_of(ONE))
     with pytest.raises(ArraysError):
