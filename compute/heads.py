@@ -68,10 +68,12 @@ class CopyColumns(NamedTuple):
     @staticmethod
     def of(rows: Sequence[Sequence[Any]]) -> "CopyColumns":
         """Return the columns of rows of the store's index."""
-        columns = list(zip(*rows, strict=True)) or [()] * len(CopyColumns._fields)
-        for at in (3, 4, 8):
-            columns[at] = np.array(columns[at], np.int64)  # type: ignore[call-overload]
-        return CopyColumns(*columns)  # type: ignore[arg-type]
+        columns: list[Any] = list(zip(*rows, strict=True)) or [()] * len(CopyColumns._fields)
+        found = CopyColumns(*columns)
+        layouts, versions, offsets = (
+            np.array(one, np.int64) for one in (found.layouts, found.versions, found.offsets)
+        )
+        return found._replace(layouts=layouts, versions=versions, offsets=offsets)
 
     def copy(self, at: int) -> StoredCopy:
         """Return one copy."""
