@@ -15,7 +15,9 @@ from benchmarks.attacks import Floats
 from compute.noise import add_noise, pick_largest
 from compute.private import Picker, Sampler
 from compute.queries import Shape
-from compute.queries.private_association import STEPS, SUMS, fitted
+from compute.queries.noised_fit import fitted
+from compute.queries.private_association import SUMS
+from compute.queries.product_sums import STEPS
 
 AF = 0.3
 Counts = npt.NDArray[np.int64]

@@ -33,7 +33,11 @@ from compute.queries.family import Answer
 from compute.queries.hierarchy import Hierarchy
 from compute.queries.loadings import Loadings
 from compute.queries.params import span_of
-from compute.queries.private_association import Category, Number, PrivateAssociationParams
+from compute.queries.private_association_params import (
+    Category,
+    Number,
+    PrivateAssociationParams,
+)
 from compute.queries.scorefile import Score, Weight, Weights
 from compute.queries.split import Split
 

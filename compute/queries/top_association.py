@@ -27,7 +27,7 @@ from compute.queries.family import Answer, Defaults, Needs, ReleaseMode, Sensiti
 from compute.queries.frequencies import in_order, place_columns
 from compute.queries.params import AsSet, Strict, VariantList
 from compute.queries.private import Int64, PrivateForm
-from compute.queries.private_association import STEPS, alt_copies
+from compute.queries.product_sums import STEPS, alt_copies
 from compute.queries.ranking import Ranking, Scored
 from compute.queries.top_counts import MOST_CANDIDATES, Picks
 from compute.queries.traits import FeatureId, Label, Measured

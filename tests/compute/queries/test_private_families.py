@@ -19,7 +19,9 @@ from compute.queries import (
     query_value,
     run,
 )
-from compute.queries.private_association import STEPS, SUMS, contribution, fitted, joined
+from compute.queries.noised_fit import fitted, joined
+from compute.queries.private_association import SUMS
+from compute.queries.product_sums import STEPS, contribution
 from compute.queries.top_association import MOVES, scores_of
 from compute.utility import UselessError, expected_error, require_useful
 from compute.verdict import Release
