@@ -15,6 +15,7 @@ from benchmarks.compute_data import Cohort, alleles
 from benchmarks.harness import say
 from compute.cohort_reader import CohortReader
 from compute.copy_reader import OpenedBatch, activity_keys
+from compute.genome_counts import StateSums
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.kernels import pack_bits, words_of
 from compute.planes import CHUNK_ROWS, chunks, pack_record
@@ -44,6 +45,13 @@ def interleaved(repeat: int, *works: Callable[[], object]) -> list[float]:
             work()
             taken.append(time.perf_counter() - start)
     return [statistics.median(taken) for taken in seconds]
+
+
+def states_of(reader: CohortReader, threads: int = THREADS) -> np.ndarray:
+    """Count everybody's states at every row: int64 (7, rows), as a worker's first pass does."""
+    sums = StateSums(reader, np.zeros(len(reader), int), 1, threads=threads)
+    sums.add(reader.chunks())
+    return sums.found.counts[0]
 
 
 @dataclass(frozen=True)

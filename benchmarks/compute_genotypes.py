@@ -17,19 +17,23 @@ from benchmarks.compute_cohort import (
     interleaved,
     phenotype_file,
     plink2,
+    states_of,
     stored,
     table,
     traits,
 )
 from benchmarks.compute_data import Cohort
 from benchmarks.harness import Figure
-from compute.block_sums import sum_blocks
+from compute.block_sums import BlockSums
+from compute.cohort_reader import CohortReader
 from compute.gcm import SealedMessages
-from compute.genome_counts import count_states
 from compute.kernels import hwe_exact
+from compute.partitions import Alone, Plan, chunks_of
 from compute.planes import CHUNK_ROWS
+from compute.progress import Pace
 from compute.queries import (
     Answer,
+    BlockPartial,
     Frame,
     PersonData,
     Query,
@@ -45,11 +49,6 @@ from compute.queries.scorefile import Score, Weight, Weights
 from compute.segments import Mapped
 
 _REPEAT = 7
-
-
-def _count(ours: Stored) -> np.ndarray:
-    reader = ours.reader()
-    return count_states(reader, np.zeros(len(reader), int), 1, threads=THREADS).counts[0]
 
 
 def _ratio(name: str, mine: float, peer: float, target: float, note: str) -> list[Figure]:
@@ -71,7 +70,7 @@ def _cold_start() -> None:
 def counts(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     """Genotype counts from a warm worker: index, unwrapping keys, reading, decrypting, counting."""
     ours, out = stored(made, place), str(place / "f")
-    states = _count(ours)
+    states = states_of(ours.reader())
     plink2(made, "--geno-counts", "--out", out)
     theirs = table(Path(f"{out}.gcount"), "HOM_REF_CT", "HET_REF_ALT_CTS", "TWO_ALT_GENO_CTS",
                    "MISSING_CT")  # fmt: skip
@@ -81,8 +80,8 @@ def counts(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     one.write_text("v0\n")
     mine, single, whole, start = interleaved(
         _REPEAT,
-        lambda: _count(ours),
-        lambda: count_states(r := ours.reader(), np.zeros(len(r), int), 1, threads=1),
+        lambda: states_of(ours.reader()),
+        lambda: states_of(ours.reader(), threads=1),
         lambda: plink2(made, "--freq", "--out", out),
         lambda: plink2(made, "--freq", "--extract", str(one), "--out", out),
     )
@@ -119,7 +118,7 @@ def hardy(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     ours, out = stored(made, place), str(place / "h")
 
     def mine() -> np.ndarray:
-        states = _count(ours)
+        states = states_of(ours.reader())
         with ThreadPoolExecutor(THREADS) as pool:
             return hwe_exact(states[2], states[3], states[4], pool, THREADS)
 
@@ -150,8 +149,15 @@ class Asked:
         frame = replace(frame, learned=learn(query, self.people, frame))
         partial = start(query, frame)
         own = self.rows[:rows]
-        sum_blocks(self.ours.reader(), partial, self.people, own, threads=THREADS)
+        self.sum(self.ours.reader(), partial, own)
         return reduce(query, partial)
+
+    def sum(self, reader: CohortReader, partial: BlockPartial, rows: np.ndarray) -> None:
+        """Sum everybody over some rows of the store, partition by partition as a worker does."""
+        plan = Plan(len(self.rows), len(self.people), chunks_of(rows), threads=THREADS)
+        sums = BlockSums(reader, partial, self.people, rows, threads=plan.threads)
+        pace = Pace(len(plan.parts()), lambda: None, lambda _done, _total: None)
+        Alone().share(plan, sums, pace)
 
 
 _ASKED: dict[Path, Asked] = {}
@@ -272,9 +278,9 @@ def score(made: Cohort, place: Path, quick: bool) -> list[Figure]:
 
     def mine() -> np.ndarray:
         reader = ours.ours.reader()
-        states = count_states(reader, np.zeros(len(reader), int), 1, threads=THREADS).counts[0]
+        states = states_of(reader)
         partial = scored(query.params, replace(frame, states=states), panel, matched)
-        sum_blocks(reader, partial, ours.people, ours.rows, threads=THREADS)
+        ours.sum(reader, partial, ours.rows)
         return np.array(partial.summaries().values["all"]["score"])
 
     total = mine()

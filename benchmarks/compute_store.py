@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from benchmarks.compute_cohort import THREADS, Stored, empty, sealed, stored, table_of
+from benchmarks.compute_cohort import Stored, empty, sealed, states_of, stored, table_of
 from benchmarks.compute_data import Cohort
 from benchmarks.harness import Figure, rate
 from compute.crypt import decrypt_all
 from compute.crypt.crypt4gh import encrypt_segments
-from compute.genome_counts import count_states
 from compute.kernels import words_of
 from compute.planes import pack_record
 from compute.variants import Sites
@@ -86,7 +85,7 @@ def people(made: Cohort, place: Path, quick: bool) -> list[Figure]:
     def counted(part: list[str]) -> tuple[float, np.ndarray]:
         start = time.perf_counter()
         reader = Stored(store, variants, part, kms).reader()
-        found = count_states(reader, np.zeros(len(reader), int), 1, threads=THREADS).counts[0]
+        found = states_of(reader)
         return time.perf_counter() - start, found
 
     counted(datasets[:1000])

@@ -48,11 +48,6 @@ class BlockSums:
         partial.expect(people)
         partial.people += len(people)
 
-    @property
-    def chunks(self) -> list[int]:
-        """Return the chunks that hold rows of the table."""
-        return list(self._pieces)
-
     def add(self, part: Sequence[int]) -> None:
         """Add everybody over some chunks. Raises StoreError; whatever tick raises stops it."""
         for chunk, own in self._of(part):
@@ -107,20 +102,6 @@ class BlockSums:
         for other in parts[1:]:
             parts[0].merge(other)
         return parts[0]
-
-
-def sum_blocks(
-    reader: CohortReader,
-    partial: BlockPartial,
-    people: Sequence[PersonData],
-    rows: Int64,
-    *,
-    threads: int = 1,
-    tick: Tick = lambda: None,
-) -> None:
-    """Add whom the reader keeps, over the whole table; see `BlockSums`."""
-    sums = BlockSums(reader, partial, people, rows, threads=threads, tick=tick)
-    sums.add(sums.chunks)
 
 
 def parts_of(rows: Int64, most: int | None) -> Iterator[tuple[int, Int64]]:

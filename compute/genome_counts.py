@@ -167,24 +167,6 @@ class StateSums:
         return slice(chunk * CHUNK_ROWS, chunk * CHUNK_ROWS + self._reader.rows(chunk))
 
 
-def count_states(
-    reader: CohortReader,
-    levels: Sequence[int],
-    level_count: int,
-    *,
-    chunks: Sequence[int] | None = None,
-    threads: int = 1,
-    tick: Tick = lambda: None,
-) -> StateCounts:
-    """Count everybody's states at every row; levels: each person's. Chunks left out stay 0.
-
-    Raises StoreError; whatever tick raises stops it.
-    """
-    sums = StateSums(reader, levels, level_count, threads=threads, tick=tick)
-    sums.add(reader.chunks() if chunks is None else chunks)
-    return sums.found
-
-
 class _ChunkSums:
     """One chunk's counters, a set for each thread. of_person: int64, each one's level."""
 

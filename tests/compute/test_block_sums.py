@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute import block_sums
-from compute.block_sums import gathered, laid_out, parts_of, sum_blocks
+from compute import block_sums, partitions
+from compute.block_sums import BlockSums, gathered, laid_out, parts_of
 from compute.cohort_reader import Block
 from compute.kernels import pack_bits, pack_dosages, unpack_bits, words_of
+from compute.partitions import Alone, Plan
+from compute.progress import Pace
 from compute.queries import CohortData, PersonData, VariantTable, learned_frame, reduce, run, start
 from tests.compute.spec import families_world as w
 
@@ -93,17 +95,27 @@ def test_parts_of_the_table_and_of_the_people_make_one_answer(monkeypatch, famil
     query = w.ask(family, QUERIES[family])
     whole = run(query, data)
     # The store has the table's rows in another order, in chunks of 512.
-    monkeypatch.setattr(block_sums, "CHUNK_ROWS", 512)
+    for module in (block_sums, partitions):
+        monkeypatch.setattr(module, "CHUNK_ROWS", 512)
     rows = rng.permutation(variants)
     dosage, kept = np.empty((40, variants), np.int8), np.empty((40, variants), np.int8)
     for person, member in enumerate(members):
         dosage[person, rows], kept[person, rows] = member.dosage, member.ploidy
     partial = start(query, learned_frame(query, data))
+    plan = Plan(variants, 40, partitions.chunks_of(rows), 512 * 40, threads)
     ticks = []
-    sum_blocks(Reader(dosage, kept, 512), partial, data.people, rows, threads=threads,
-               tick=lambda: ticks.append(1))  # fmt: skip
+    pace = Pace(len(plan.parts()), lambda: ticks.append(1), lambda _done, _total: None)
+    sums = BlockSums(
+        Reader(dosage, kept, 512), partial, data.people, rows, threads=threads, tick=pace
+    )
+    Alone().share(plan, sums, pace)
     found = reduce(query, partial)
-    assert ticks and found.people == whole.people and found.facts == whole.facts
+    assert (
+        len(plan.parts()) == 3
+        and ticks
+        and found.people == whole.people
+        and found.facts == whole.facts
+    )
     for name, column in whole.columns.items():
         if column.dtype.kind == "f":
             assert found.columns[name] == pytest.approx(column, rel=1e-9, nan_ok=True), name

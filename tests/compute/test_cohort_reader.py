@@ -9,7 +9,7 @@ from compute import cohort_reader
 from compute.cohort_reader import CohortReader
 from compute.copies import SharedVariants, decode_genotypes, encode_genotypes
 from compute.copy_reader import OpenedBatch
-from compute.genome_counts import STATES, count_states
+from compute.genome_counts import STATES, StateSums
 from compute.heads import copy_context, fresh_head, seal_messages
 from compute.ingest import Genotypes
 from compute.parsed import Intervals
@@ -131,6 +131,12 @@ def test_counts_blocks_and_picked_rows_agree_with_decoding(
                         calls.ploidy[row],
                     )
         store.close()
+
+
+def count_states(reader, levels, count, **how):
+    sums = StateSums(reader, levels, count, **how)
+    sums.add(reader.chunks())
+    return sums.found
 
 
 def test_a_stretch_covers_rows_the_file_does_not_list(tmp_path):
