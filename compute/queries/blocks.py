@@ -8,7 +8,7 @@ rows are laid out as they come from the store; a `Layout` says where the table's
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self
 
@@ -203,6 +203,28 @@ class SummedPartial(BlockPartial):
     def close(self, layout: Layout, part: Any) -> None:
         """Take the results of a part all people were added to."""
         self.accept(layout, self.results(layout, part))
+
+
+class RowPartial(SummedPartial):
+    """A partial of one value a row of the table, of each name.
+
+    first: by name, the type of `compute.arrays` and the value every row starts as; one
+    that no part has keeps it.
+    """
+
+    def __init__(self, frame: Frame, first: Mapping[str, tuple[str, Any]]) -> None:
+        super().__init__(frame)
+        size = len(frame.table)
+        self.values = {name: np.full(size, value, kind) for name, (kind, value) in first.items()}
+
+    def shapes(self, rows: int) -> Shapes:
+        """Return one value a row, of each name."""
+        return {name: (values.dtype.str, (rows,)) for name, values in self.values.items()}
+
+    def accept(self, layout: Layout, results: Arrays) -> None:
+        """Take the values of a part's rows."""
+        for name, values in self.values.items():
+            values[layout.rows] = results[name]
 
 
 class HaploidCounts:

@@ -13,17 +13,20 @@ from typing import Any, Final, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from compute.arrays import Arrays, Shapes
+from compute.arrays import Arrays
 from compute.kernels import Association, LinearAssociation
-from compute.queries.blocks import GenotypeBlock, HaploidCounts, Layout, SummedPartial, runs
+from compute.queries.blocks import GenotypeBlock, HaploidCounts, Layout, RowPartial, runs
 from compute.queries.data import Frame
 from compute.queries.design import Design
 from compute.queries.family import Column, variant_columns
 from compute.queries.params import Selected
 
 Int64: TypeAlias = npt.NDArray[np.int64]
-COUNTS: Final = ("ac", "an", "n")
-FITS: Final = ("beta", "se", "t", "p")
+_FIRST: Final[dict[str, tuple[str, Any]]] = {
+    **dict.fromkeys(("ac", "an", "n"), ("<i8", 0)),
+    **dict.fromkeys(("beta", "se", "t", "p"), ("<f8", np.nan)),
+    "na": ("<U16", "no_people"),
+}
 _REASONS: Final = {"constant_trait": "constant_feature"}
 
 
@@ -54,17 +57,13 @@ class LinearPart:
         return found, found.ac - alt, 2 * found.n - haploid
 
 
-class LinearPartial(SummedPartial):
+class LinearPartial(RowPartial):
     """Fits of the rows asked for. frame.learned: the design."""
 
     def __init__(self, frame: Frame, rows: Selected, *, params: Any = None) -> None:
-        super().__init__(frame)
+        super().__init__(frame, _FIRST)
         self.params, self.rows = params, rows
         self.design: Design = frame.learned
-        size = len(frame.table)
-        self._counts = {name: np.zeros(size, np.int64) for name in COUNTS}
-        self._fits = {name: np.full(size, np.nan) for name in FITS}
-        self._na = np.full(size, "no_people", dtype="<U16")
 
     @property
     def used(self) -> int:
@@ -85,28 +84,12 @@ class LinearPartial(SummedPartial):
         }  # fmt: skip
         return {**{name: values[layout.at] for name, values in numbers.items()}, "na": names}
 
-    def shapes(self, rows: int) -> Shapes:
-        """Return one number a variant, of each kind."""
-        return {
-            **dict.fromkeys(COUNTS, ("<i8", (rows,))),
-            **dict.fromkeys(FITS, ("<f8", (rows,))),
-            "na": ("<U16", (rows,)),
-        }
-
-    def accept(self, layout: Layout, results: Arrays) -> None:
-        """Take the fits of a part's variants."""
-        for name in COUNTS:
-            self._counts[name][layout.rows] = results[name]
-        for name in FITS:
-            self._fits[name][layout.rows] = results[name]
-        self._na[layout.rows] = results["na"]
-
     def columns(self) -> dict[str, Column]:
         """Return one row a variant: place, A1, AC, AN, n, beta, SE, t, p, or NA with its reason."""
         self.finish()
         place = variant_columns(self.frame.table, self.rows)
-        found = {**self._counts, **self._fits, "na": self._na}
-        return {**place, "a1": place["alt"], **{k: v[self.rows] for k, v in found.items()}}
+        found = {name: values[self.rows] for name, values in self.values.items()}
+        return {**place, "a1": place["alt"], **found}
 
     def facts(self) -> dict[str, Any]:
         """Return the model as fitted, and who was left out of it."""
