@@ -125,6 +125,7 @@ from ledger.fold_operators import (
 )
 from ledger.fold_parties import RECOVERY_WAIT_MS
 from ledger.follower import Follower
+from ledger.freshness import FollowedCheckpoint
 from ledger.kinds import (
     PARTY_ROLES,
 )
@@ -206,6 +207,7 @@ __all__ = [
     "Done",
     "Entry",
     "Envelope",
+    "FollowedCheckpoint",
     "Follower",
     "FormatError",
     "Frontier",

@@ -4,8 +4,8 @@ For followers, which fold the log, and for clients that only look in. Folds noth
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ledger.client import LedgerClient
 from ledger.errors import (
@@ -24,12 +24,16 @@ from ledger.trust import CLOCK_TOLERANCE_MS, TrustPolicy
 
 @dataclass(frozen=True, slots=True)
 class FollowedCheckpoint:
-    """A checkpoint that was verified; quorum_time: Unix ms of the k-th newest cosignature."""
+    """A checkpoint that was verified; quorum_time: Unix ms of the k-th newest cosignature.
+
+    cosignatures: each witness's own time, in Unix seconds as it signed it.
+    """
 
     size: int
     root: bytes
     quorum_time: int
     note: str
+    cosignatures: Mapping[str, int] = field(default_factory=dict)
 
 
 def now_ms() -> int:
@@ -47,7 +51,9 @@ def fetch_checkpoint(client: LedgerClient, trust: TrustPolicy, now: int) -> Foll
     quorum_time = verified.quorum_time * 1000
     require_fresh(quorum_time, now, trust.max_checkpoint_age_ms)
     checkpoint = verified.checkpoint
-    return FollowedCheckpoint(checkpoint.size, checkpoint.root, quorum_time, note)
+    return FollowedCheckpoint(
+        checkpoint.size, checkpoint.root, quorum_time, note, verified.cosignatures
+    )
 
 
 def require_fresh(quorum_time: int, now: int, max_age_ms: int) -> None:

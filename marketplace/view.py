@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ledger import LedgerError, State
+from ledger import FollowedCheckpoint, LedgerError, State
 from marketplace.errors import NotFoundError, NotYetError, UnavailableError
 from marketplace.frozen import Frozen
 
@@ -27,7 +27,7 @@ class FollowerPort(Protocol):
 
     state: State
 
-    def sync(self) -> Any: ...
+    def sync(self) -> FollowedCheckpoint | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class LedgerView:
         self._lock = threading.Lock()
         self._frozen = Frozen()
         self._snapshot: Snapshot | None = None
+        self._cosigned: dict[str, int] = {}
         self._began = 0  # when the look that the snapshot is of began, by the monotonic clock
 
     def refresh(self) -> Snapshot:
@@ -60,12 +61,14 @@ class LedgerView:
                 return self._snapshot
             began = time.monotonic_ns()
             try:
-                self._follower.sync()
+                found = self._follower.sync()
             except LedgerError as error:
                 raise UnavailableError(
                     f"the ledger cannot be followed now ({error}); try again shortly"
                 ) from error
             self._snapshot, self._began = self._next(asked), began
+            if found is not None:
+                self.saw(found.cosignatures)
             return self._snapshot
 
     def _next(self, asked: int) -> Snapshot:
@@ -73,6 +76,15 @@ class LedgerView:
         if last is not None and last.size == size:
             return Snapshot(last.state, size, asked)
         return Snapshot(self._frozen.copy_of(self._follower.state), size, asked)
+
+    def saw(self, cosignatures: Mapping[str, int]) -> None:
+        """Keep when each witness signed last: a silent one is on no newer checkpoint."""
+        for name, at in cosignatures.items():
+            self._cosigned[name] = max(at, self._cosigned.get(name, 0))
+
+    def last_cosigned(self, witness: str) -> int | None:
+        """Return when a witness last signed (Unix seconds), or None: not since this start."""
+        return self._cosigned.get(witness)
 
     def known(self) -> Snapshot | None:
         """Return the last snapshot, or None before the first."""

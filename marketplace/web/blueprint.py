@@ -28,7 +28,7 @@ from marketplace.web.pages_research import add_research_pages
 from marketplace.web.pages_signin import add_signin_pages
 from marketplace.web.pages_tour import add_tour
 from marketplace.web.ports import EXTENSION, LedgerReader, Pages, pages
-from marketplace.web.sessions import current, refuse_other_sites
+from marketplace.web.sessions import known, refuse_other_sites
 from marketplace.web.translation import Translated
 
 LOG = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def _headers(response: Response) -> Response:
 def _helpers() -> dict[str, Any]:
     services = pages().services
     return {
-        "me": current(),
+        "me": known(),
         "language": texts.LANGUAGE,
         "asset": _asset,
         "words": words,

@@ -3,10 +3,10 @@
     python -m marketplace.web.messages        write locale/web.pot anew
 
 Messages are found where they stand: sentences of templates and scripts, the words in the two TOML
-files, what compute calls codes of terms, and in Python the arguments of `say`,
-`mark`, `Word`, `Texts`, `Trouble` and `problem` and the texts and titles of errors, values as
-%(1)s; so are the sentences
-`compute.describe` says terms in, and compute's errors about a question. Names of fields and codes
+files, what compute calls codes of terms, and in Python the arguments of `say`, `mark`, `Word`,
+`Texts`, `Trouble`, `problem` and a comparison's `leave` and `close`, and the texts and titles of
+errors, values as %(1)s; so are the sentences `compute.describe` says terms in, and compute's errors
+about a question. Names of fields and codes
 stay as they are, and so do an error's values.
 """
 
@@ -33,7 +33,7 @@ SCRIPTS = (HERE / "static", MARKET / "keyorigin" / "static" / "js")
 # Of compute: what says terms in words, and whose errors stand beside a form or on an error page.
 COMPUTE = MARKET.parent / "compute"
 TOLD = (COMPUTE / "presets.py", COMPUTE / "terms.py", COMPUTE / "messages.py")
-SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble", "problem"})
+SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble", "problem", "leave", "close"})
 NOT_TEXT = frozenset({"slug", "hint", "technical"})
 _PLACE, _LETTERS = re.compile(r"%\(\d+\)s"), re.compile(r"[A-Za-z]{2}")
 Found = tuple[str, str]

@@ -6,9 +6,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from marketplace import earnings, invoices, payees, reconcile
 from marketplace.web import operator_view, sessions
 from marketplace.web.owner_view import earned_by_month
-from marketplace.web.pages_public import worker_seen
 from marketplace.web.ports import pages
-from marketplace.web.witnessed import newest_or_none
+from marketplace.web.troubles import of_health, of_money, of_watch
 
 SHOWN_RUNS = 20
 
@@ -80,10 +79,14 @@ def operator() -> str:
     """Show what needs a person now: health, queues, reviews, comparisons, transfers, acts."""
     services = pages().services
     runs = [reconcile.view(row) for row in reconcile.newest(services, SHOWN_RUNS)]
-    checkpoint = newest_or_none(pages().ledger, services.trust, services.clock())
+    health = operator_view.health(services, pages().ledger)
+    waiting = invoices.waiting(services)
+    watch = operator_view.to_watch(services)
+    wrong = [
+        *of_health(health), *of_watch(watch), *of_money(runs, waiting, health.now),
+    ]  # fmt: skip
     return render_template(
-        "web/operator.html", runs=runs, waiting=invoices.waiting(services), checkpoint=checkpoint,
-        watch=operator_view.to_watch(services), reviews=operator_view.reviews_waiting(services),
-        acts=operator_view.newest_acts(services),
-        seen=worker_seen(services), started=pages().started_at,
+        "web/operator.html", runs=runs, waiting=waiting, health=health, watch=watch, wrong=wrong,
+        reviews=operator_view.reviews_waiting(services), acts=operator_view.newest_acts(services),
+        started=pages().started_at,
     )  # fmt: skip

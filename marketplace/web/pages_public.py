@@ -4,22 +4,20 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlmodel import col, func, select
 
 from ledger import State
 from marketplace import catalogue as market_catalogue
 from marketplace import reports
 from marketplace.errors import InputError, NotFoundError, UnavailableError
 from marketplace.services import Services
-from marketplace.tables import Job
 from marketplace.web import glossary as words
-from marketplace.web import job_view, provenance
+from marketplace.web import job_view, operator_view, provenance
 from marketplace.web.money_view import splits
 from marketplace.web.ports import pages
+from marketplace.web.troubles import of_health
 from marketplace.web.witnessed import newest_or_none
 
 PER_PAGE = 25
-WORKER_QUIET_MS = 120_000
 TOTALS_MS = 60_000
 
 
@@ -134,21 +132,14 @@ def job(order: str) -> str:
 
 
 def status() -> str:
-    """Show how the system is doing: checkpoint, witnesses, processes, queue."""
-    services, now = pages().services, pages().services.clock()
+    """Show how the system is doing: what is wrong first, witnesses, processes, queue."""
+    services = pages().services
     try:
         report: dict[str, Any] | None = reports.status(services)
     except UnavailableError:
         report = None
-    seen = worker_seen(services)
+    health = operator_view.health(services, pages().ledger)
     return render_template(
-        "web/status.html", report=report, trust_policy=services.trust, seen=seen,
-        worker_quiet=seen is None or now - seen > WORKER_QUIET_MS, started=pages().started_at,
-        checkpoint=newest_or_none(pages().ledger, services.trust, now),
+        "web/status.html", report=report, trust_policy=services.trust, health=health,
+        wrong=of_health(health), started=pages().started_at,
     )  # fmt: skip
-
-
-def worker_seen(services: Services) -> int | None:
-    """Return when a compute worker last reported on a job (Unix ms), or None."""
-    with services.db.read() as session:
-        return session.exec(select(func.max(col(Job.heartbeat_at)))).one()

@@ -14,7 +14,7 @@ from werkzeug.exceptions import Forbidden
 from marketplace import accounts
 from marketplace.accounts import Opened, Principal
 from marketplace.config import MarketConfig
-from marketplace.errors import UnauthenticatedError
+from marketplace.errors import UnauthenticatedError, UnavailableError
 from marketplace.services import Services
 from marketplace.web.ports import pages
 
@@ -46,6 +46,18 @@ def _look(services: Services) -> Principal | None:
     try:
         return accounts.authenticate(services, token)
     except UnauthenticatedError:
+        return None
+
+
+def known() -> Principal | None:
+    """Return who is signed in for the head of a page, or None where that cannot be told now.
+
+    An account's role is judged by the ledger; a page for everyone, and the page that says that the
+    ledger is out of reach, must be shown all the same.
+    """
+    try:
+        return current()
+    except UnavailableError:
         return None
 
 

@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from marketplace import currencies
 from marketplace.money_words import moved
-from marketplace.texts import mark, say
+from marketplace.texts import mark, say, say_made
 
 _STEPS = (
     (86_400, mark("1 day ago"), mark("%(1)s days ago")),
@@ -120,4 +120,5 @@ FILTERS: dict[str, Any] = {
     "plain": plain,
     "moved": moved,
     "cell": cell,
+    "said": say_made,
 }

@@ -7,15 +7,21 @@ Pure but for the one fetch: the time is an argument. Whoever wants certainty che
 from dataclasses import dataclass
 
 from ledger import LedgerError, TrustPolicy, verify_checkpoint
+from marketplace.services import Services
 from marketplace.web.ports import LedgerReader
 
 
 @dataclass(frozen=True, slots=True)
 class WitnessLine:
-    """One witness of the policy; signed_at: Unix ms of its cosignature, None when it has none."""
+    """One witness of the policy.
+
+    signed_at: Unix ms of its cosignature on the checkpoint, None when it has none there; last_at:
+    of the last one this server saw at all, None when it saw none since it started.
+    """
 
     name: str
     signed_at: int | None
+    last_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,18 @@ def newest_or_none(ledger: LedgerReader, trust: TrustPolicy, now: int) -> Witnes
         return newest(ledger, trust, now)
     except LedgerError:
         return None
+
+
+def with_last_seen(services: Services, checkpoint: Witnessed | None) -> tuple[WitnessLine, ...]:
+    """Return every witness with its last cosignature, also where no checkpoint can be had."""
+    signed = {line.name: line.signed_at for line in checkpoint.witnesses} if checkpoint else {}
+    services.view.saw({name: at // 1000 for name, at in signed.items() if at is not None})
+    lines = []
+    for witness in services.trust.policy.witnesses:
+        last = services.view.last_cosigned(witness.name)
+        at = None if last is None else last * 1000
+        lines.append(WitnessLine(witness.name, signed.get(witness.name), at))
+    return tuple(lines)
 
 
 def read_note(note: str, trust: TrustPolicy, now: int) -> Witnessed:

@@ -4,7 +4,7 @@ import pytest
 
 from marketplace import payees, reconcile
 from marketplace.config import InvoiceConfig
-from marketplace.tables import WebhookEvent
+from marketplace.tables import Reconciliation, WebhookEvent
 from marketplace.web.text import money
 from tests.marketplace.market_world import World
 from tests.marketplace.web.web_world import post
@@ -82,13 +82,57 @@ def test_the_operators_page_tells_what_needs_a_person_and_what_operators_did(liv
     world.services.view.refresh()
     operator = world.sign_in(world.operators[0])
     page = browser(world, operator).get("/operator").text
-    assert "Something needs you" in page
-    assert "compare everything now" in page
+    assert "One thing needs you" in page
+    assert page.index("Webhooks not acted on: 1") < page.index("Health and queues")
+    assert "Compare everything now." in page
     assert "A draft to review" in page
     assert f"/ledger/{index}" in page
     assert "custodian split" in page or "custodian: split" in page
     with world.services.db.write() as session:
         session.delete(session.get(WebhookEvent, "evt_late"))
+
+
+def test_at_three_in_the_morning_the_desk_says_first_what_is_broken_and_what_to_do(fresh):
+    world = fresh
+    world.owner(upload=False)
+    researcher = world.researcher()
+    order = world.place(researcher)
+    world.pay(researcher, order)  # its job is queued, and no worker comes
+    desk = browser(world, world.sign_in(world.operators[0]))
+    assert "Nothing needs you now" in desk.get("/operator").text
+    world.reader.awake = (0, 1)
+    world.clock.forward(20 * 60_000)
+    world.services.view.refresh()
+    world.ledger.fail_before = 10**6
+    run = {"closed": [], "totals": {}, "open": [
+        {"what": "ledger and book differ", "about": "gbp", "do": "compare the totals"}]}  # fmt: skip
+    with world.services.db.write() as session:
+        session.add(Reconciliation(at=world.clock(), ok=False, report=run))
+    page = desk.get("/operator").text
+    first, _, rest = page.partition("Health and queues")
+    assert "3 things need you" in first
+    for told in (
+        "Witness witness-3 is silent: last signed 20 minutes ago", "Restart it, or ask who runs it",
+        "Jobs that wait too long: 1; compute last reported: never", "See that a compute worker runs",
+        "Book, ledger and Stripe differ: ledger and book differ (gbp)", "compare the totals",
+    ):  # fmt: skip
+        assert told in first, told
+    assert "signed last 20 minutes ago" in rest
+    status = world.http.get("/status").text
+    assert "Running, with something to mend" in status and "witness-3 is silent" in status
+    assert "Restart it" not in status and "differ" not in status
+
+
+def test_a_ledger_never_reached_since_the_start_is_said_to_whoever_is_signed_in(fresh):
+    """Who may see the desk is judged by the ledger, so it stays shut; the status page does not."""
+    desk = browser(fresh, fresh.sign_in(fresh.operators[0]))
+    fresh.reader.silent = fresh.follower.silent = True
+    fresh.services.view._snapshot = None
+    page = desk.get("/operator")
+    assert page.status_code == 503
+    assert "One of our services does not answer" in page.text and "/status" in page.text
+    status = desk.get("/status")
+    assert status.status_code == 200 and "The ledger cannot be reached" in status.text
 
 
 def test_an_owner_sees_what_waits_and_earnings_by_month_and_takes_everything_along(lively_world):
