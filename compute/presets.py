@@ -13,7 +13,7 @@ from compute.currency import NO_DECIMALS, THREE_DECIMALS, amount_words
 from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
 from compute.ontology import TEST_SUBSET, current_ontology
-from compute.risk import TRUSTED_RIGHT_OF_100, risk_picture, risk_words
+from compute.risk import TRUSTED_RIGHT_OF_100, risk_of, risk_picture, risk_words
 from compute.terms import EXACT_STATISTICS, NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
 
@@ -27,6 +27,8 @@ TRUSTED_WARNING = (
     "release to be protected from that."
 )
 _NPUNCU = "DUO:0000018"
+# Conditions that name somebody or something: where the terms name nobody, the owner is asked.
+ASKING = tuple(code for code, term in DUO_TERMS.items() if term.parameter and code != DS)
 _PLACE = re.compile(r"%\((\d+)\)s")
 Say = Callable[..., str]
 """say(message, *values): the message in some language, its values put in."""
@@ -120,10 +122,12 @@ def plain_words() -> dict[str, Any]:
     """Return what `describe` is made of, for pages that say the same without a server's word."""
     return {
         "duo": {code: term.plain for code, term in DUO_TERMS.items()},
+        "asking": list(ASKING),
         "diseases": TEST_SUBSET.labels(),
         "price_classes": list(PRICE_CLASSES),
         "trusted_warning": TRUSTED_WARNING,
         "risk": {rho: risk_words(Fraction(rho)) for rho in OFFERED_BUDGETS},
+        "right_of_100": {rho: risk_of(Fraction(rho)).right_of_100 for rho in OFFERED_BUDGETS},
         "risk_pictures": {rho: risk_picture(Fraction(rho)) for rho in OFFERED_BUDGETS},
         "decimals": {**dict.fromkeys(NO_DECIMALS, 0), **dict.fromkeys(THREE_DECIMALS, 3)},
     }
@@ -140,6 +144,8 @@ def _permission(code: str, terms: Terms, say: Say) -> str:
 def _modifier(modifier: Modifier, say: Say) -> str:
     plain = say(DUO_TERMS[modifier.id].plain)
     value = modifier.parameter
+    if value is None and modifier.id in ASKING:
+        return say("Condition: %(1)s. You are asked each time.", plain)
     if value is None:
         return say("Condition: %(1)s.", plain)
     given = ", ".join(value) if isinstance(value, tuple) else value

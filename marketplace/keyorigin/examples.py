@@ -21,6 +21,7 @@ _UNIVERSITY = {
     "organisation": "a university", "sector": "academic", "non_profit": True,
     "ethics_approval": True, "accredited_researcher": True,
 }  # fmt: skip
+_HOSPITAL = {**_UNIVERSITY, "organisation": "a hospital"}
 _COMPANY = {"organisation": "a company", "sector": "commercial", "non_profit": False}
 
 
@@ -46,6 +47,8 @@ EXAMPLES = (
         "A university", "studies asthma", _purpose("DS", diseases=("MONDO:0004979",)), _UNIVERSITY
     ),
     Example("A university", "studies where people's ancestors lived", _purpose("POA"), _UNIVERSITY),
+    Example("A university", "develops software for genetics", _purpose("MDS"), _UNIVERSITY),
+    Example("A hospital", "looks for the best treatment of a patient", _purpose("CC"), _HOSPITAL),
     Example(
         "A drug company", "looks for new medicines", _purpose("HMB", commercial=True), _COMPANY
     ),

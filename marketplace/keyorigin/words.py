@@ -8,12 +8,37 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from compute import PRESETS, Terms, match_terms, plain_words, preset
+from compute import (
+    DUO_TERMS,
+    PRESETS,
+    Match,
+    Terms,
+    Verdict,
+    match_terms,
+    plain_words,
+    preset,
+    price_of,
+)
 from compute.queries import catalogue
+from marketplace import currencies
 from marketplace.keyorigin.examples import EXAMPLES, PURPOSE_TITLES, Example, claims_for
-from marketplace.texts import say
+from marketplace.texts import mark, say
 
 QUESTIONS = Path(__file__).parents[1] / "web" / "query_words.toml"
+# What stands in the way, said to the owner whose terms they are.
+OTHER_USE = mark("it is not among the uses you allow")
+NEVER_ALLOWED = "no_reidentification"
+WHY = {
+    NEVER_ALLOWED: mark("nobody may ever do that"),
+    "no_insurers": mark("it is an insurer, or nobody vouches that it is none"),
+    "no_employers": mark("it is an employer, or nobody vouches that it is none"),
+    "no_ai_training": mark("you allow no training of AI models"),
+    "price": mark("your price for this kind of use is never"),
+    "query_family": mark("you do not allow this kind of question"),
+    "region": mark("it would be computed where you do not allow"),
+    "release": mark("exact figures are for accredited researchers only"),
+    "valid": mark("the time of your terms is over"),
+}
 _SAMPLE_PRICE = 200
 _FROM = 1
 
@@ -61,7 +86,7 @@ def _preset(name: str) -> dict[str, Any]:
     by_mode = {mode: _terms(name, mode) for mode in ("private", "trusted")}
     return {
         "terms": by_mode["private"].to_dict(),
-        "would_allow": {mode: _judged(terms) for mode, terms in by_mode.items()},
+        "would_allow": {mode: would_allow(terms) for mode, terms in by_mode.items()},
     }
 
 
@@ -72,28 +97,49 @@ def _terms(name: str, mode: Any) -> Terms:
 
 
 def would_allow(terms: Terms) -> list[dict[str, str]]:
-    """Return what terms would say to each example, by the one matcher."""
-    return _judged(terms)
+    """Return what terms would say to each example, by the one matcher.
+
+    why: what stands in the way, "" where nothing does. price: of one use, "" where none is asked.
+    """
+    return [_judged(terms, one) for one in EXAMPLES]
 
 
-def _judged(terms: Terms) -> list[dict[str, str]]:
-    return [
-        {"who": say(one.who), "what": say(one.what), "verdict": _verdict(terms, one)}
-        for one in EXAMPLES
-    ]
-
-
-def _verdict(terms: Terms, example: Example) -> str:
+def _judged(terms: Terms, example: Example) -> dict[str, str]:
     """Judge one example as a count of genotypes, released as the terms ask."""
-    mode = terms.release.mode
+    mode, claims, now = terms.release.mode, claims_for(example), terms.valid_from + 1
     found = match_terms(
         terms,
         example.purpose,
-        claims_for(example),
-        family="genotype_counts",
-        release={"mode": mode, "rho": "1/100" if mode == "private" else "0"},
-        region="local",
-        now_ms=terms.valid_from + 1,
+        claims,
+        family=_family(terms),
+        release={"mode": mode, "rho": str(terms.release.order_rho) if mode == "private" else "0"},
+        region=terms.regions[0] if terms.regions != ("*",) else "local",
+        now_ms=now,
         modalities=("genotypes",),
     )
-    return str(found.verdict)
+    allowed = found.verdict is not Verdict.FORBIDDEN
+    price = price_of(terms, example.purpose, claims, now) if allowed else None
+    return {
+        "who": say(example.who),
+        "what": say(example.what),
+        "verdict": str(found.verdict),
+        "why": "" if found.verdict is Verdict.PERMITTED else _why(found),
+        "price": currencies.words(price, terms.currency) if price else "",
+    }
+
+
+def _why(found: Match) -> str:
+    """Say to the owner what stands in the way, by the code of the first such reason."""
+    codes = [one.code for one in found.reasons if one.verdict is found.verdict]
+    code = NEVER_ALLOWED if NEVER_ALLOWED in codes else codes[0]
+    if code in WHY:
+        return say(WHY[code])
+    term = DUO_TERMS.get(code)
+    if term is None or term.kind == "permission":
+        return say(OTHER_USE)
+    return say("you said: %(1)s", say(term.plain))
+
+
+def _family(terms: Terms) -> str:
+    """Return a kind of question the terms allow, so that the examples differ by who asks why."""
+    return "genotype_counts" if terms.query_families == ("*",) else terms.query_families[0]

@@ -89,6 +89,7 @@ def _python() -> Iterator[Found]:
         *sorted(MARKET.glob("*.py")),
         *sorted(API.glob("*.py")),
         *sorted(HERE.glob("*.py")),
+        *sorted((MARKET / "keyorigin").glob("*.py")),
         *told,
     ):
         base = MARKET.parent if path.is_relative_to(COMPUTE) else MARKET

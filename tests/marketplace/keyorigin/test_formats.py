@@ -14,7 +14,7 @@ from crypt4gh.lib import decrypt as crypt4gh_decrypt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compute import PRESETS, describe, preset, terms_sha256
+from compute import PRESETS, describe, parse_terms, preset, terms_sha256
 from compute.crypt import (
     decrypt_file,
     encrypt_file,
@@ -331,6 +331,76 @@ def test_terms_are_the_presets_and_said_in_the_same_words(js, name, mode):
     assert terms == wanted.to_dict()
     assert lines == describe(wanted)
     assert digest == terms_sha256(wanted)
+
+
+def detailed() -> dict:
+    """Terms that no preset has, with one condition only the command can give."""
+    value = preset("everything_at_a_price", valid_from=7, price=50, release_mode="trusted").to_dict()
+    value |= {"permissions": ["DUO:0000006", "DUO:0000007"], "diseases": ["MONDO:0004979"]}
+    value["modifiers"] = [
+        {"id": "DUO:0000028", "parameters": {"institutions": ["A University"]}},
+        {"id": "DUO:0000018", "parameters": {}}, {"id": "DUO:0000027", "parameters": {}},
+        {"id": "DUO:0000043", "parameters": {}},
+    ]  # fmt: skip
+    value["flags"] |= {"no_employers": False}
+    value["prices"] = {"non_profit_research": 0, "commercial_research": 1250, "methods": "never",
+                       "clinical_care": 5}  # fmt: skip
+    value |= {"query_families": ["linkage"], "regions": ["eu", "uk"], "valid_until": 2**40}
+    release = {"lifetime_rho": "1/7", "order_share": "1/3", "exact_statistics": 12}
+    return {**value, "release": {**value["release"], **release}}
+
+
+@pytest.mark.parametrize("name", [*PRESETS, "detailed"])
+def test_the_form_of_every_detail_says_terms_as_they_are(js, name):
+    """What it was filled with is what it reads, so that nothing is decided unseen."""
+    more = {"my_condition_free": {"diseases": ["MONDO:0004979"]}, "everything_at_a_price": {"price": 350}}
+    terms = detailed() if name == "detailed" else preset(
+        name, valid_from=77, release_mode="private", **more.get(name, {})).to_dict()  # fmt: skip
+    body = "const f = await m.adjuster(); f.fill(x); return [f.read(x), await (await import('/js/terms.js')).describe(x)]"
+    read, said = js("views/adjust", body, terms)
+    assert parse_terms(read) == parse_terms(terms)
+    assert said == describe(parse_terms(terms))
+
+
+TICKED = """
+const f = await m.adjuster(); f.fill(x); document.body.append(f.element);
+const at = (id) => document.getElementById(id);
+const put = (id, value) => { at(id).value = value; at(id).dispatchEvent(new Event("change", { bubbles: true })); };
+const tick = (id, on = true) => { at(id).checked = on; at(id).dispatchEvent(new Event("change", { bubbles: true })); };
+const wrong = (act) => { try { act(); return null; } catch (error) { return error.message; } };
+const said = [];
+tick("adj-use-DUO-0000042", false);
+said.push(wrong(() => f.read(x)));
+tick("adj-use-DUO-0000007");
+said.push(wrong(() => f.read(x)));
+tick("adj-disease-MONDO-0004979"); tick("adj-disease-MONDO-0004975");
+tick("adj-only-DUO-0000027"); tick("adj-only-DUO-0000046", false); tick("adj-flag-no_insurers", false);
+put("adj-price-commercial_research", "price");
+said.push(wrong(() => f.read(x)));
+put("adj-amount-commercial_research", "2.50"); put("adj-price-methods", "never");
+put("adj-family", ""); said.push(wrong(() => f.read(x))); tick("adj-family-linkage");
+put("adj-until", "2031-02-03"); put("adj-region", "local"); put("adj-budget", "1/50"); put("adj-share", "1");
+const made = f.read(x);
+f.element.remove();
+return [said, made];
+"""
+
+
+def test_every_detail_can_be_decided_and_what_is_missing_is_said(js):
+    start = preset("non_profit_research", valid_from=5).to_dict()
+    said, made = js("views/adjust", TICKED, start)
+    words = ("at least one use", "at least one condition", "what a use costs", "kind of question")
+    assert all(word in text for word, text in zip(words, said, strict=True))
+    terms = parse_terms(made)
+    assert terms.permissions == ("DUO:0000007",)
+    assert set(terms.diseases) == {"MONDO:0004979", "MONDO:0004975"}
+    assert {one.id for one in terms.modifiers} == {"DUO:0000045", "DUO:0000027"}
+    assert (terms.flags.no_insurers, terms.flags.no_employers) == (False, True)
+    assert terms.prices == {"non_profit_research": 0, "commercial_research": 250, "methods": "never",
+                            "clinical_care": "never"}  # fmt: skip
+    assert (terms.query_families, terms.regions) == (("linkage",), ("local",))
+    assert (terms.release.lifetime_rho, terms.release.order_share) == ("1/50", "1")
+    assert terms.valid_until == 1_927_929_599_000
 
 
 def test_a_public_entry_in_a_leaf_is_parsed_back():

@@ -7,6 +7,7 @@ import { renew } from "./renewal.js";
 import { ChangedPast, checkIn } from "./seen.js";
 import * as answerView from "./views/answer.js";
 import * as approveView from "./views/approve.js";
+import * as changeView from "./views/change.js";
 import * as keysView from "./views/keys.js";
 import * as orderView from "./views/order.js";
 import * as passportView from "./views/passport.js";
@@ -28,6 +29,7 @@ const VIEWS = {
   cancel: [recoveryView.cancel, true],
   share: [shareView.share, true],
   consent: [shareView.consent, true],
+  terms: [changeView.change, true],
   withdraw: [stopView.withdraw, false],
   pause: [stopView.pause, true],
   resume: [stopView.resume, true],

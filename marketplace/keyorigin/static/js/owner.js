@@ -52,28 +52,53 @@ export async function registerAndOffer(home, upload, manifest, look, terms, face
 // The consent: the header packet for compute's key, sealed to the exact terms, signed by passkey.
 // order: for that one alone, else standing.
 export async function grant(home, record, terms = record.terms, facets = record.facets, order = null) {
+  const made = await newGrant(home, record.dataset, { offer: record.offer ?? null, terms, facets, order });
+  return given(home, made, (await append([made.submission]))[0]);
+}
+
+// Other terms for a dataset, all or none: what was consented to ends, and counts as these terms say.
+export async function changeTerms(home, record, terms, facets) {
+  const { dataset } = record;
+  const old = standing(home, dataset);
+  const offer = newId();
+  const offered = await makeEntry("offer.published", { offer, owner: home.party, datasets: [dataset], terms, facets }, home.signer());
+  const made = await newGrant(home, dataset, { offer, terms, facets, order: null });
+  const ending = old ? [submission(await stopping(home, old, "consent.withdrawn"))] : [];
+  const places = await append([...ending, submission(offered), made.submission]);
+  home.keep(places.slice(0, -1));
+  if (old) Object.assign(old, { state: "withdrawn", stop: places[0].index });
+  Object.assign(record, { offer, terms, facets });
+  return given(home, made, places.at(-1));
+}
+
+// The consent of a dataset that counts for every order its terms allow, or is paused.
+export const standing = (home, dataset) => home.list("grants")
+  .find((one) => one.dataset === dataset && !one.order && ["live", "paused"].includes(one.state));
+
+async function newGrant(home, dataset, { offer, terms, facets, order }) {
   const { keys } = await Market.anonymous("/compute-keys");
   const to = await recipient(keys.map((key) => key.index), REGION);
-  const id = newId();
-  const activityKey = random(32);
-  const packet = reencryptHeader(unb64(record.header), unb64(home.keys.encrypt), unb64(to.crypt4gh_public));
-  const info = await grantInfo(home.party, record.dataset, id, terms);
+  const [id, activityKey] = [newId(), random(32)];
+  const { header } = home.documents[`datasets/${dataset}.json`];
+  const packet = reencryptHeader(unb64(header), unb64(home.keys.encrypt), unb64(to.crypt4gh_public));
+  const info = await grantInfo(home.party, dataset, id, terms);
   const sealed = await sealGrant(packet, activityKey, unb64(to.hpke_public), info);
   const entry = await makeEntry("consent.granted", {
-    grant: id, owner: home.party, dataset: record.dataset, offer: record.offer ?? null, terms,
+    grant: id, owner: home.party, dataset, offer, terms,
     terms_sha256: await sha256OfTerms(terms), facets,
     recipient: { key_id: to.key_id, region: to.region },
     sealed_grant_sha256: hex(await sha256(sealed)), activity_commitment: hex(await sha256(activityKey)),
     order,
   }, await consentSigner(home));
-  const [place] = await append([submission(entry, { sealed_grant: sealed })]);
+  const document = { grant: id, dataset, offer, activity_key: b64(activityKey), terms, state: "live", order, facets };
+  return { submission: submission(entry, { sealed_grant: sealed }), document, recipient: to.index };
+}
+
+async function given(home, { document, recipient: sealedTo }, place) {
   home.keep([place]);
-  home.documents[`grants/${id}.json`] = {
-    grant: id, dataset: record.dataset, offer: record.offer ?? null, activity_key: b64(activityKey), terms,
-    index: place.index, state: "live", order, facets,
-  };
+  home.documents[`grants/${document.grant}.json`] = { ...document, index: place.index };
   await home.save();
-  return { ...home.documents[`grants/${id}.json`], recipient: to.index };
+  return { ...document, index: place.index, recipient: sealedTo };
 }
 
 const BECOMES = { "consent.withdrawn": "withdrawn", "consent.paused": "paused" };
@@ -82,14 +107,15 @@ const BECOMES = { "consent.withdrawn": "withdrawn", "consent.paused": "paused" }
 export async function stop(home, grantId, type) {
   const document = home.documents[`grants/${grantId}.json`];
   if (!document) throw new Error("the keys in this browser know no such consent; open it where you gave it");
-  const fields = { grant: grantId, dataset: document.dataset, owner: home.party, stops: [document.index] };
-  const entry = await makeEntry(type, fields, home.signer(`datasets/${document.dataset}`));
-  const [place] = await append([submission(entry)]);
+  const [place] = await append([submission(await stopping(home, document, type))]);
   home.keep([place]);
   Object.assign(document, { state: BECOMES[type], stop: place.index });
   await home.save();
   return place;
 }
+
+const stopping = (home, { grant: id, dataset, index }, type) => makeEntry(
+  type, { grant: id, dataset, owner: home.party, stops: [index] }, home.signer(`datasets/${dataset}`));
 
 export async function resume(home, grantId) {
   const document = home.documents[`grants/${grantId}.json`];

@@ -37,6 +37,7 @@ function permission(code, terms, known) {
 
 function modifier(one, known) {
   const [value] = Object.values(one.parameters);
+  if (value === undefined && known.asking.includes(one.id)) return `Condition: ${known.duo[one.id]}. You are asked each time.`;
   if (value === undefined) return `Condition: ${known.duo[one.id]}.`;
   return `Condition: ${known.duo[one.id]} (${Array.isArray(value) ? value.join(", ") : value}).`;
 }

@@ -1,19 +1,11 @@
 // Sharing data: look into the file, choose terms, encrypt and send; then consent to exact terms.
 
-import { words } from "../config.js";
 import { action, alert, facts, h, list, plainError, show } from "../dom.js";
 import * as owner from "../owner.js";
 import { peek } from "../peek.js";
 import { describe, fromPreset } from "../terms.js";
-import { adjuster, judged } from "./adjust.js";
 import { toMarket } from "./keys.js";
-
-const PRESETS = {
-  non_profit_research: ["Non-profit research, free", "Universities, hospitals and charities may compute on it for research. Companies may not."],
-  my_condition_free: ["Research on my condition, free", "Only research on the conditions you name, by non-profit organisations."],
-  everything_at_a_price: ["Everything, at a price", "Any approved use, also commercial. You are paid for each use. Insurers and employers never."],
-};
-const VERDICTS = { permitted: ["good", "Yes"], needs_owner: ["wait", "Asks you first"], forbidden: ["stop", "No"] };
+import { termsForm } from "./termsform.js";
 
 export async function share({ home }) {
   if (home.identity.role !== "owner") throw new Error("this identity is for research; make another one to share data");
@@ -51,61 +43,18 @@ async function looked(home, file, look) {
     facts([["File", file.name], ...look.facts]),
     ...look.warnings.map((text) => h("p.note", {}, text)), ...look.refusals.map(alert))];
   if (look.refusals.length) return [...found, h("p", {}, "Nothing was sent. Put this right, or choose another file.")];
-  return [...found, await termsForm(home, file, look)];
+  const form = await termsForm();
+  form.element.append(sender(home, file, look, form));
+  return [...found, form.element];
 }
 
-async function termsForm(home, file, look) {
-  const known = await words();
-  const preview = h("div", { "aria-live": "polite" });
-  const disease = h("select", { id: "disease" }, Object.entries(known.diseases).map(([id, label]) => h("option", { value: id }, label)));
-  const price = h("input", { id: "price", type: "number", min: "1", max: "100000", value: "2", step: "0.5" });
-  const extras = {
-    my_condition_free: h("p.field", {}, h("label", { for: "disease" }, "Your condition"), disease),
-    everything_at_a_price: h("p.field", {}, h("label", { for: "price" }, "Price for each use, in pounds"), price),
-  };
-  const exact = h("input", { type: "checkbox", id: "exact" });
-  const choice = () => document.querySelector("input[name=preset]:checked")?.value ?? "non_profit_research";
-  const detail = await adjuster();
-  const terms = async () => detail.apply(await fromPreset(choice(), {
-    now: Date.now(), diseases: [disease.value], price: Math.round(Number(price.value) * 100), mode: exact.checked ? "trusted" : "private",
-  }));
-  const redraw = async () => {
-    for (const [name, field] of Object.entries(extras)) field.hidden = choice() !== name;
-    try {
-      const examples = detail.element.open ? await judged(await terms()) : known.presets[choice()].would_allow[exact.checked ? "trusted" : "private"];
-      preview.replaceChildren(wouldAllow(examples, choice() === "my_condition_free" && !detail.element.open));
-    } catch (error) {
-      preview.replaceChildren(alert(plainError(error)));
-    }
-  };
-  const form = h("section", { "aria-labelledby": "terms" }, h("h2", { id: "terms" }, "Who may compute on it?"),
-    h("fieldset.choices", {}, h("legend.sr", {}, "Terms"), Object.entries(PRESETS).map(([name, [title, text]], i) => h("label.choice", {},
-      h("input", { type: "radio", name: "preset", value: name, checked: i === 0 }), h("strong", {}, title), h("span", {}, text)))),
-    ...Object.values(extras),
-    h("p.check", {}, exact, h("label", { for: "exact" }, "Also allow exact figures, to accredited researchers, after two people reviewed them")),
-    detail.element, preview, sender(home, file, look, terms, detail.facets));
-  form.addEventListener("change", redraw);
-  detail.element.addEventListener("toggle", redraw);
-  queueMicrotask(redraw);
-  return form;
-}
-
-function wouldAllow(examples, condition) {
-  const rows = examples.map(({ who, what, verdict }) => {
-    const [tone, label] = VERDICTS[verdict];
-    return h("tr", {}, h("th", { scope: "row" }, `${who} ${what}`), h("td", {}, h(`span.state.${tone}`, {}, label)));
-  });
-  return h("details", { open: true }, h("summary", {}, "What would this allow?"),
-    h("table.would", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Somebody asks"), h("th", { scope: "col" }, "Allowed"))), h("tbody", {}, rows)),
-    condition ? h("p.muted", {}, "Shown with diabetes as the condition.") : null);
-}
-
-function sender(home, file, look, terms, facets) {
+function sender(home, file, look, form) {
   const bar = h("progress", { max: file.size, value: 0, "aria-label": "Encrypting and sending" });
   const said = h("p", { role: "status" });
   const hold = h("button.button.quiet.small", { type: "button" }, "Pause");
   const box = h("div.progress", { hidden: true }, bar, said, hold);
   const run = async () => {
+    const terms = form.terms(); // what is not decided is said before anything is sent
     box.hidden = false;
     const began = performance.now();
     const upload = await owner.beginUpload(home, file, look.modality, (done, total) => {
@@ -120,7 +69,7 @@ function sender(home, file, look, terms, facets) {
     };
     const manifest = await upload.run();
     said.textContent = "Registering it on the ledger…";
-    const record = await owner.registerAndOffer(home, upload, manifest, look, await terms(), facets());
+    const record = await owner.registerAndOffer(home, upload, manifest, look, terms, form.facets());
     window.location.hash = `#/consent/${record.dataset}`;
   };
   return h("div", {}, action("Encrypt and register", run, { busy: "Encrypting…" }), box,
