@@ -563,7 +563,10 @@ def changed(person, old):
     person.sees("Your new terms are in force")
     new = page.get_by_role("link", name="Withdraw").get_attribute("href")[-32:]
     state = full_state(person.market)
-    assert (state.in_force(state.grants[old.id]), state.in_force(state.grants[new])) == (False, True)
+    assert (state.in_force(state.grants[old.id]), state.in_force(state.grants[new])) == (
+        False,
+        True,
+    )
     terms = state.grants[new].terms
     assert terms["prices"] == {**old.terms["prices"], "clinical_care": 0}
     assert (terms["modifiers"], state.grants[new].facets) == (old.terms["modifiers"], old.facets)

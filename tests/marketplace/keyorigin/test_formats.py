@@ -335,7 +335,9 @@ def test_terms_are_the_presets_and_said_in_the_same_words(js, name, mode):
 
 def detailed() -> dict:
     """Terms that no preset has, with one condition only the command can give."""
-    value = preset("everything_at_a_price", valid_from=7, price=50, release_mode="trusted").to_dict()
+    value = preset(
+        "everything_at_a_price", valid_from=7, price=50, release_mode="trusted"
+    ).to_dict()
     value |= {"permissions": ["DUO:0000006", "DUO:0000007"], "diseases": ["MONDO:0004979"]}
     value["modifiers"] = [
         {"id": "DUO:0000028", "parameters": {"institutions": ["A University"]}},
@@ -353,7 +355,10 @@ def detailed() -> dict:
 @pytest.mark.parametrize("name", [*PRESETS, "detailed"])
 def test_the_form_of_every_detail_says_terms_as_they_are(js, name):
     """What it was filled with is what it reads, so that nothing is decided unseen."""
-    more = {"my_condition_free": {"diseases": ["MONDO:0004979"]}, "everything_at_a_price": {"price": 350}}
+    more = {
+        "my_condition_free": {"diseases": ["MONDO:0004979"]},
+        "everything_at_a_price": {"price": 350},
+    }
     terms = detailed() if name == "detailed" else preset(
         name, valid_from=77, release_mode="private", **more.get(name, {})).to_dict()  # fmt: skip
     body = "const f = await m.adjuster(); f.fill(x); return [f.read(x), await (await import('/js/terms.js')).describe(x)]"

@@ -46,7 +46,7 @@ function priced(kind, known) {
   const label = PRICES[kind] ?? kind.replaceAll("_", " ");
   const choice = select(`price-${kind}`, [["never", "Never"], ["free", "Free"], ["price", "At a price"]]);
   const amount = h("input", { id: ids(`amount-${kind}`), type: "number", min: "0", max: "100000", step: "any", inputmode: "decimal" });
-  const said = field("A use costs", amount);
+  const said = field("Price of a use", amount);
   const unit = (terms) => 10 ** (known.decimals[terms.currency] ?? 2);
   const shown = () => { said.hidden = choice.value !== "price"; };
   choice.addEventListener("change", shown);
@@ -62,7 +62,7 @@ function priced(kind, known) {
       const price = terms.prices[kind] ?? "never";
       choice.value = price === "never" ? "never" : price === 0 ? "free" : "price";
       amount.value = price > 0 ? String(price / unit(terms)) : "";
-      said.querySelector("label").textContent = `A use costs, in ${terms.currency.toUpperCase()}`;
+      said.querySelector("label").textContent = `Price of a use, in ${terms.currency.toUpperCase()}`;
       shown();
     },
   };
@@ -177,7 +177,7 @@ export async function adjuster() {
   const element = h("details.adjust", {}, h("summary", {}, "Decide every detail yourself"),
     group("What it may be used for", uses.element, care.element), which,
     group("Who, and on what condition", conditions.element, flags.element),
-    group("Your price for each use", h("p.muted", {}, "What a kind of use costs; never refuses it."), h("div.fields-row", {}, prices.map(([, one]) => one.element))),
+    group("Your price for each use", h("p.muted", {}, "For each kind of use; never means no."), prices.map(([, one]) => one.element)),
     asked.element, where.element, budget.element,
     group("Say in public, so that you can be found", h("p.muted", {}, "Researchers can count and choose by these. Leave them empty to say nothing."),
       h("div.fields-row", {}, field("Population", population), field("Sex", sex))));
