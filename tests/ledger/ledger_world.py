@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from waitress.server import create_server
 
 from ledger import server, witness
 from ledger.client import LedgerClient
@@ -23,6 +22,7 @@ from ledger.entries import make_entry, public_key, sign_ed25519, sign_entry, sub
 from ledger.envelope import Submission, b64, canonical
 from ledger.service import Service
 from ledger.trust import Pins, TrustPolicy
+from tests.served import served
 
 ORIGIN = "ledger.test/log"
 REPO = Path(__file__).parents[2]
@@ -242,28 +242,9 @@ class World:
 
     def serve(self, service: Service, port: int | None = None) -> str:
         """Put HTTP in front of a started log; returns its address."""
-        http = create_server(
-            service.app(), host="127.0.0.1", port=port or self.port, threads=server.THREADS
-        )
-
-        def run():
-            try:
-                http.run()
-            except OSError:
-                assert closing  # its loop notices the closed socket in this way
-
-        closing = []
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-
-        def stop():
-            closing.append(True)
-            http.close()
-            thread.join(5)
-            http.task_dispatcher.shutdown(timeout=5)
-
-        self.stack.callback(stop)
-        return self.url_of(port or self.port)
+        port = port or self.port
+        self.stack.enter_context(served(service.app(), port, server.THREADS))
+        return self.url_of(port)
 
     def client(self, token: str | None = None, url: str | None = None) -> LedgerClient:
         client = LedgerClient(url or self.url, token)

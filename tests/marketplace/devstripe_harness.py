@@ -4,16 +4,15 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import stripe
-import waitress
-from waitress import wasyncore
 
 from marketplace.devstripe import DevStripe, create_app
+from tests.served import served
 
 KEY = "sk_test_harness"
 SECRET = "whsec_harness"
@@ -126,20 +125,10 @@ def running(directory: Path, hook: bool = True, **options: object) -> Iterator[R
         directory, clock=clock, webhook=receiver.url if hook else None, secret=SECRET if hook else None, key=KEY,
         **{"retry_base": 0.05, **options},
     )  # fmt: skip
-    listener = waitress.create_server(create_app(server), host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=listener.run, daemon=True)
-    thread.start()
-    server.deliverer.start()
     try:
-        yield Running(f"http://127.0.0.1:{listener.effective_port}", server, receiver, clock)
+        with served(create_app(server)) as port:
+            server.deliverer.start()
+            yield Running(f"http://127.0.0.1:{port}", server, receiver, clock)
     finally:
-        # closed inside its own loop, so that select never sees a closed socket; closing takes the
-        # trigger along, perhaps before the byte that wakes the loop is written
-        with suppress(OSError):
-            listener.trigger.pull_trigger(
-                lambda: wasyncore.close_all(listener._map, ignore_all=True)
-            )
-        thread.join(DEADLINE)
-        listener.task_dispatcher.shutdown(timeout=1)
         server.close()
         receiver.close()

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import threading
 
 import pytest
 
 from marketplace.keyorigin import build
 from marketplace.keyorigin.server import make_app
+from tests.served import served
 
 CHROMIUM = shutil.which("chromium")
 AUTHENTICATOR = {
@@ -30,14 +30,8 @@ def trust_document(**more) -> bytes:
 @pytest.fixture(scope="session")
 def key_pages():
     """The address of a served bundle."""
-    from waitress import create_server
-
-    server = create_server(make_app(build(trust_document())), host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://localhost:{server.effective_port}"
-    server.close()
-    thread.join(timeout=5)
+    with served(make_app(build(trust_document()))) as port:
+        yield f"http://localhost:{port}"
 
 
 @pytest.fixture(scope="session")

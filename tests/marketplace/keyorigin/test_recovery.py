@@ -1,7 +1,6 @@
 """An account taken back on the key pages, over a real log whose clock can be moved on."""
 
 import json
-import threading
 
 import pytest
 
@@ -14,6 +13,7 @@ from marketplace.keyorigin import build
 from marketplace.keyorigin.server import make_app
 from tests.marketplace.client.test_account import ann, full, world  # noqa: F401
 from tests.marketplace.keyorigin.conftest import AUTHENTICATOR, CHROMIUM
+from tests.served import served
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,13 +32,9 @@ CREDENTIAL = {
 @pytest.fixture
 def page(world, chromium):  # noqa: F811
     """A browser without keys on the key pages of that log; the market takes whatever it is sent."""
-    from waitress import create_server
-
     more = {"marketplace_url": MARKET, "attester_url": MARKET, "max_checkpoint_age_ms": 10_000}
     passkeys = {"rp_id": "localhost", "origins": [MARKET]}
     trust = {**json.loads(world.trust.format()), **more, "passkeys": passkeys}
-    server = create_server(make_app(build(json.dumps(trust).encode())), host="127.0.0.1", port=0)
-    threading.Thread(target=server.run, daemon=True).start()
     context = chromium.new_context()
     page = context.new_page()
     page.set_default_timeout(20_000)
@@ -47,10 +43,10 @@ def page(world, chromium):  # noqa: F811
     cdp.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
     page.sent = []
     page.route(f"{MARKET}/**", lambda route: answered(page, route))
-    page.base = f"http://localhost:{server.effective_port}/#"
-    yield page
-    context.close()
-    server.close()
+    with served(make_app(build(json.dumps(trust).encode()))) as port:
+        page.base = f"http://localhost:{port}/#"
+        yield page
+        context.close()
 
 
 def answered(page, route):

@@ -1,16 +1,15 @@
 """The key pages in another language: every text in marks, and the programs run as before."""
 
 import os
-import threading
 
 import pytest
-from waitress import create_server
 
 from marketplace import texts
 from marketplace.keyorigin import build
 from marketplace.keyorigin.server import make_app
 from marketplace.script_texts import translated_script
 from tests.marketplace.keyorigin.conftest import CHROMIUM, trust_document
+from tests.served import served
 
 pytestmark = [
     pytest.mark.browser,
@@ -31,12 +30,8 @@ def shout(message):
 @pytest.fixture
 def shouted_pages(monkeypatch):
     monkeypatch.setattr(texts, "translate", shout)
-    server = create_server(make_app(build(trust_document())), host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://localhost:{server.effective_port}"
-    server.close()
-    thread.join(timeout=5)
+    with served(make_app(build(trust_document()))) as port:
+        yield f"http://localhost:{port}"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ the console, no request elsewhere, no accessibility violation. Needs Chromium.""
 import json
 import os
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from marketplace.client.examples import example, filled
 from marketplace.web.dry_run_form import FAMILIES, form_of
 from tests.marketplace.web.pictures import fill
+from tests.served import served as serving
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 CHROMIUM = shutil.which("chromium")
@@ -29,15 +29,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def served(lively_world):
     """The lively market behind a real HTTP server; yields (address, world, who)."""
-    from waitress import create_server
-
     world, who = lively_world
-    server = create_server(world.app, host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}", world, who
-    server.close()
-    thread.join(timeout=5)
+    with serving(world.app) as port:
+        yield f"http://127.0.0.1:{port}", world, who
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,15 @@
 
 import csv
 import io
-import threading
 
 import pytest
-from waitress import create_server
 
 from marketplace import payees, payouts, reconcile
 from marketplace.config import Limits, PayoutConfig
 from marketplace.tables import Payee
 from tests.marketplace.web.test_browser import SIZES, examine, look, pytestmark  # noqa: F401
 from tests.marketplace.web.web_world import WebWorld, purpose
+from tests.served import served
 
 WEEK = 7 * 86_400_000
 
@@ -54,10 +53,15 @@ def earned(path):
 def money(tmp_path_factory, chromium):
     """The market behind a real server; yields (address, signed-in states by who, invoice's page)."""
     world, who, unpaid = earned(tmp_path_factory.mktemp("money"))
-    server = create_server(world.app, host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    base, states = f"http://127.0.0.1:{server.effective_port}", {}
+    with served(world.app) as port:
+        base = f"http://127.0.0.1:{port}"
+        yield base, signed_in(chromium, world, base, who), f"/orders/{unpaid}/invoice"
+    world.close()
+
+
+def signed_in(chromium, world, base, who):
+    """Return each party's browser state, made by following a one-time link."""
+    states = {}
     for name, party in who.items():
         context = chromium.new_context()
         page = context.new_page()
@@ -65,10 +69,7 @@ def money(tmp_path_factory, chromium):
         page.wait_for_url(lambda url: "signin" not in url)
         states[name] = context.storage_state()
         context.close()
-    yield base, states, f"/orders/{unpaid}/invoice"
-    server.close()
-    thread.join(timeout=5)
-    world.close()
+    return states
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
