@@ -6,6 +6,13 @@ Spec: https://docs.stripe.com/api/charges.
 from marketplace.devstripe.cards import Card
 from marketplace.devstripe.store import Json, Unit, new_id
 
+# Of Stripe's charge; nothing at first, most of it never on this server.
+_NOTHING_YET = (
+    "application", "application_fee", "application_fee_amount", "balance_transaction",
+    "failure_balance_transaction", "on_behalf_of", "receipt_number", "review", "shipping", "source",
+    "source_transfer", "statement_descriptor_suffix", "transfer_data",
+)  # fmt: skip
+
 
 def new_charge(unit: Unit, intent: Json, method: Json, card: Card) -> Json:
     """Store the charge of one attempt: paid, or failed as the card says."""
@@ -14,13 +21,10 @@ def new_charge(unit: Unit, intent: Json, method: Json, card: Card) -> Json:
         {
             "id": new_id("ch"),
             "object": "charge",
+            **dict.fromkeys(_NOTHING_YET),
             "amount": intent["amount"],
             "amount_captured": 0,
             "amount_refunded": 0,
-            "application": None,
-            "application_fee": None,
-            "application_fee_amount": None,
-            "balance_transaction": None,
             "billing_details": method["billing_details"],
             "calculated_statement_descriptor": "TEST MONEY",
             "captured": False,
@@ -29,32 +33,21 @@ def new_charge(unit: Unit, intent: Json, method: Json, card: Card) -> Json:
             "customer": intent["customer"],
             "description": intent["description"],
             "disputed": False,
-            "failure_balance_transaction": None,
             "failure_code": card.code,
             "failure_message": None if ok else card.message,
             "fraud_details": {},
             "livemode": False,
             "metadata": dict(intent["metadata"]),
-            "on_behalf_of": None,
             "outcome": _outcome(card),
             "paid": ok,
             "payment_intent": intent["id"],
             "payment_method": method["id"],
             "payment_method_details": _details(method, intent),
             "receipt_email": intent["receipt_email"],
-            "receipt_number": None,
-            "receipt_url": f"{unit.request.get('base', '')}/receipts/{intent['id']}"
-            if ok
-            else None,
+            "receipt_url": _receipt(unit, intent) if ok else None,
             "refunded": False,
-            "review": None,
-            "shipping": None,
-            "source": None,
-            "source_transfer": None,
             "statement_descriptor": intent["statement_descriptor"],
-            "statement_descriptor_suffix": None,
             "status": "succeeded" if ok else "failed",
-            "transfer_data": None,
             "transfer_group": intent["transfer_group"],
         }
     )

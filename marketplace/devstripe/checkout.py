@@ -167,22 +167,50 @@ def _session(unit: Unit, params: Params, session_id: str, total: int, currency: 
     return {
         "id": session_id,
         "object": "checkout.session",
-        "adaptive_pricing": None,
-        "after_expiration": None,
-        "allow_promotion_codes": None,
+        **_at_first(),
         "amount_subtotal": total,
         "amount_total": total,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": params.text("billing_address_collection"),
         "cancel_url": params.url("cancel_url"),
         "client_reference_id": params.text("client_reference_id", 200),
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
         "created": unit.now,
         "currency": currency,
-        "currency_conversion": None,
+        "customer": customer,
+        "customer_creation": None if customer else "if_required",
+        "customer_email": email,
+        "discounts": [],
+        "expires_at": _expiry(unit, params),
+        "livemode": False,
+        "locale": params.text("locale"),
+        "metadata": params.metadata(),
+        "mode": "payment",
+        "payment_method_collection": "if_required",
+        "payment_status": "unpaid",
+        "status": "open",
+        "submit_type": params.text("submit_type"),
+        "success_url": success,
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": "hosted_page",
+        "url": f"{unit.request.get('base', '')}/pay/{session_id}",
+    }  # fmt: skip
+
+
+# Of Stripe's session; nothing at first, most of it never on this server.
+_NOTHING_YET = (
+    "adaptive_pricing", "after_expiration", "allow_promotion_codes", "client_secret",
+    "collected_information", "consent", "consent_collection", "currency_conversion",
+    "customer_details", "invoice", "payment_intent", "payment_link",
+    "payment_method_configuration_details", "recovered_from", "saved_payment_method_options",
+    "setup_intent", "shipping_address_collection", "shipping_cost", "subscription",
+    "wallet_options",
+)  # fmt: skip
+
+
+def _at_first() -> Json:
+    """Return what is alike in every new session: what is not there yet, or never on this server."""
+    return {
+        **dict.fromkeys(_NOTHING_YET),
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "custom_fields": [],
         "custom_text": {
             "after_submit": None,
@@ -190,13 +218,6 @@ def _session(unit: Unit, params: Params, session_id: str, total: int, currency: 
             "submit": None,
             "terms_of_service_acceptance": None,
         },
-        "customer": customer,
-        "customer_creation": None if customer else "if_required",
-        "customer_details": None,
-        "customer_email": email,
-        "discounts": [],
-        "expires_at": _expiry(unit, params),
-        "invoice": None,
         "invoice_creation": {
             "enabled": False,
             "invoice_data": {
@@ -204,31 +225,9 @@ def _session(unit: Unit, params: Params, session_id: str, total: int, currency: 
                 "issuer": None, "metadata": {}, "rendering_options": None,
             },
         },
-        "livemode": False,
-        "locale": params.text("locale"),
-        "metadata": params.metadata(),
-        "mode": "payment",
-        "payment_intent": None,
-        "payment_link": None,
-        "payment_method_collection": "if_required",
-        "payment_method_configuration_details": None,
         "payment_method_options": {},
-        "payment_status": "unpaid",
         "phone_number_collection": {"enabled": False},
-        "recovered_from": None,
-        "saved_payment_method_options": None,
-        "setup_intent": None,
-        "shipping_address_collection": None,
-        "shipping_cost": None,
         "shipping_options": [],
-        "status": "open",
-        "submit_type": params.text("submit_type"),
-        "subscription": None,
-        "success_url": success,
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": "hosted_page",
-        "url": f"{unit.request.get('base', '')}/pay/{session_id}",
-        "wallet_options": None,
     }  # fmt: skip
 
 

@@ -83,15 +83,6 @@ def book(
     description: str | None = None,
 ) -> Json:
     """Write a balance transaction (`amount` signed) and move the balance by its net."""
-    details = [
-        {
-            "amount": fee,
-            "application": None,
-            "currency": currency,
-            "description": "Processing fees (TEST MONEY)",
-            "type": "stripe_fee",
-        }
-    ]
     unit.add_balance(currency, amount - fee)
     return unit.put(
         {
@@ -105,7 +96,7 @@ def book(
             "description": description,
             "exchange_rate": None,
             "fee": fee,
-            "fee_details": details if fee else [],
+            "fee_details": [_processing_fee(fee, currency)] if fee else [],
             "livemode": False,
             "net": amount - fee,
             "reporting_category": category or kind,
@@ -114,3 +105,13 @@ def book(
             "type": kind,
         }
     )
+
+
+def _processing_fee(fee: int, currency: str) -> Json:
+    return {
+        "amount": fee,
+        "application": None,
+        "currency": currency,
+        "description": "Processing fees (TEST MONEY)",
+        "type": "stripe_fee",
+    }

@@ -44,6 +44,14 @@ def blueprint(server: "DevStripe") -> Blueprint:
         alive = server.deliverer.is_alive()
         return {"ok": alive, "livemode": False}, 200 if alive else 503
 
+    _add_payment(pages, server)
+    _add_onboarding(pages, server)
+    return pages
+
+
+def _add_payment(pages: Blueprint, server: "DevStripe") -> None:
+    """Add where a session is paid or left, and its receipt."""
+
     @pages.get("/pay/<session_id>")
     def show_session(session_id: str) -> Response:
         with server.store.unit(server.clock()) as unit:
@@ -70,6 +78,10 @@ def blueprint(server: "DevStripe") -> Blueprint:
         total = show(intent["amount_received"], intent["currency"])
         return _page("message.html", title="Receipt", text=f"{total} received (TEST MONEY).")
 
+
+def _add_onboarding(pages: Blueprint, server: "DevStripe") -> None:
+    """Add where a connected account is onboarded."""
+
     @pages.get("/connect/<link_id>")
     def show_link(link_id: str) -> AnyResponse:
         with server.store.unit(server.clock()) as unit:
@@ -83,8 +95,6 @@ def blueprint(server: "DevStripe") -> Blueprint:
         with server.store.unit(server.clock()) as unit:
             found = connect.use_link(unit, link_id)
         return redirect(found["return_url"], 303)
-
-    return pages
 
 
 def _session_page(session: Json, error: str | None = None, status: int = 200) -> Response:

@@ -49,13 +49,7 @@ def create(unit: Unit, params: Params) -> Json:
             "destination_payment": arrival["id"],
             "livemode": False,
             "metadata": params.metadata(),
-            "reversals": {
-                "object": "list",
-                "data": [],
-                "has_more": False,
-                "total_count": 0,
-                "url": f"/v1/transfers/{transfer_id}/reversals",
-            },
+            "reversals": _no_reversals(transfer_id),
             "reversed": False,
             "source_transaction": charge,
             "source_type": "card",
@@ -64,6 +58,11 @@ def create(unit: Unit, params: Params) -> Json:
     )
     emit(unit, "transfer.created", transfer)
     return transfer
+
+
+def _no_reversals(transfer_id: str) -> Json:
+    url = f"/v1/transfers/{transfer_id}/reversals"
+    return {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": url}
 
 
 def _check_source(unit: Unit, charge_id: str, amount: int, currency: str) -> None:
@@ -144,6 +143,14 @@ def _reversed(unit: Unit, transfer: Json, amount: int, params: Params) -> Json:
     return reversal
 
 
+# Of Stripe's payout; never anything on this server.
+_NEVER = (
+    "application_fee", "application_fee_amount", "destination", "failure_balance_transaction",
+    "failure_code", "failure_message", "original_payout", "payout_method", "reversed_by",
+    "trace_id",
+)  # fmt: skip
+
+
 def create_payout(unit: Unit, params: Params) -> Json:
     """Answer POST /v1/payouts for the platform or, with Stripe-Account, a connected account."""
     currency = params.currency()
@@ -160,30 +167,21 @@ def create_payout(unit: Unit, params: Params) -> Json:
         {
             "id": payout_id,
             "object": "payout",
+            **dict.fromkeys(_NEVER),
             "amount": amount,
-            "application_fee": None,
-            "application_fee_amount": None,
             "arrival_date": unit.now,
             "automatic": False,
             "balance_transaction": entry["id"],
             "created": unit.now,
             "currency": currency,
             "description": text,
-            "destination": None,
-            "failure_balance_transaction": None,
-            "failure_code": None,
-            "failure_message": None,
             "livemode": False,
             "metadata": params.metadata(),
             "method": params.choice("method", ("standard", "instant"), "standard"),
-            "original_payout": None,
-            "payout_method": None,
             "reconciliation_status": "not_applicable",
-            "reversed_by": None,
             "source_type": "card",
             "statement_descriptor": params.text("statement_descriptor", 22),
             "status": "pending",
-            "trace_id": None,
             "type": "bank_account",
         }
     )
