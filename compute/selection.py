@@ -138,33 +138,59 @@ def resolve_scope(
     ontology: of diseases; None for the one this program was started with. Raises TermsError when
     release is malformed.
     """
-    asked = release if isinstance(release, Release) else parse_release(release)
-    known = current_ontology() if ontology is None else ontology
-
-    def judge(body: Mapping[str, Any]) -> tuple[str, int]:
-        terms = parse_terms({**body, "valid_from": now_ms, "valid_until": None})
-        match = match_terms(
-            terms,
-            purpose,
-            claims,
-            family=family,
-            release=asked,
-            region=scope.region,
-            now_ms=now_ms,
-            modalities=scope.modalities,
-            ontology=known,
-        )
-        price = price_of(terms, purpose, claims, now_ms)
-        if match.verdict is not Verdict.FORBIDDEN and (price is None or terms.currency != currency):
-            return "price", 0
-        return ("" if match.verdict is Verdict.PERMITTED else match.decisive.group), price or 0
-
+    question = _Question(
+        scope,
+        purpose,
+        claims,
+        family,
+        release if isinstance(release, Release) else parse_release(release),
+        now_ms,
+        currency,
+        current_ontology() if ontology is None else ontology,
+    )
     index = index_of(state)
-    answers = _answers(index, scope, order, judge, now_ms)
+    answers = _answers(index, scope, order, question.judged, now_ms)
     if asking:
         standing = (answers.reason == _RANK["needs_owner"]) & (index.columns["order"] == NO_ORDER)
         answers = answers._replace(reason=np.where(standing, FINE, answers.reason))
     return _fold(index, scope, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All of an order that terms are judged by."""
+
+    scope: Scope
+    purpose: Purpose
+    claims: Claims
+    family: str
+    release: Release
+    now_ms: int
+    currency: str
+    ontology: Ontology
+
+    def judged(self, body: Mapping[str, Any]) -> tuple[str, int]:
+        """Return the group of the reason against terms ("" for none), whatever their time; a price.
+
+        Raises TermsError.
+        """
+        terms = parse_terms({**body, "valid_from": self.now_ms, "valid_until": None})
+        match = match_terms(
+            terms,
+            self.purpose,
+            self.claims,
+            family=self.family,
+            release=self.release,
+            region=self.scope.region,
+            now_ms=self.now_ms,
+            modalities=self.scope.modalities,
+            ontology=self.ontology,
+        )
+        price = price_of(terms, self.purpose, self.claims, self.now_ms)
+        offered = price is not None and terms.currency == self.currency
+        if match.verdict is not Verdict.FORBIDDEN and not offered:
+            return "price", 0
+        return ("" if match.verdict is Verdict.PERMITTED else match.decisive.group), price or 0
 
 
 class _Answers(NamedTuple):

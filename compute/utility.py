@@ -62,11 +62,15 @@ def expected_error(
         if exact is not None:
             raise UselessError(exact, code="not_exact")
         return exact_expected(parsed, least_of_bucket(people), assumed)
-    problem = private_problem(parsed)
-    rho, size = Fraction(release.rho), least_of_bucket(people)
+    return _private_expected(parsed, Fraction(release.rho), least_of_bucket(people), assumed)
+
+
+def _private_expected(query: Query, rho: Fraction, size: int, assumed: Assumed) -> dict[str, Any]:
+    """Return what noise of a budget leaves of an answer over `size` people."""
+    problem = private_problem(query)
     if problem is not None or rho <= 0:
         raise UselessError(problem or "private mode needs a rho above 0", code="not_private")
-    form, params = form_of(parsed), parsed.params
+    form, params = form_of(query), query.params
     shape, rows = form.shape(params), form.rows(params)
     each = shape.sd(rho)
     errors = form.errors(params, size, each, assumed)
@@ -80,8 +84,8 @@ def expected_error(
         "rows": rows,
         "statistics": shape.values,
         "people_assumed": size,
-        "maf_assumed": str(maf),
-        **sd_assumed(parsed, assumed),
+        "maf_assumed": str(assumed.maf),
+        **sd_assumed(query, assumed),
         "count_sd": short(each),
         **first,
         "ratio": short(errors["noise_sd"] / errors["sampling_sd"]),

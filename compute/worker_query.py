@@ -23,7 +23,7 @@ from compute.orderbook import TERMINAL, OrderInHand, Phase
 from compute.planner import select
 from compute.private import FormNoise
 from compute.progress import Progress
-from compute.queries import QueryError
+from compute.queries import Answer, QueryError
 from compute.release import CohortFacts, Released, WithheldError, check_floors, release_gate
 from compute.repeat import charged_release, charged_rho, repeated
 from compute.vault import VaultRefusedError, recorded_access
@@ -275,19 +275,7 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> 
             kept.append(matched)
             check_floors(facts(), run.floors, least=order.query.least_people)
 
-    tick = _ticker(run, people // 2)
-    try:
-        exact = answer_query(
-            cohort,
-            order.query,
-            tick,
-            _teller(run),
-            judged,
-            crew_of(run),
-            run.shop.helpers.genotypes,
-        )
-    except VaultRefusedError:
-        raise MemberStoppedError("a member of the cohort can no longer be opened") from None
+    exact = _summed_up(run, order, cohort, _ticker(run, people // 2), judged)
     return release_gate(
         exact,
         facts(),
@@ -296,6 +284,21 @@ def _released(run: Run, order: VerifiedOrder, cohort: Cohort, in_scope: int) -> 
         floors=run.floors,
         noise=FormNoise(order.query),
     )
+
+
+def _summed_up(
+    run: Run,
+    order: VerifiedOrder,
+    cohort: Cohort,
+    tick: Callable[[], None],
+    judged: Callable[[Matched], None],
+) -> Answer:
+    """Return the exact answer. Raises MemberStoppedError where one may not be opened any more."""
+    told, crew, genotypes = _teller(run), crew_of(run), run.shop.helpers.genotypes
+    try:
+        return answer_query(cohort, order.query, tick, told, judged, crew, genotypes)
+    except VaultRefusedError:
+        raise MemberStoppedError("a member of the cohort can no longer be opened") from None
 
 
 def _ticker(run: Run, half: int) -> Callable[[], None]:

@@ -101,28 +101,12 @@ def build_workshop(config: WorkerConfig, helper: str | None = None) -> Workshop:
         keys = _with_epoch(config, keys)
     engine = open_engine(config.database_url)
     trust = TrustPolicy.load(config.trust_file)
-    seen = "checkpoint.json" if helper is None else f"{helper}.checkpoint.json"
     kms = open_kms(config.kms_url, keys.kek, config.directory)
     store = CohortStore(config.store_path, kms)
-    envelopes = LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "envelopes"))
-    worker = f"worker-{keys.identity_public.hex()[:16]}"
-
-    kept = None if helper else Snapshots(config.directory / "fold.snapshot", keys.kek)
-
-    def worker_token() -> str:
-        return read_token(config.worker_token_file, "worker")
-
     return Workshop(
-        follower=Follower(
-            envelopes,
-            trust,
-            config.directory / seen,
-            personal=True,
-            clock=clock_ms,
-            snapshots=kept,
-        ),
+        follower=_follower(config, trust, keys.kek, helper),
         ledger=LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "grants")),
-        market=JobsClient(config.marketplace_url, worker_token, worker),
+        market=_market(config, keys),
         vault=Vault(keys, store, kms),
         store=store,
         variants=SharedVariants(store),
@@ -143,6 +127,29 @@ def build_workshop(config: WorkerConfig, helper: str | None = None) -> Workshop:
             config.partition_genotypes,
             config.partition_wait_ms,
         ),
+    )
+
+
+def _follower(config: WorkerConfig, trust: TrustPolicy, kek: bytes, helper: str | None) -> Follower:
+    """Return what follows the log; a helper has a checkpoint of its own and keeps no fold."""
+    client = LedgerClient(config.ledger_url, read_token(config.ledger_token_file, "envelopes"))
+    seen = "checkpoint.json" if helper is None else f"{helper}.checkpoint.json"
+    return Follower(
+        client,
+        trust,
+        config.directory / seen,
+        personal=True,
+        clock=clock_ms,
+        snapshots=None if helper else Snapshots(config.directory / "fold.snapshot", kek),
+    )
+
+
+def _market(config: WorkerConfig, keys: KeyRing) -> JobsClient:
+    """Return the marketplace's worker API; its token is read anew at each request."""
+    return JobsClient(
+        config.marketplace_url,
+        lambda: read_token(config.worker_token_file, "worker"),
+        f"worker-{keys.identity_public.hex()[:16]}",
     )
 
 

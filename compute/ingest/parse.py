@@ -204,6 +204,12 @@ def _one_sample(
         text = decode(plain)
         del plain  # a genome's text once, not twice
         return parse_vcf(text, sample=sample, callability=callability, limits=limits)
+    return _consumer(plain, callability, hints, limits)
+
+
+def _consumer(
+    plain: bytes, callability: Callability | None, hints: Hints, limits: Limits
+) -> Genotypes:
     vendor = vendor_of(plain)
     if vendor is None:
         raise IngestError(

@@ -156,38 +156,49 @@ def sum_codes(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, person, plane, people, values, out, stride = args
-        blocks = _SUM_ROWS // LANES
-        sums = {}
-        for k in range(SUM_COLUMNS):
-            for block in range(blocks):
-                place = builder.add(
-                    builder.add(out, builder.mul(stride, _int(k))), _int(64 * block)
-                )
-                slot = cgutils.alloca_once(builder, _DOUBLES)
-                builder.store(_at(builder, place, _DOUBLES, 8), slot)
-                sums[k, block] = slot, place
+        sums = _loaded(builder, out, stride)
         with cgutils.for_range(builder, people) as loop:
             codes = builder.add(source, builder.mul(person, loop.index))
             given = builder.add(values, builder.mul(loop.index, _int(64)))
             for which in range(2):
-                masks = []
-                for block in range(blocks):
-                    place = builder.add(codes, _int(block))
-                    place = builder.add(place, plane) if which else place
-                    masks.append(builder.bitcast(_at(builder, place, _I8, 1), _MASK))
-                for k in range(SUM_COLUMNS):
-                    at = builder.add(given, _int(8 * (k + 4 * which)))
-                    spread = _splat(builder, _at(builder, at, _F64, 8))
-                    for block in range(blocks):
-                        slot = sums[k, block][0]
-                        old = builder.load(slot)
-                        added = builder.fadd(old, spread)
-                        builder.store(builder.select(masks[block], added, old), slot)
+                _add_plane(builder, sums, codes, plane if which else None, given, 4 * which)
         for slot, place in sums.values():
             _put(builder, builder.load(slot), place, 8)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+def _loaded(builder: Any, out: Any, stride: Any) -> dict[tuple[int, int], tuple[Any, Any]]:
+    """Read the sums from memory: (column, lane group) -> where it is held, where it lies."""
+    sums = {}
+    for k in range(SUM_COLUMNS):
+        for block in range(_SUM_ROWS // LANES):
+            place = builder.add(builder.add(out, builder.mul(stride, _int(k))), _int(64 * block))
+            slot = cgutils.alloca_once(builder, _DOUBLES)
+            builder.store(_at(builder, place, _DOUBLES, 8), slot)
+            sums[k, block] = slot, place
+    return sums
+
+
+def _add_plane(
+    builder: Any, sums: dict[tuple[int, int], tuple[Any, Any]], codes: Any, plane: Any, given: Any,
+    first: int,
+) -> None:  # fmt: skip
+    """Add a person's values, from the one at `first`, where a plane has a bit; None: the lower."""
+    masks = []
+    for block in range(_SUM_ROWS // LANES):
+        place = builder.add(codes, _int(block))
+        place = place if plane is None else builder.add(place, plane)
+        masks.append(builder.bitcast(_at(builder, place, _I8, 1), _MASK))
+    for k in range(SUM_COLUMNS):
+        at = builder.add(given, _int(8 * (k + first)))
+        spread = _splat(builder, _at(builder, at, _F64, 8))
+        for block, mask in enumerate(masks):
+            slot = sums[k, block][0]
+            old = builder.load(slot)
+            added = builder.fadd(old, spread)
+            builder.store(builder.select(mask, added, old), slot)
 
 
 def _splat(builder: Any, value: Any) -> Any:

@@ -22,6 +22,7 @@ from flask import Flask, Response, jsonify, request
 from waitress import create_server
 
 from ledger import (
+    Entry,
     LedgerClient,
     LedgerError,
     b64,
@@ -52,25 +53,13 @@ def create_app(key: SigningKey, ledger: LedgerClient, issuers: Sequence[Issuer] 
 
     @app.post("/cosign")
     def cosign() -> Response:
-        entry = submission_from_json(_body()["submission"]).entry
-        if entry.type not in COSIGNED or len(entry.signatures) != 1:
-            raise LedgerError(f"the attester cosigns {' or '.join(COSIGNED)} its holder signed")
-        signature = key.sign(pae(entry.type, entry.version, entry.payload_bytes))
-        parts = [b64(part) for part in signature.parts]
-        return jsonify({"kind": signature.kind, "public_key": b64(key.public), "parts": parts})
+        return jsonify(_cosigned(key, _body()["submission"]))
 
     @app.post("/attest")
     def attest() -> Response:
         body = _body()
         entry = _attestation(key, body["party"], body["role"], body["claims"])
-        (done,) = ledger.append([submission_for(entry, secrets.token_bytes(32))])
-        return jsonify({"index": done.index})
-
-    @app.after_request
-    def for_browsers(response: Response) -> Response:
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Access-Control-Allow-Headers"] = "Content-Type"
-        return response
+        return jsonify({"index": _appended(ledger, entry)})
 
     @app.post("/visas")
     def visas() -> Response:
@@ -79,21 +68,43 @@ def create_app(key: SigningKey, ledger: LedgerClient, issuers: Sequence[Issuer] 
         vouched = read_visas(list(body["visas"]), issuers, time.time_ns() // 1_000_000)
         if bound.setdefault(vouched.subject, body["party"]) != body["party"]:
             raise LedgerError("these visas were shown by another party before")
-        entry = _attestation(
-            key, body["party"], "researcher", dict(vouched.claims), vouched.expires_at
-        )
-        (done,) = ledger.append([submission_for(entry, secrets.token_bytes(32))])
-        return jsonify({"index": done.index, "claims": dict(vouched.claims)})
+        claims = dict(vouched.claims)
+        entry = _attestation(key, body["party"], "researcher", claims, vouched.expires_at)
+        return jsonify({"index": _appended(ledger, entry), "claims": claims})
 
-    @app.errorhandler(InputError)
-    @app.errorhandler(LedgerError)
-    def refused(error: LedgerError | InputError) -> tuple[Response, int]:
-        problem = {"type": "about:blank", "title": "Not attested", "status": 400}
-        response = jsonify({**problem, "detail": str(error)})
-        response.content_type = "application/problem+json"
-        return response, 400
-
+    app.after_request(_for_browsers)
+    for kind in (InputError, LedgerError):
+        app.register_error_handler(kind, _refused)
     return app
+
+
+def _for_browsers(response: Response) -> Response:
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+    return response
+
+
+def _refused(error: Exception) -> tuple[Response, int]:
+    problem = {"type": "about:blank", "title": "Not attested", "status": 400}
+    response = jsonify({**problem, "detail": str(error)})
+    response.content_type = "application/problem+json"
+    return response, 400
+
+
+def _cosigned(key: SigningKey, submission: Any) -> dict[str, Any]:
+    """Return the attester's signature over what its holder signed. Raises LedgerError."""
+    entry = submission_from_json(submission).entry
+    if entry.type not in COSIGNED or len(entry.signatures) != 1:
+        raise LedgerError(f"the attester cosigns {' or '.join(COSIGNED)} its holder signed")
+    signature = key.sign(pae(entry.type, entry.version, entry.payload_bytes))
+    parts = [b64(part) for part in signature.parts]
+    return {"kind": signature.kind, "public_key": b64(key.public), "parts": parts}
+
+
+def _appended(ledger: LedgerClient, entry: Entry) -> int:
+    """Append an entry under a fresh key; return its index."""
+    (done,) = ledger.append([submission_for(entry, secrets.token_bytes(32))])
+    return done.index
 
 
 def _body() -> dict[str, Any]:
@@ -105,7 +116,7 @@ def _body() -> dict[str, Any]:
 
 def _attestation(
     key: SigningKey, party: Any, role: Any, claims: Any, expires_at: int | None = None
-) -> Any:
+) -> Entry:
     now = time.time_ns() // 1_000_000
     fields = {
         "id": secrets.token_hex(16),

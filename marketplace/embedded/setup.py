@@ -20,6 +20,9 @@ import tomli_w
 ORIGIN = "localhost/omic-market"
 WITNESSES = ("witness-1", "witness-2", "witness-3")
 EMBEDDED_TICK_MS = 2_000
+# As each process sees them from its own directory.
+TRUST = "../trust/trust.json"
+BROKER = "filesystem://../broker"
 OPERATORS = ("operator-1", "operator-2")
 PROCESSES = (
     *WITNESSES, "ledger", "compute", "marketplace", "attester", "auditor", *OPERATORS
@@ -208,41 +211,47 @@ def _write_configs(layout: Layout) -> None:
 
 
 def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
-    trust = "../trust/trust.json"
-    broker = "filesystem://../broker"
+    """Return each process's configuration by its name."""
     configs: dict[str, dict[str, Any]] = {
-        name: {"port": layout.port_of(name), "name": name, "trust_file": trust}
+        name: {"port": layout.port_of(name), "name": name, "trust_file": TRUST}
         for name in (*WITNESSES, "attester")
     }
     configs["attester"]["ledger_url"] = layout.url("ledger")
-    configs["keys"] = {"port": layout.port_of("keys"), "trust_file": trust}
+    configs["keys"] = {"port": layout.port_of("keys"), "trust_file": TRUST}
     configs["ledger"] = {
         "port": layout.port_of("ledger"),
         "origin": ORIGIN,
         "database_url": "sqlite:///ledger.sqlite",
         "witnesses": [{"url": layout.url(name)} for name in WITNESSES],
-        "trust_file": trust,
+        "trust_file": TRUST,
     }
-    configs["compute"] = {
+    return configs | {"compute": _compute(layout), "marketplace": _marketplace(layout)}
+
+
+def _compute(layout: Layout) -> dict[str, Any]:
+    return {
         "ledger_url": layout.url("ledger"),
         "marketplace_url": layout.url("marketplace"),
         "database_url": "sqlite:///compute.sqlite",
         "store_url": "file://store.sqlite",
-        "broker_url": broker,
+        "broker_url": BROKER,
         "region": "local",
-        "trust_file": trust,
+        "trust_file": TRUST,
         "worker_token_file": "worker.token",
         "ledger_token_file": "ledger.token",
         # A practice run's patience; where real people are in the cohort it is the default, 30 s.
         "tick_ms": EMBEDDED_TICK_MS,
     }
-    configs["marketplace"] = {
+
+
+def _marketplace(layout: Layout) -> dict[str, Any]:
+    return {
         "port": layout.port_of("marketplace"),
         "public_url": layout.url("marketplace"),
         "keys_url": layout.url("keys"),
         "database_url": "sqlite:///marketplace.sqlite",
         "object_store_url": "objects",
-        "broker_url": broker,
+        "broker_url": BROKER,
         "ledger_url": layout.url("ledger"),
         # One address plays everybody here, so a limit per address would stop the demo itself.
         "rate_limit": "100000 per minute",
@@ -251,8 +260,7 @@ def _configs(layout: Layout) -> dict[str, dict[str, Any]]:
             "key_file": "stripe.key",
             "webhook_secret_file": "stripe.webhook",
         },
-        "trust_file": trust,
+        "trust_file": TRUST,
         "ledger_token_file": "ledger.token",
         "worker_token_file": "worker.token",
     }
-    return configs
