@@ -201,6 +201,52 @@ def test_compute_opens_what_the_browser_encrypted_and_granted(owner, market):
     assert decrypt_file(ciphertext, home.keys.encryption().secret) == owner.file
 
 
+def test_the_browser_finds_every_use_by_itself_and_says_in_one_sentence_what_it_proved(
+    owner, market
+):
+    """As `omic activity` does; what the ledger shows about somebody else's data is not ours."""
+    page = owner.page
+    market.until(lambda: full_state(market).accesses, what="compute opening the file")
+    owner.keys("uses")
+    page.get_by_text("1 use of your data found").wait_for()
+    assert "me.vcf" in page.inner_text("ol.timeline")
+    owner.click("prove it", "link")
+    owner.sees("Proved: your data was in it")
+    assert re.search(r"Proved: This use .* before anything was opened\.", page.inner_text("main"))
+    index = page.url.rpartition("/")[2]
+    owner.keys(f"verify/{index}", unlock=False)
+    owner.sees(f"Entry {index} is in the ledger")
+    assert re.search(r"3 independent witnesses have signed", page.inner_text("main"))
+    owner.click("Was my data in it?", "link")
+    owner.unlock()
+    owner.sees("Proved: your data was in it")
+    # Read on from where it was: nothing new, and nothing twice.
+    page.get_by_role("link", name="Every use of my data").click()
+    page.get_by_text("1 use of your data found").wait_for()
+    # Another leaf in the place of the use: the entries no longer have the hash the signed tree has.
+    page.route("**/tile/entries/**", lambda route: hide(route, int(index)))
+    page.evaluate("""async () => {
+      delete (await import('/js/home.js')).unlocked().documents['uses.json'];
+      window.location.hash = '#/share';
+    }""")
+    owner.sees("Which data?")
+    page.evaluate("window.location.hash = '#/uses'")
+    page.get_by_text("its signed tree does not hold").wait_for()
+    page.unroute("**/tile/entries/**")
+
+
+def hide(route, index):
+    """Answer with the bundle of entries the ledger has, the first leaf in the place of one."""
+    answer, leaves, at = route.fetch(), [], 0
+    data = answer.body()
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 2])
+        leaves.append(data[at : at + 2 + size])
+        at += 2 + size
+    leaves[index] = leaves[0]
+    route.fulfill(response=answer, body=b"".join(leaves))
+
+
 def person_home(owner, market, name) -> Home:
     """Export in the browser, import with the omic command: one identity."""
     path = market.layout.root / f"home-{name}"
@@ -595,6 +641,7 @@ def test_every_key_page_is_accessible_and_fits(owner, width, scheme):
     page.emulate_media(color_scheme=scheme)
     paths = ["", "share", f"consent/{owner.dataset}", f"withdraw/{owner.grant}"]
     paths += [f"pause/{owner.grant}", f"erase/{owner.dataset}", "verify", "verify/3", "recover"]
+    paths += ["uses", f"terms/{owner.dataset}"]
     found = {}
     for path in [*paths, "import", "nowhere"]:
         owner.keys(path, unlock=not path.startswith("withdraw"))
@@ -603,6 +650,7 @@ def test_every_key_page_is_accessible_and_fits(owner, width, scheme):
             page.set_input_files("#file", chosen)
             page.wait_for_selector("table.would")
         if path == "verify/3":
+            page.get_by_text("How your browser worked it out").click()
             page.wait_for_selector("ol.climb")
         if pictures := os.environ.get("OMIC_PICTURES"):
             name = path.split("/")[0] or "keys"

@@ -16,6 +16,7 @@ import * as shareView from "./views/share.js";
 import * as startView from "./views/start.js";
 import * as stopView from "./views/stop.js";
 import * as unlockView from "./views/unlock.js";
+import * as usesView from "./views/uses.js";
 import * as verifyView from "./views/verify.js";
 
 // name -> [view, needs keys]
@@ -41,6 +42,8 @@ const VIEWS = {
   order: [orderView.order, true],
   answer: [answerView.answer, true],
   shared: [answerView.shared, true],
+  uses: [usesView.uses, true],
+  use: [usesView.use, true],
   verify: [verifyView.verify, false],
 };
 

@@ -4,7 +4,10 @@ import { b64, equal, fromUtf8, unb64, unhex } from "./bytes.js";
 import { config } from "./config.js";
 import { leafBytes, entryBytes, fingerprint, parseEntryBytes, pae, submissionJson } from "./entry.js";
 import { ask } from "./http.js";
+import { leafHash, treeRoot } from "./merkle.js";
 import { parsePolicy, verifyCheckpoint, verifyEd25519, verifyProof } from "./note.js";
+
+const BUNDLE = 256;
 
 export async function policy() {
   return (policy.loaded ??= await parsePolicy((await config()).trust.witness_policy));
@@ -45,24 +48,35 @@ export async function consistency(old, size) {
 export async function provenLeaf(index) {
   const receipt = await (await ask(await ledger(`/receipt/${index}`), { raw: true })).text();
   const size = Number(/\n\n[^\n]+\n(\d+)\n/.exec(receipt)[1]);
-  const leaf = await leafAt(index, size);
+  const leaf = (await entriesOf(Math.floor(index / BUNDLE), size))[index % BUNDLE];
   const proof = await verifyProof(await policy(), leaf, receipt);
   if (proof.index !== index) throw new Error("the ledger answered with the proof of another entry");
   return { leaf, receipt, ...proof };
 }
 
-async function leafAt(index, size) {
-  const bundle = Math.floor(index / 256);
-  const width = Math.min(256, size - bundle * 256);
+// All leaves of one bundle (numbers 256 n to 256 n + 255, or fewer at the end), each proved to be in the
+// log at its place: together they have the hash that the first one's proof climbs through.
+export async function provenLeaves(bundle) {
+  const { receipt, leaf: first, checkpoint: seen, steps } = await provenLeaf(bundle * BUNDLE);
+  const leaves = await entriesOf(bundle, seen.size);
+  const hashes = await Promise.all(leaves.map(leafHash));
+  const level = Math.ceil(Math.log2(hashes.length));
+  const proved = level ? steps[level - 1].hash : await leafHash(first);
+  if (!equal(await treeRoot(hashes), proved)) throw new Error(`the ledger shows entries from ${bundle * BUNDLE} on that its signed tree does not hold; stop here`);
+  return { leaves, size: seen.size, receipt };
+}
+
+async function entriesOf(bundle, size) {
+  const width = Math.min(BUNDLE, size - bundle * BUNDLE);
   const path = (partial) => `/tile/entries/${tilePath(bundle)}${partial ? `.p/${width}` : ""}`;
   let response;
   try {
-    response = await ask(await ledger(path(width < 256)), { raw: true });
+    response = await ask(await ledger(path(width < BUNDLE)), { raw: true });
   } catch (error) {
     if (error.status !== 404) throw error;
     response = await ask(await ledger(path(false)), { raw: true });
   }
-  return entryOfBundle(new Uint8Array(await response.arrayBuffer()), index % 256);
+  return split(new Uint8Array(await response.arrayBuffer())).slice(0, width);
 }
 
 function tilePath(n) {
@@ -73,24 +87,31 @@ function tilePath(n) {
   return groups.join("/");
 }
 
-function entryOfBundle(data, at) {
+function split(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  let offset = 0;
-  for (let i = 0; i < at; i += 1) offset += 2 + view.getUint16(offset);
-  return data.slice(offset + 2, offset + 2 + view.getUint16(offset));
+  const entries = [];
+  for (let at = 0; at < data.length; at += 2 + view.getUint16(at)) entries.push(data.slice(at + 2, at + 2 + view.getUint16(at)));
+  return entries;
 }
 
 // A public entry of the log: inclusion proved, its first signature checked.
 export async function publicEntry(index) {
   const proven = await provenLeaf(index);
-  const leaf = JSON.parse(fromUtf8(proven.leaf));
-  if (!leaf.entry) throw new Error(`entry ${index} is personal; its content is not in the log`);
+  const opened = openedLeaf(proven.leaf, index);
+  if (!opened) throw new Error(`entry ${index} is personal; its content is not in the log`);
+  return { ...proven, ...opened };
+}
+
+// What a public leaf holds, its first signature checked; null for a personal one.
+export function openedLeaf(bytes, index) {
+  const leaf = JSON.parse(fromUtf8(bytes));
+  if (!leaf.entry) return null;
   const entry = parseEntryBytes(unb64(leaf.entry));
   const [first] = entry.signatures;
   if (first.kind === "ed25519" && !verifyEd25519(first.publicKey, pae(entry.type, entry.payloadBytes), first.parts[0])) {
     throw new Error(`the signature of entry ${index} is wrong`);
   }
-  return { ...proven, entry, time: leaf.time };
+  return { entry, time: leaf.time };
 }
 
 // The compute key consents are sealed to: the newest one the *log* shows that is valid now, signed by

@@ -5,6 +5,14 @@ import { concat, equal, sha256 } from "./bytes.js";
 export const leafHash = (leaf) => sha256(concat(Uint8Array.of(0), leaf));
 const nodeHash = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
 
+// The root over leaf hashes; of none, the hash of nothing. RFC 9162 section 2.1.1: the left part is the
+// largest power of two below the number of leaves.
+export async function treeRoot(hashes) {
+  if (hashes.length < 2) return hashes[0] ?? sha256(new Uint8Array());
+  const half = 2 ** (Math.ceil(Math.log2(hashes.length)) - 1);
+  return nodeHash(...await Promise.all([treeRoot(hashes.slice(0, half)), treeRoot(hashes.slice(half))]));
+}
+
 // Each step of the climb from a leaf: {hash, sibling, left}; the last hash is the root it proves.
 // RFC 9162 section 2.1.3.2, with exact integers up to 2^53.
 export async function climb(index, size, leaf, path) {

@@ -17,6 +17,7 @@ export async function overview({ home }) {
     h("header.page", {}, h("p.eyebrow", {}, "Your keys"), h("h1", {}, "Unlocked on this device")),
     h("div.actions", {}, role === "owner" ? h("a.button", { href: "#/share" }, "Share data") : null, toMarket(home),
       role === "owner" && datasets.length ? h("a.button.quiet", { href: "#/passport" }, "Share with a professional") : null,
+      role === "owner" && datasets.length ? h("a.button.quiet", { href: "#/uses" }, "Every use of my data") : null,
       role === "researcher" ? h("a.button.quiet", { href: "#/shared" }, "Open a co-author's answer") : null),
     underWay(home) ? h("p.note", {}, "You asked for this account back. ", h("a", { href: "#/recovery" }, "See from when on it is yours"), ".") : null,
     waiting.length ? h("section.note", {}, h("h2", {}, "Waiting for your consent"),
@@ -34,9 +35,10 @@ export async function overview({ home }) {
 }
 
 // What was found in a file when it was looked into here; only these keys know it.
-function file({ name, index, summary }) {
+function file({ dataset, name, index, summary }) {
   const found = Object.entries(summary ?? {}).filter(([, value]) => ["string", "number"].includes(typeof value));
-  return h("details", {}, h("summary", {}, name), facts([...found.map(([what, value]) => [what.replaceAll("_", " "), String(value)]), ["Registered in", `ledger entry ${index}`]]));
+  return h("details", {}, h("summary", {}, name), facts([...found.map(([what, value]) => [what.replaceAll("_", " "), String(value)]), ["Registered in", `ledger entry ${index}`]]),
+    h("div.actions", {}, h("a.button.quiet.small", { href: `#/terms/${dataset}` }, "Change its terms"), h("a.button.quiet.small", { href: `#/erase/${dataset}` }, "Erase it")));
 }
 
 export function toMarket(home, label = home.identity.role === "owner" ? "Go to my data" : "Go to my research") {

@@ -9,7 +9,7 @@ import { parseCode } from "../vault.js";
 const TITLES = [
   [/^#\/withdraw/, "Withdraw a consent"], [/^#\/erase/, "Erase a dataset"], [/^#\/answer/, "Open your answer"],
   [/^#\/order/, "Order"], [/^#\/cancel/, "Somebody asked for your account"], [/^#\/pause/, "Pause a consent"],
-  [/^#\/terms/, "Change your terms"],
+  [/^#\/use/, "Uses of my data"], [/^#\/terms/, "Change your terms"],
 ];
 
 // Shown instead of a view that needs keys; goes on to it once they are open.

@@ -3,28 +3,29 @@
 
 import { config } from "../config.js";
 import { checkBundle } from "../bundle.js";
-import { hex } from "../bytes.js";
+import { fromUtf8, hex } from "../bytes.js";
 import { alert, facts, h, plainError, show } from "../dom.js";
 import { policy, provenLeaf } from "../log.js";
-import { verifyProof } from "../note.js";
 
 export async function verify({ rest: [index] }) {
   const { trust } = await config();
   const out = h("div", { role: "status" });
   const input = h("input", { id: "proof", type: "file", accept: ".json,.tlog-proof" });
   input.addEventListener("change", async () => out.replaceChildren(...await judged(() => checkFile(input.files[0]))));
+  const chooser = h("div.drop", {}, h("label", { for: "proof" }, "A result\u2019s proof bundle"), input);
   show(h("div.narrow", {}, h("p.eyebrow", {}, "Check a proof"), h("h1", {}, "Believe nothing, check it here"),
     h("p.lead", {}, `Checked in your browser with the keys of ${trust.origin} that this page was released with. Nothing is sent; it works offline once the page is open.`),
-    h("div.drop", {}, h("label", { for: "proof" }, "A result\u2019s proof bundle"), input), out,
+    ...(index ? [out] : [chooser, out]),
     h("details", {}, h("summary", {}, "What is checked, and what is not"),
-      h("p", {}, "That every entry is in the log its witnesses cosigned; that signatures hold; that the use was recorded before the answer; that the answer is the one committed to. Who may sign what, prices and reviews are checked by ", h("code", {}, "omic audit result"), "."))));
+      h("p", {}, "That every entry is in the log its witnesses cosigned; that signatures hold; that the use was recorded before the answer; that the answer is the one committed to. Who may sign what, prices and reviews are checked by ", h("code", {}, "omic audit result"), ".")),
+    index ? h("p", {}, h("a", { href: "#/verify" }, "Check a file instead")) : null));
   if (index) out.replaceChildren(...await judged(() => checkEntry(Number(index))));
 }
 
 async function judged(act) {
   try {
     const [title, lines, more] = await act();
-    return [h("section.note", {}, h("h2", {}, title), facts(lines)), more ?? ""];
+    return [h("section.note", {}, h("h2", {}, title), more ?? facts(lines))];
   } catch (error) {
     return [alert(`It does not hold: ${plainError(error)}`)];
   }
@@ -38,14 +39,25 @@ async function checkFile(file) {
 
 async function checkEntry(index) {
   if (!Number.isSafeInteger(index)) throw new Error("an entry has a whole number");
-  const { checkpoint, steps, receipt, leaf } = await provenLeaf(index);
-  await verifyProof(await policy(), leaf, receipt);
+  const proven = await provenLeaf(index);
+  const { type, time } = JSON.parse(fromUtf8(proven.leaf));
+  return [`Entry ${index} is in the ledger`, [], h("div", {}, h("p.lead", {}, saying(type, time, proven.checkpoint)),
+    type === "access.recorded" ? h("div.actions", {}, h("a.button", { href: `#/use/${index}` }, "Was my data in it?")) : null, climbed(index, proven))];
+}
+
+// What was proved, in one sentence.
+export function saying(type, time, { witnesses }) {
+  const written = `was written down on ${new Date(time).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" })}`;
+  const what = type === "access.recorded" ? `This use of people\u2019s data ${written}, before anything was opened.` : `What this entry says ${written}.`;
+  return `Proved: ${what} ${witnesses.length} independent witnesses have signed the ledger that holds it, so nobody can take it back or change it unseen.`;
+}
+
+export function climbed(index, { checkpoint, steps }) {
   const climb = h("ol.climb", {}, h("li.leaf", {}, h("span.step", {}, `Entry ${index}`)),
     steps.map(({ hash, left }) => h("li", {}, h("code", {}, `${hex(hash).slice(0, 16)}\u2026`), h("span.step", {}, ` joined with its ${left ? "left" : "right"} neighbour`))),
     h("li.root", {}, h("span.step", {}, `Root, signed by the log and ${checkpoint.witnesses.length} witnesses`), h("code", {}, hex(checkpoint.root))));
-  return [`Entry ${index} is in the ledger`, [
-    ["Computed here", `${steps.length} hashes, from the entry to the root`], ["Tree size", String(checkpoint.size)],
+  return h("details.how", {}, h("summary", {}, "How your browser worked it out"), facts([
+    ["Computed here", `${steps.length} hashes, from the entry to the root`], ["Entries in the ledger", String(checkpoint.size)],
     ["Witnesses", checkpoint.witnesses.join(", ")], ["Witnessed at", new Date(checkpoint.time * 1000).toLocaleString("en-GB")],
-  ], climb];
+  ]), climb);
 }
-
