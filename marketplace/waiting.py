@@ -7,7 +7,16 @@ owner's own client, which asks the ledger itself. Saying yes needs keys, so it i
 from collections.abc import Iterator
 from typing import Any
 
-from compute import Claims, TermsError, Verdict, claims_of, judge_order, parse_terms, price_of
+from compute import (
+    Claims,
+    Terms,
+    TermsError,
+    Verdict,
+    claims_of,
+    judge_order,
+    parse_terms,
+    price_of,
+)
 from compute import parse_purpose as purpose_of
 from ledger import RECOVERY_WAIT_MS, Grant, OrderState, State
 from marketplace.services import Services
@@ -39,14 +48,20 @@ def approvals_of(services: Services, owner: str) -> list[dict[str, Any]]:
     Each with its age, its price and a reason in plain words; claims as attested or declared.
     """
     state, now = services.view.snapshot().state, services.clock()
-    grants = list(_standing(state, owner))
-    found = [
-        _view(services, state, order, grant, now)
-        for order in state.orders.values()
-        if order.status in OPEN
-        for grant in grants
-    ]
+    grants = [(grant, terms) for grant in _standing(state, owner) if (terms := _read(grant))]
+    found = []
+    for order in state.orders.values() if grants else ():
+        if order.status in OPEN:
+            claims = claims_of(state, services.trust.pins, str(order.payload["researcher"]), now)
+            found += [_view(state, order, grant, terms, claims, now) for grant, terms in grants]
     return sorted((one for one in found if one is not None), key=lambda one: -one["age_ms"])
+
+
+def _read(grant: Grant) -> Terms | None:
+    try:
+        return parse_terms(grant.terms)
+    except TermsError:
+        return None
 
 
 def _standing(state: State, owner: str) -> Iterator[Grant]:
@@ -58,11 +73,9 @@ def _standing(state: State, owner: str) -> Iterator[Grant]:
 
 
 def _view(
-    services: Services, state: State, order: OrderState, grant: Grant, now: int
+    state: State, order: OrderState, grant: Grant, terms: Terms, claims: Claims, now: int
 ) -> dict[str, Any] | None:
-    claims = claims_of(state, services.trust.pins, str(order.payload["researcher"]), now)
     try:
-        terms = parse_terms(grant.terms)
         match = judge_order(terms, order.payload, claims, now)
         price = price_of(terms, purpose_of(order.payload["purpose"]), claims, now)
     except TermsError:
@@ -102,8 +115,7 @@ def notices_of(services: Services, owner: str, after: int = 0) -> list[dict[str,
 
     after: Unix ms; older notices are left out. An order that waits is a notice from its first day.
     """
-    state, now = services.view.snapshot().state, services.clock()
-    found = [
+    asked = [
         {
             "kind": "approval",
             "at": one["since"],
@@ -115,8 +127,15 @@ def notices_of(services: Services, owner: str, after: int = 0) -> list[dict[str,
         }
         for one in approvals_of(services, owner)
     ]  # fmt: skip
-    found += [*_endings(state, owner, now), *_stops(state, owner), *_recoveries(state, owner)]
+    found = [*asked, *happened_to(services, owner)]
     return sorted((n for n in found if n["at"] >= after), key=lambda n: -int(n["at"]))
+
+
+def happened_to(services: Services, owner: str) -> list[dict[str, Any]]:
+    """Return the same without what waits for a yes, newest first."""
+    state, now = services.view.snapshot().state, services.clock()
+    found = [*_endings(state, owner, now), *_stops(state, owner), *_recoveries(state, owner)]
+    return sorted(found, key=lambda n: -int(n["at"]))
 
 
 def _endings(state: State, owner: str, now: int) -> Iterator[dict[str, Any]]:

@@ -88,6 +88,11 @@ def job_row(state: State, order: OrderState, now: int) -> JobRow:
     )
 
 
+def organisation_of(state: State, researcher: str, now: int) -> str:
+    """Return a researcher's organisation as attested, or words for none."""
+    return str(state.claims(researcher, now).get("organisation") or say(NOT_ATTESTED))
+
+
 def job_rows(state: State, now: int, start: int, count: int) -> list[JobRow]:
     """Return lines of orders, newest first, from place `start`."""
     newest = islice(reversed(state.orders.values()), start, start + count)

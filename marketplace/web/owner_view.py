@@ -1,30 +1,48 @@
-"""View-models of an owner's dashboard, from the folded ledger and the owner's own shares. Pure."""
+"""View-models of an owner's files and who may use them, from the folded ledger. Pure.
+
+A card is a file with the consent that counts for it, so that what may be done with a file and who
+may use it are read in one place. Times are Unix ms.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from fractions import Fraction
-from typing import Any
 
-from compute import ComputeError, describe, parse_terms, risk_picture, risk_words
+from compute import NEVER, ComputeError, Terms, describe, parse_terms
 from ledger import Dataset, Grant, State
-from marketplace.tables import Share
-from marketplace.texts import say
-from marketplace.web.job_view import JobRow, job_row
-from marketplace.web.text import drawn, month
+from marketplace import currencies
+from marketplace.texts import Texts, say
 from marketplace.web.words import MODALITY_MORE, Word, modality_words, taken_in
 
-IN_FORCE = Word("In force", "good", "It can be used under these terms.")
+PAGE = 12
+OTHERS = 30
+IN_FORCE = Word("In use", "good", "It can be used under your terms.")
 PAUSED = Word("Paused", "wait", "Nothing uses it until you resume.")
 STOPPED = Word("Withdrawn", "stop", "Nothing can use it any more.")
 ENDED = Word("Ended", "stop", "Its time is over; nothing uses it.")
 OBJECTED = Word("Opted out", "stop", "You opted out of everything.")
+PRIVATE = Word("Private", "calm", "Nobody but you can open it.")
+REPLACED = Word("Replaced", "calm", "A newer file took its place.")
+ERASED = Word("Erased", "stop", "Only an empty commitment is left.")
+STATES = {
+    "used": IN_FORCE, "paused": PAUSED, "ended": ENDED, "private": PRIVATE, "gone": ERASED,
+}  # fmt: skip
+PRICE_KINDS = Texts(
+    {
+        "non_profit_research": "non-profit research",
+        "commercial_research": "commercial research",
+        "methods": "developing methods",
+        "clinical_care": "clinical care",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentCard:
-    """One consent; terms: the exact terms in plain sentences; given_by: "" for its owner."""
+    """One consent; terms: the exact terms in plain sentences; given_by: "" for its owner.
+
+    prices: what a use costs in words, each with the kinds of use it is asked for, dearest last.
+    """
 
     grant: str
     index: int
@@ -34,6 +52,8 @@ class ConsentCard:
     paused: bool
     facets: tuple[tuple[str, str], ...]
     terms: tuple[str, ...]
+    allows: str
+    prices: tuple[tuple[str, str], ...]
     per_order: bool
     given_by: str = ""
     dataset: str = ""
@@ -41,7 +61,10 @@ class ConsentCard:
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """One dataset; size in bytes; compute: how taking it in went, code: compute's own word."""
+    """One file; size in bytes; kept: one of STATES; consent: the standing one that counts for it.
+
+    compute: how taking it in went, code: compute's own word.
+    """
 
     dataset: str
     modality: str
@@ -49,82 +72,89 @@ class DatasetCard:
     size: int
     build: str
     index: int
+    kept: str
     state: Word
     erased: bool
-    consents: int
+    consent: ConsentCard | None
     compute: Word
     code: str
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """One use of the owner's data; at: Unix ms; job: None for an unknown order.
+class Chosen:
+    """Which files to show: of a modality, in one of STATES ("" for all); page: from 1."""
 
-    given: the owner asked nothing for it, so the amount is 0. access: the leaf index of the entry
-    written before the data was opened, the last where the job ran more than once; None for none.
-    """
-
-    order: str
-    amount: int
-    currency: str
-    at: int
-    job: JobRow | None
-    given: bool
-    access: int | None
+    kind: str = ""
+    state: str = ""
+    page: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """What is on the page; earned: minor units by currency.
+    """A page of files. held, live: how many files there are, and how many may be used now.
 
-    held, given, used: how many datasets, consents and uses there are; of each, some are shown.
-    live: how many consents are in force.
+    found, last: how many fit what was chosen, and on how many pages. kinds: modalities to choose.
+    others: consents for one order and those that ended, newest first, others_held: how many.
     """
 
     datasets: tuple[DatasetCard, ...]
-    consents: tuple[ConsentCard, ...]
-    uses: tuple[Use, ...]
-    earned: tuple[tuple[str, int], ...]
+    others: tuple[ConsentCard, ...]
     objected: bool
     held: int
-    given: int
-    used: int
     live: int
+    found: int
+    last: int
+    others_held: int
+    kinds: tuple[tuple[str, str], ...]
 
 
 def dashboard(
-    state: State, owner: str, shares: Sequence[Share], now: int, said: Mapping[str, str], *,
-    cards: int, uses: int,
-) -> Dashboard:  # fmt: skip
-    """Return an owner's page; now: Unix ms; said: dataset -> what compute reported of it.
+    state: State, owner: str, chosen: Chosen, now: int, said: Mapping[str, str]
+) -> Dashboard:
+    """Return an owner's files as chosen, those in use first and the newest of them on top.
 
-    cards, uses: at most so many datasets, consents and uses are shown. What still counts comes
-    before what ended; consents and uses newest first.
+    said: dataset -> what compute reported of it.
     """
     party = state.parties.get(owner)
-    datasets = [state.datasets[name] for name in (party.datasets if party else ())]
-    grants = [grant for grant in state.grants.values() if grant.owner == owner]
-    grants.sort(key=lambda grant: (grant.stopped_at is not None, -grant.index))
-    in_force = Counter(grant.dataset for grant in grants if state.in_force(grant))
-    earned: Counter[str] = Counter()
-    for share in shares:
-        earned[share.currency] += share.amount
+    held = [state.datasets[name] for name in (party.datasets if party else ())]
+    kept = {one.id: _kept(state, one, now) for one in held}
+    fits = [
+        one for one in held
+        if chosen.kind in ("", one.modality) and chosen.state in ("", kept[one.id])
+    ]  # fmt: skip
+    order = list(STATES)
+    fits.sort(key=lambda one: (order.index(kept[one.id]), -one.index))
+    start = (chosen.page - 1) * PAGE
+    standing = {one.standing.id for one in held if one.standing is not None}
+    # A consent that moved to another key stands at several entries, under one id.
+    given = {g.id for one in held for at in one.entries if (g := state.grant_at.get(at))}
+    others = [state.grants[name] for name in given - standing if name in state.grants]
+    others.sort(key=lambda grant: (grant.stopped_at is not None, -grant.index))
     return Dashboard(
-        tuple(_dataset(d, in_force[d.id], said.get(d.id)) for d in _most(datasets, cards)),
-        tuple(_consent(state, grant, now) for grant in grants[:cards]),
-        tuple(_use(state, share, now) for share in shares[:uses]),
-        tuple(sorted(earned.items())),
+        tuple(
+            _dataset(state, one, kept[one.id], now, said.get(one.id))
+            for one in fits[start : start + PAGE]
+        ),
+        tuple(_consent(state, grant, now) for grant in others[:OTHERS]),
         owner in state.objections,
-        len(datasets), len(grants), len(shares),
-        sum(state.in_force(grant) and not _ended(grant, now) for grant in grants),
-    )  # fmt: skip
+        len(held),
+        Counter(kept.values())["used"],
+        len(fits),
+        max(1, -(-len(fits) // PAGE)),
+        len(others),
+        tuple(sorted((one, modality_words(one)) for one in {d.modality for d in held})),
+    )
 
 
-def _most(datasets: Sequence[Dataset], most: int) -> list[Dataset]:
-    """Return the newest datasets in use, then as many of the others as there is room for."""
-    gone = [one for one in datasets if one.erased or one.replaced]
-    mine = [one for one in datasets if not (one.erased or one.replaced)][-most:]
-    return [*mine, *gone[: most - len(mine)]]
+def _kept(state: State, dataset: Dataset, now: int) -> str:
+    grant = dataset.standing
+    if dataset.erased or dataset.replaced:
+        return "gone"
+    if grant is None:
+        return "private"
+    if _ended(grant, now) or grant.owner in state.objections:
+        return "ended"
+    return "paused" if grant.paused_at is not None else "used"
 
 
 def _ended(grant: Grant, now: int) -> bool:
@@ -132,63 +162,12 @@ def _ended(grant: Grant, now: int) -> bool:
     return isinstance(until, int) and now >= until
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """An owner's lifetime privacy budget, what the paid uses took of it, and the risk it bounds."""
-
-    lifetime: Fraction
-    spent: Fraction
-
-    @property
-    def left(self) -> Fraction:
-        """Return what is left; it is never refilled."""
-        return max(Fraction(0), self.lifetime - self.spent)
-
-    @property
-    def percent_left(self) -> int:
-        """Return what is left as whole percent, rounded down: never more than there is."""
-        return int(100 * self.left / self.lifetime) if self.lifetime else 0
-
-    @property
-    def words(self) -> str:
-        """Say the risk in a sentence."""
-        return risk_words(self.lifetime)
-
-    @property
-    def picture(self) -> str:
-        """Return the risk as SVG."""
-        return drawn(risk_picture(self.lifetime, self.spent))
-
-
-def budget_of(state: State, owner: str, shares: Iterable[Share]) -> Budget | None:
-    """Return an owner's budget as the public ledger shows it, None without a consent in force.
-
-    Counts every access of the orders that paid this owner: at most what compute charged.
-    """
-    party = state.parties.get(owner)
-    held = [state.datasets[name] for name in (party.datasets if party else ())]
-    live = [grant for dataset in held for grant in dataset.live() if state.in_force(grant)]
-    try:
-        limits = [Fraction(parse_terms(grant.terms).release.lifetime_rho) for grant in live]
-    except ComputeError:
-        return None
-    if not limits:
-        return None
-    orders = [state.orders[name] for name in {s.order_id for s in shares} if name in state.orders]
-    releases = [state.accesses[a].payload["release"] for o in orders for a in o.accesses]
-    spent = sum((Fraction((release or {}).get("rho") or 0) for release in releases), Fraction(0))
-    return Budget(min(limits), spent)
-
-
-def _dataset(dataset: Dataset, live: int, code: str | None) -> DatasetCard:
-    if dataset.erased:
-        word = Word("Erased", "stop", "Only an empty commitment is left.")
-    elif dataset.replaced:
-        word = Word("Replaced", "calm", "A newer file took its place.")
-    elif live:
-        word = Word("Consented", "good", "It can be used under your terms.")
+def _dataset(state: State, dataset: Dataset, kept: str, now: int, code: str | None) -> DatasetCard:
+    consent = None if dataset.standing is None else _consent(state, dataset.standing, now)
+    if kept == "gone":
+        word = ERASED if dataset.erased else REPLACED
     else:
-        word = Word("Private", "calm", "Nobody but you can open it.")
+        word = PRIVATE if consent is None else consent.state
     return DatasetCard(
         dataset.id,
         modality_words(dataset.modality),
@@ -196,9 +175,10 @@ def _dataset(dataset: Dataset, live: int, code: str | None) -> DatasetCard:
         dataset.size,
         str(dataset.format.get("build") or ""),
         dataset.index,
+        kept,
         word,
         dataset.erased,
-        live,
+        None if kept == "gone" else consent,
         taken_in(code),
         code or "",
     )
@@ -214,6 +194,7 @@ def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
         word = OBJECTED
     else:
         word = IN_FORCE if grant.paused_at is None else PAUSED
+    terms = _terms(grant)
     return ConsentCard(
         grant.id,
         grant.index,
@@ -223,53 +204,51 @@ def _consent(state: State, grant: Grant, now: int) -> ConsentCard:
         word is PAUSED,
         tuple(sorted((str(k), str(v)) for k, v in grant.facets.items())),
         terms_words(grant),
+        "" if terms is None else describe(_private(terms), say)[0],
+        () if terms is None else prices_in_words(terms),
         grant.order is not None,
         "" if grant.basis == "self" else grant.basis,
         grant.dataset,
     )
 
 
+def _terms(grant: Grant) -> Terms | None:
+    try:
+        return parse_terms(grant.terms)
+    except ComputeError:
+        return None
+
+
+def _private(terms: Terms) -> Terms:
+    """Return terms without the warning that comes before what they allow."""
+    return terms.model_copy(
+        update={"release": terms.release.model_copy(update={"mode": "private"})}
+    )
+
+
 def terms_words(grant: Grant) -> tuple[str, ...]:
     """Return a grant's terms in sentences; terms that cannot be read allow nothing, and say so."""
-    try:
-        return tuple(describe(parse_terms(grant.terms), say))
-    except ComputeError:
+    terms = _terms(grant)
+    if terms is None:
         return (say("These terms cannot be read, so they allow nothing."),)
+    return tuple(describe(terms, say))
 
 
-def _use(state: State, share: Share, now: int) -> Use:
-    order = state.orders.get(share.order_id)
-    job = None if order is None else job_row(state, order, now)
-    opened = [state.accesses[name].index for name in (order.accesses if order else ())]
-    return Use(
-        share.order_id, share.amount, share.currency, share.created_at, job, share.given,
-        max(opened, default=None),
-    )  # fmt: skip
+def prices_in_words(terms: Terms) -> tuple[tuple[str, str], ...]:
+    """Return each price of one use with the kinds of use it is asked for; never comes last."""
+    kinds: dict[int, list[str]] = {}
+    asked = {str(kind): price for kind, price in terms.prices.items()}
+    for kind in PRICE_KINDS:
+        price = asked.get(kind, NEVER)
+        kinds.setdefault(price if isinstance(price, int) else -1, []).append(PRICE_KINDS[kind])
+    found = sorted(kinds.items(), key=lambda one: (one[0] < 0, one[0]))
+    every = say("every kind of use") if len(found) == 1 else ""
+    return tuple(
+        (_price(price, terms.currency), every or ", ".join(names)) for price, names in found
+    )
 
 
-CHART_WIDTH, CHART_MONTHS = 210, 12
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    """What was earned in a month; amount: minor units, width: of its bar."""
-
-    name: str
-    amount: int
-    width: int
-
-
-def earned_by_month(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Month]]:
-    """Return an owner's last months with earnings, oldest first, by currency."""
-    sums: dict[str, Counter[str]] = {}
-    for line in lines:
-        if line["kind"] == "earned":
-            at = f"{datetime.fromtimestamp(line['at'] / 1000, UTC):%Y-%m}"
-            sums.setdefault(line["currency"], Counter())[at] += line["amount"]
-    return {currency: _bars(found) for currency, found in sorted(sums.items())}
-
-
-def _bars(sums: Mapping[str, int]) -> list[Month]:
-    last = sorted(sums)[-CHART_MONTHS:]
-    most = max((sums[name] for name in last), default=0) or 1
-    return [Month(month(n), sums[n], max(2, CHART_WIDTH * sums[n] // most)) for n in last]
+def _price(price: int, currency: str) -> str:
+    if price < 0:
+        return say("Never")
+    return currencies.words(price, currency) if price else say("Free")

@@ -1,43 +1,68 @@
-"""The owner's own page. It shows and explains; what needs a key is done by the owner's client."""
+"""The owner's own pages. They show and explain; what needs a key is done by the owner's client."""
 
-from typing import Any
-
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, jsonify, render_template, request
 from sqlmodel import col, select
 
 from ledger import State
 from marketplace import records, reports, shared, waiting
+from marketplace.errors import InputError
 from marketplace.services import Services
 from marketplace.tables import Share
-from marketplace.web import sessions
-from marketplace.web.owner_view import budget_of
+from marketplace.web import sessions, uses_view
+from marketplace.web.budget_view import budget_of
+from marketplace.web.owner_view import STATES, Chosen
 from marketplace.web.owner_view import dashboard as view_of
+from marketplace.web.pages_public import page_number
 from marketplace.web.ports import pages
 
-SHOWN_USES, SHOWN_NOTICES = 100, 10
-# Of cards, the newest: an owner of very many files still gets a page of bounded weight.
-SHOWN_CARDS = 30
+LATEST, SHOWN_NOTICES, SHOWN_ASKED = 5, 10, 30
 
 
 def add_owner_pages(made: Blueprint) -> None:
-    """Add /me and /me/everything.json."""
+    """Add /me, /me/uses and /me/everything.json."""
     made.add_url_rule("/me", "dashboard", dashboard)
+    made.add_url_rule("/me/uses", "uses", uses)
     made.add_url_rule("/me/everything.json", "everything", everything)
 
 
 @sessions.require("owner")
 def dashboard() -> str:
-    """Show my datasets, consents, uses and earnings."""
+    """Show what waits for me, what my data was used for and earned, and my files.
+
+    Parameters: kind, state (one of STATES), page. Raises InputError.
+    """
     services, owner = pages().services, sessions.me().party
-    state = services.view.snapshot().state
+    state, now = services.view.snapshot().state, services.clock()
+    chosen = Chosen(request.args.get("kind", ""), request.args.get("state", ""), _page())
+    if chosen.state and chosen.state not in STATES:
+        raise InputError(f"state is one of {', '.join(STATES)}")
     shares, said = shares_of(services, owner), reports_of(services, state, owner)
-    view = view_of(state, owner, shares, services.clock(), said, cards=SHOWN_CARDS, uses=SHOWN_USES)
-    budget = budget_of(state, owner, shares)
     return render_template(
-        "web/me.html", view=view, shown_uses=SHOWN_USES, shown=SHOWN_CARDS, budget=budget,
-        approvals=waiting.approvals_of(services, owner), notices=notices_of(services, owner),
+        "web/me.html", view=view_of(state, owner, chosen, now, said), chosen=chosen, states=STATES,
+        uses=[uses_view.use_of(state, share, now) for share in shares[:LATEST]], used=len(shares),
+        earned=uses_view.sums_of(shares), chart=uses_view.chart_of(shares),
+        budget=budget_of(state, owner, shares), shown=SHOWN_ASKED,
+        approvals=waiting.approvals_of(services, owner),
+        notices=waiting.happened_to(services, owner)[:SHOWN_NOTICES],
         passports=shared.shares_of(services, owner),
     )  # fmt: skip
+
+
+@sessions.require("owner")
+def uses() -> str:
+    """Show every use that paid me or that I gave. Parameters: who, year, page.
+
+    Raises InputError.
+    """
+    services, owner = pages().services, sessions.me().party
+    state, now = services.view.snapshot().state, services.clock()
+    asked = uses_view.Asked(request.args.get("who", ""), request.args.get("year", ""), _page())
+    view = uses_view.uses_page(state, shares_of(services, owner), asked, now)
+    return render_template("web/uses.html", view=view, asked=asked)
+
+
+def _page() -> int:
+    return page_number(request.args.get("page", "1"))
 
 
 @sessions.require("owner", "researcher", "reviewer")
@@ -49,12 +74,6 @@ def everything() -> Response:
     response = jsonify(found)
     response.headers["Content-Disposition"] = 'attachment; filename="everything.json"'
     return response
-
-
-def notices_of(services: Services, owner: str) -> list[dict[str, Any]]:
-    """Return an owner's newest notices; what waits for a yes has a place of its own."""
-    found = waiting.notices_of(services, owner)
-    return [one for one in found if one["kind"] != "approval"][:SHOWN_NOTICES]
 
 
 def shares_of(services: Services, owner: str) -> list[Share]:

@@ -5,9 +5,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from marketplace import earnings, invoices, payees, reconcile
 from marketplace.web import operator_view, sessions
-from marketplace.web.owner_view import earned_by_month
 from marketplace.web.ports import pages
 from marketplace.web.troubles import of_health, of_money, of_watch
+from marketplace.web.uses_view import earned_by_month
 
 SHOWN_RUNS = 20
 

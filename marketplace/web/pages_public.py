@@ -100,7 +100,7 @@ def jobs() -> str:
     """Show every order ever placed, newest first."""
     services = pages().services
     state = services.view.snapshot().state
-    number = _page_number(request.args.get("page", "1"))
+    number = page_number(request.args.get("page", "1"))
     total = len(state.orders)
     now = services.clock()
     found = job_view.job_rows(state, now, (number - 1) * PER_PAGE, PER_PAGE)
@@ -112,7 +112,8 @@ def jobs() -> str:
     )  # fmt: skip
 
 
-def _page_number(text: str) -> int:
+def page_number(text: str) -> int:
+    """Return which page is asked for, from 1. Raises InputError."""
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 8) or int(text) < 1:
         raise InputError("page must be a whole number from 1")
     return int(text)

@@ -210,7 +210,9 @@ TAKEN_IN: Mapping[str, Word] = {
 FILE_REFUSED = Word(
     "Refused", "stop", "Compute could not use the file. Check it, then register it again."
 )
-NOT_TAKEN_IN = Word("Not yet", "calm", "The compute service reads a file once, after you consent.")
+NOT_TAKEN_IN = Word(
+    "Not read yet", "calm", "The compute service reads it once, soon after you consent."
+)
 
 JOB_KINDS: Mapping[str, str] = Texts(
     {

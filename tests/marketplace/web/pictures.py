@@ -83,7 +83,7 @@ class Studio:
         yield from (("", p) for p in ("/status", "/glossary", "/signin", "/docs/api", "/ledger/6"))
         yield from (("", f"/tour/{step}") for step in range(1, 7))
         yield "", f"/jobs/{orders['settled']}"
-        yield from (("owner", p) for p in ("/me", "/me/statement"))
+        yield from (("owner", p) for p in ("/me", "/me/uses", "/me/statement"))
         yield from (("researcher", f"/orders/{order}") for order in orders.values())
         yield "researcher", f"/orders/{orders['unpaid']}/invoice"
         yield from (("researcher", f"/dry-run?family={name}") for name in FAMILIES)

@@ -62,6 +62,7 @@ def pages_of(who, world):
     return [
         *((None, path) for path in public),
         ("owner", "/me"),
+        ("owner", "/me/uses"),
         ("owner", "/me/statement"),
         ("operator", "/operator"),
         ("researcher", f"/orders/{orders['unpaid']}/invoice"),
@@ -183,7 +184,7 @@ def test_pages_work_without_javascript(served, chromium):
     page.goto(base + "/signin")
     page.get_by_label("Or paste the link").fill(world.link(who["owner"]))
     page.locator("main").get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="My datasets").wait_for()
+    page.get_by_role("heading", name="My files").wait_for()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("heading", name="A consent is a key.").wait_for()
     context.close()

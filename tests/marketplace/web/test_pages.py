@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from marketplace.tables import Share
 from marketplace.web.job_view import Moment
 from marketplace.web.pages_me import shares_of
 from marketplace.web.provenance import BOX_HEIGHT, columns_of, tall, wide
 from marketplace.web.text import money
+from marketplace.web.uses_view import Asked, _year, earned_by_month, uses_page
 from marketplace.web.words import progress_words
 from tests.marketplace.web.web_world import post
 
@@ -84,7 +86,7 @@ def test_an_owner_sees_its_own_consents_and_uses_only(lively_world):
     shares = shares_of(world.services, who["owner"].id)
     assert len(shares) == 2
     earned = money(sum(share.amount for share in shares), "gbp")
-    for words in ("In force", "Paused", "Withdrawn", "Allele frequencies", earned):
+    for words in ("In use", "Paused", "Withdrawn", "Allele frequencies", earned):
         assert words in page
     others = [g.id for g in world.ledger.state.grants.values() if g.owner != who["owner"].id]
     assert not any(grant in page for grant in others)
@@ -105,10 +107,70 @@ def test_an_owner_of_many_files_gets_a_page_of_bounded_weight(fresh):
     for _ in range(32):
         fresh.more_data(ann, "expression", grant=False)
     fresh.services.view.refresh()
-    page = fresh.browser(ann).get("/me").text
-    assert page.count('<article class="card">') == 30
-    assert "30 of 33 are shown" in page
-    assert "<dt>Datasets</dt><dd>33</dd>" in page
+    fresh.stop(ann, fresh.more_data(ann, "participant"), "consent.paused")
+    fresh.services.view.refresh()
+    client = fresh.browser(ann)
+    page = client.get("/me").text
+    cards = '<article class="card">'
+    assert page.count(cards) == 12
+    assert "page 1 of 3, 34 files" in page
+    assert "<dd>1 <small>of 34</small></dd>" in page
+    states = re.findall(r'<span class="state \w+">(In use|Paused|Private)<', page)
+    assert states == ["In use", "Paused", *["Private"] * 10]
+    last = client.get("/me?page=3").text
+    assert last.count(cards) == 10
+    assert "page=2#datasets" in last and "page=4" not in last
+    some = client.get("/me?kind=participant&state=paused").text
+    assert some.count(cards) == 1 and "Resume" not in some  # no key pages here: by command
+    assert "No file of yours is like that" in client.get("/me?state=gone").text
+    assert client.get("/me?state=lost").status_code == 400
+    assert client.get("/me?page=0").status_code == 400
+
+
+def test_uses_are_listed_a_page_at_a_time_and_by_who_and_when(lively_world):
+    world, who = lively_world
+    client = world.browser(who["owner"])
+    page = client.get("/me/uses").text
+    assert "2 uses" in page and page.count("written down before it happened") == 2
+    (name,) = re.findall(r"<option>([^<]*university)</option>", page)
+    assert client.get("/me/uses", query_string={"who": name}).text.count("<li>\n  <h2>") == 2
+    assert "No use like that" in client.get("/me/uses?year=1999").text
+    assert client.get("/me/uses?page=x").status_code == 400
+    assert world.browser(who["researcher"]).get("/me/uses").status_code == 403
+
+
+def test_many_uses_are_paged_and_none_is_counted_twice(lively_world):
+    world, who = lively_world
+    state = world.services.view.snapshot().state
+    real = next(iter(who["orders"].values()))
+    day = 86_400_000
+    shares = [
+        Share(order_id=real if n % 2 else f"{n:032x}", owner="o", position=n, amount=n,
+              currency="gbp", salt="", given=False, created_at=1_800_000_000_000 - n * 10 * day)
+        for n in range(60)
+    ]  # fmt: skip
+    seen = []
+    for number in (1, 2, 3):
+        view = uses_page(state, shares, Asked(page=number), 0)
+        assert (view.found, view.last) == (60, 3)
+        seen += [use.amount for use in view.uses]
+    assert seen == list(range(60))
+    assert view.earned == (("gbp", sum(range(60))),)
+    assert view.years == ("2027", "2026", "2025")
+    some = uses_page(state, shares, Asked(who=view.organisations[0], year="2026"), 0)
+    assert some.found == sum(
+        1 for s in shares if s.order_id == real and _year(s.created_at) == "2026"
+    )
+    assert 0 < some.found < 60
+
+
+def test_a_month_without_earnings_stands_in_the_chart_too():
+    at = [1_790_000_000_000, 1_790_000_000_000 + 70 * 86_400_000]
+    lines = [{"kind": "earned", "at": one, "currency": "gbp", "amount": 50} for one in at]
+    months = earned_by_month([*lines, {**lines[0], "kind": "paid out"}])["gbp"]
+    assert [(one.name, one.amount) for one in months] == [
+        ("Sep 2026", 50), ("Oct 2026", 0), ("Nov 2026", 50)]  # fmt: skip
+    assert [one.width for one in months] == [210, 0, 210]
 
 
 def test_personal_entries_show_their_commitment_only(lively_world):
@@ -196,8 +258,8 @@ def test_a_form_without_a_token_is_refused(fresh):
 def test_an_owner_sees_the_budget_that_is_left_and_its_risk_as_a_picture(lively_world):
     world, who = lively_world
     page = world.browser(who["owner"]).get("/me").text
-    assert "My privacy budget" in page
-    assert "<svg" in page.split("My privacy budget")[1]
+    assert "Privacy budget" in page
+    assert "<svg" in page.split("<h3>Privacy budget")[1]
     assert "of 100 cases" in page
 
 
