@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,19 @@ def load_checkpoint(path: Path, origin: str) -> Remembered | None:
 
 
 def save_checkpoint(path: Path, origin: str, seen: Remembered) -> None:
-    """Replace the file in one step, durably."""
+    """Replace the file in one step, durably. Raises OSError; the one before then still stands.
+
+    Each writes a file of its own first: several may follow a log from one directory, and of two
+    that write at once the last one's checkpoint stays, whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
     value = {"origin": origin, "size": seen.size, "root": seen.root.hex(), "note": seen.note}
-    with fresh.open("w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("x") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

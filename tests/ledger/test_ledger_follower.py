@@ -2,10 +2,12 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from ledger import memory
 from ledger.client import Envelope
 from ledger.envelope import Signature, entry_bytes
 from ledger.errors import (
@@ -20,6 +22,7 @@ from ledger.errors import (
 from ledger.follower import Follower
 from ledger.freshness import require_fresh
 from ledger.leaf import Leaf, format_leaf, parse_leaf
+from ledger.memory import load_checkpoint
 from ledger.merkle import tree_root
 from tests.ledger.ledger_world import Owner, eventually, now_ms
 
@@ -239,6 +242,23 @@ def test_resumes_and_notices_a_rollback_over_a_restart(running, between, tmp_pat
     # The positive control: without its memory it could not know.
     forgetful = Follower(between, running.trust)
     assert forgetful.sync().size == 2
+
+
+def test_two_that_remember_at_once_in_one_directory_both_do(
+    running, between, tmp_path, monkeypatch
+):
+    path, other = tmp_path / "seen" / "checkpoint.json", []
+    first, second = (Follower(between, running.trust, path) for _ in range(2))
+
+    def meanwhile(handle):
+        monkeypatch.undo()
+        other.append(second.sync())  # writes all of its own while the first one's lies open
+        os.fsync(handle)
+
+    fill(running)
+    monkeypatch.setattr(memory, "os", SimpleNamespace(fsync=meanwhile))
+    assert first.sync().size == other[0].size == load_checkpoint(path, running.trust.origin).size
+    assert [one.name for one in path.parent.iterdir()] == ["checkpoint.json"]
 
 
 def test_a_damaged_memory_is_not_forgotten(running, between, tmp_path):
