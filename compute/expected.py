@@ -34,10 +34,18 @@ def sd_problem(query: Query, sd: Fraction) -> str | None:
     return None
 
 
+def largest_sd(query: Query) -> Fraction | None:
+    """Return how far a query's value can spread at most; None where it has no value or no bounds.
+
+    What noise drowns at this it drowns at every standard deviation.
+    """
+    sampled = catalogue()[query.family].sampled
+    return None if sampled is None else sampled.most_sd(query.params)
+
+
 def sd_assumed(query: Query, assumed: Assumed) -> dict[str, str]:
     """Return the sd reckoned with in private mode, where the family measures a value."""
-    sampled = catalogue()[query.family].sampled
-    most = None if sampled is None else sampled.most_sd(query.params)
+    most = largest_sd(query)
     sd = assumed.sd or (most / 3 if most is not None else None)
     return {} if sd is None else {"sd_assumed": decimal(sd)}
 

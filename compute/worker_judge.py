@@ -15,6 +15,7 @@ from compute.accountant import Charge
 from compute.cohort import Matched
 from compute.elsewhere import came_between, used_elsewhere
 from compute.exact import exact_statistics, stated_exact
+from compute.expected import largest_sd
 from compute.match import parse_release
 from compute.orderbook import ANSWERED, OrderInHand
 from compute.planner import NOBODY, Plan, plan_order
@@ -53,14 +54,15 @@ def plan_or_repeat(run: Run, order: VerifiedOrder) -> tuple[Plan, bool]:
 
 
 def check_useful(order: VerifiedOrder, plan: Plan) -> None:
-    """Refuse noise that drowns the answer. Raises JobRefusedError."""
+    """Refuse noise that drowns any answer, whatever its buyer assumed. Raises JobRefusedError."""
     if order.mode != "private":
         return
     release = parse_release(order.asked.release)
     try:
-        require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF)
+        most = largest_sd(order.query)
+        require_useful(order.query, release, len(plan.members), maf=LEAST_NOISE_MAF, sd=most)
     except UselessError:
-        raise JobRefusedError(Code.NOISE, "noise would drown any frequency") from None
+        raise JobRefusedError(Code.NOISE, "noise would drown any answer") from None
 
 
 def check_beside(run: Run, order: VerifiedOrder, plan: Plan, opened: Sequence[OrderInHand]) -> None:

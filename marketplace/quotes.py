@@ -166,12 +166,17 @@ def match_words(request: Request) -> str | None:
 
 def _expected(request: Request, found: ScopeResult) -> dict[str, Any]:
     """Return the expected error of every number, from public quantities only."""
-    assumed = {} if request.assumed_maf is None else {"maf": request.assumed_maf}
-    query, release, sd = request.query, request.release, request.assumed_sd
+    query, release = request.query, request.release
     try:
-        return expected_error(query, release, len(found.people), **assumed, sd=sd)
+        return expected_error(query, release, len(found.people), **_assumed(request))
     except ComputeError as error:
         return {"kind": "refused", "why": str(error)}
+
+
+def _assumed(request: Request) -> dict[str, Any]:
+    """Return what the buyer assumes of the answer, as `expected_error` takes it."""
+    maf = {} if request.assumed_maf is None else {"maf": request.assumed_maf}
+    return {**maf, "sd": request.assumed_sd}
 
 
 def _priced(
@@ -209,7 +214,11 @@ def _require_region(snapshot: Snapshot, request: Request, now: int) -> None:
 
 
 def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a quote and keep it. Raises InputError; ConflictError when nobody permits the use."""
+    """Make a quote and keep it. Raises InputError; ConflictError when nobody permits the use.
+
+    What the buyer assumes decides only whether the noise would drown the answer they expect: it is
+    neither kept nor signed, and moves no price.
+    """
     request = catalogue.parse_request(body)
     found, cost, elsewhere = _priced(services, party, request)
     if cost is None:
@@ -219,7 +228,7 @@ def offer(services: Services, party: str, body: Mapping[str, Any]) -> dict[str, 
             f"left out by: {reasons or 'no data of this kind'}"
         )
     try:
-        require_useful(request.query, request.release, len(found.people))
+        require_useful(request.query, request.release, len(found.people), **_assumed(request))
     except ComputeError as error:
         raise ConflictError(f"this order would be refused, so it is not sold: {error}") from None
     now = services.clock()

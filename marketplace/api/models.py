@@ -151,7 +151,8 @@ class DryRunIn(AskIn):
     assumed_sd: the standard deviation to expect of the value a query measures (a trait, a feature,
     a score), in its own unit; above 0, and at most half the width of what it is clamped to.
 
-    Nothing is looked up: of data a dry run says nothing.
+    Nothing is looked up: of data a dry run says nothing. A quote takes them too, to tell whether
+    noise would drown the answer expected; they are neither kept nor signed.
     """
 
     assumed_maf: Annotated[str, Field(pattern=r"^[0-9]{1,9}(/[1-9][0-9]{0,8})?$")] = "1/4"

@@ -194,10 +194,10 @@ def dry_run(json_data: models.DryRunIn) -> Any:
 
 
 @api.post("/quotes")
-@api.input(models.AskIn)
+@api.input(models.DryRunIn)
 @api.output(models.QuoteOut)
 @api.doc(security="session")
-def quote(json_data: models.AskIn) -> Any:
+def quote(json_data: models.DryRunIn) -> Any:
     """Ask for a binding price; sign its order_fields into order.placed."""
     return quotes.offer(services(), principal("researcher").party, json_data.model_dump())
 

@@ -34,6 +34,16 @@ Matches = Annotated[
 ]
 
 
+Maf = Annotated[
+    str | None,
+    typer.Option(help="Minor allele frequency or prevalence to expect the error at: 1/100."),
+]
+Sd = Annotated[
+    str | None,
+    typer.Option(help="Standard deviation to expect of the value measured, in its unit: 2.5."),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the researcher's commands to the main one."""
     app.command()(join)
@@ -223,14 +233,8 @@ def dry_run(
     context: typer.Context,
     request: RequestFile,
     match: Matches = None,
-    maf: Annotated[
-        str | None,
-        typer.Option(help="Minor allele frequency or prevalence to expect the error at: 1/100."),
-    ] = None,
-    sd: Annotated[
-        str | None,
-        typer.Option(help="Standard deviation to expect of the value measured, in its unit: 2.5."),
-    ] = None,
+    maf: Maf = None,
+    sd: Sd = None,
     rows: Annotated[int, typer.Option(help="Made-up rows to show, to rehearse on.", min=0)] = 0,
 ) -> None:
     """Say, free of charge and from public quantities only, what an order would give."""
@@ -244,10 +248,16 @@ def dry_run(
 
 
 @order_app.command("place")
-def place(context: typer.Context, request: RequestFile, match: Matches = None) -> None:
+def place(
+    context: typer.Context,
+    request: RequestFile,
+    match: Matches = None,
+    maf: Maf = None,
+    sd: Sd = None,
+) -> None:
     """Get a quote, sign the order, and print where to pay."""
     researcher, wanted = _researcher(context), _request(request, match)
-    quote = researcher.quote(wanted)
+    quote = researcher.quote(wanted, maf, sd)
     order = researcher.order(wanted, quote)
     checkout = researcher.checkout(order)
     value = {"order": order, "total": quote["total"], "currency": quote["currency"], **checkout}

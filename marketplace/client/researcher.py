@@ -159,14 +159,19 @@ class Researcher:
         maf: the minor allele frequency or prevalence to expect the error at, as a fraction. sd: the
         standard deviation to expect of the value measured, in its own unit.
         """
-        assumed = {"assumed_maf": maf, "assumed_sd": sd}
-        body = {**request.asked(), **{name: text for name, text in assumed.items() if text}}
+        body = {**request.asked(), **_assuming(maf, sd)}
         answer: dict[str, Any] = self.session.market.post("/dry-run", body)
         return answer
 
-    def quote(self, request: Request) -> dict[str, Any]:
-        """Return an itemised price, valid for a while."""
-        answer: dict[str, Any] = self.session.market.post("/quotes", request.asked())
+    def quote(
+        self, request: Request, maf: str | None = None, sd: str | None = None
+    ) -> dict[str, Any]:
+        """Return an itemised price, valid for a while; refused where noise would drown the answer.
+
+        maf, sd: what is expected of it, as in `dry_run`; neither becomes part of the order.
+        """
+        body = {**request.asked(), **_assuming(maf, sd)}
+        answer: dict[str, Any] = self.session.market.post("/quotes", body)
         return answer
 
     def order(self, request: Request, quote: Mapping[str, Any]) -> str:
@@ -247,6 +252,11 @@ class Researcher:
         opened = decrypt_file(sealed, key.secret)
         bundle = decrypt_file(market.download(f"/orders/{order}/objects/bundle"), key.secret)
         return Answer(json.loads(opened), opened, bundle)
+
+
+def _assuming(maf: str | None, sd: str | None) -> dict[str, str]:
+    given = {"assumed_maf": maf, "assumed_sd": sd}
+    return {name: text for name, text in given.items() if text}
 
 
 def standing(status: Mapping[str, Any]) -> str:

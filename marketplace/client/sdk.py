@@ -159,10 +159,15 @@ class Market:
                  "match")  # fmt: skip
         return Rehearsal(**{name: told[name] for name in names})
 
-    def order(self, request: Mapping[str, Any]) -> Order:
-        """Get a binding price, sign the order and place it; nothing is paid yet."""
+    def order(
+        self, request: Mapping[str, Any], maf: str | None = None, sd: str | None = None
+    ) -> Order:
+        """Get a binding price, sign the order and place it; nothing is paid yet.
+
+        maf, sd: as in `dry_run`, so that a price is had for what it called useful.
+        """
         asked = _request(request)
-        return self.get(self.researcher.order(asked, self.researcher.quote(asked)))
+        return self.get(self.researcher.order(asked, self.researcher.quote(asked, maf, sd)))
 
     def get(self, order: str) -> Order:
         """Look at one of your orders."""

@@ -17,7 +17,10 @@ from marketplace.script_texts import spoken_file
 
 HERE = Path(__file__).parent / "static"
 STYLES = Path(__file__).parents[1] / "web" / "static"
-SHARED = ("omic.css", "icon.svg", "axes.js", "plots.js")
+SHARED = (
+    "omic.css", "icon.svg", "asked.js", "axes.js", "numbers.js", "plots.js",
+    "plots_association.js", "plots_genomes.js", "plots_people.js",
+)  # fmt: skip
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -5,7 +5,7 @@ Answers are served as the ciphertext they are; only the researcher's client can 
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -51,6 +51,7 @@ from marketplace.web.dry_run_form import (
     request_of,
     wrong_in,
 )
+from marketplace.web.estimate_words import estimate_words
 from marketplace.web.log_view import pretty
 from marketplace.web.order_view import order_page
 from marketplace.web.ports import pages
@@ -60,7 +61,11 @@ from marketplace.web.words import progress_words
 
 DOWNLOADS = {"result": "result.c4gh", "bundle": "bundle.c4gh"}
 DEFAULT_REGION, PER_PAGE = "local", 50
-PREVIEWED, PREVIEWED_ROWS = 400, 6
+PREVIEWED, PREVIEWED_ROWS, PREVIEWED_LINKED = 400, 6, 28
+PLOTTED = (
+    "trait", "transform", "feature", "gene", "unit", "scale", "groups", "code", "low", "high",
+    "terms", "first", "second", "score",
+)  # fmt: skip
 OVER = frozenset({"settled", "refunded", "cancelled", "expired", "refused"})
 
 
@@ -223,10 +228,15 @@ def _priced(form: Form) -> dict[str, Any]:
     services = pages().services
     wanted = request_of(form, region_of(services))
     spread = form.value("sd") if form.measures else ""
-    asked = {**wanted, "assumed_maf": form.value("maf"), "assumed_sd": spread}
+    assumed = {"assumed_maf": form.value("maf"), **({"assumed_sd": spread} if spread else {})}
+    asked = {**wanted, **assumed}
     answer = quotes.dry_run(services, sessions.me().party, asked)
-    packed = urlsafe_b64encode(json.dumps(wanted, separators=(",", ":")).encode()).decode()
-    return {"answer": answer, "wanted": pretty(wanted), "request64": packed.rstrip("=")}
+    packed = urlsafe_b64encode(json.dumps(asked, separators=(",", ":")).encode()).decode()
+    return {
+        "answer": answer, "wanted": pretty(wanted), "request64": packed.rstrip("="),
+        **estimate_words(answer["expected_error"]),
+        "assuming": "".join(f" --{name[8:]} {text}" for name, text in assumed.items()),
+    }  # fmt: skip
 
 
 def _previewed(form: Form) -> dict[str, Any]:
@@ -238,9 +248,28 @@ def _previewed(form: Form) -> dict[str, Any]:
         rho = Fraction(0)
     if rho is not None and not 0 < rho <= 1:
         raise InputError("rho must be a fraction above 0 and at most 1, such as 1/20")
-    columns = {name: values[:PREVIEWED] for name, values in made_up_answer(query, rho).items()}
+    columns = _shown(made_up_answer(query, rho))
     rows = list(islice(zip(*columns.values(), strict=True), PREVIEWED_ROWS))
-    return {"preview": columns, "preview_rows": rows}
+    return {
+        "preview": columns, "preview_rows": rows,
+        "preview_query": {"family": query.family, "build": query.build, **_words_of(form)},
+    }  # fmt: skip
+
+
+def _words_of(form: Form) -> dict[str, Any]:
+    """Return the parameters a plot names what it measured by; not its lists of variants."""
+    params = query_of(form)["params"]
+    return {"params": {name: params[name] for name in PLOTTED if name in params}}
+
+
+def _shown(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the rows a preview shows: the first, of pairs all those among a few variants."""
+    keep: Sequence[int] = range(len(next(iter(columns.values()), ())))
+    if "variant_b" in columns:
+        few = set(list(dict.fromkeys(columns["variant_a"]))[:PREVIEWED_LINKED])
+        pairs = zip(columns["variant_a"], columns["variant_b"], strict=True)
+        keep = [at for at, pair in enumerate(pairs) if few.issuperset(pair)]
+    return {name: [values[at] for at in keep[:PREVIEWED]] for name, values in columns.items()}
 
 
 def region_of(services: Services) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import compute
-from compute.expected import likely_hidden
+from compute.expected import largest_sd, likely_hidden
 from compute.private import FormNoise
 from compute.utility import (
     UselessError,
@@ -144,3 +144,29 @@ def test_a_panel_and_half_a_million_variants_are_said_to_be_noise():
 def test_the_face_offers_them():
     assert compute.expected_error is expected_error
     assert compute.require_useful is require_useful
+
+
+FEATURE = {"feature": "F", "low": "0", "high": "10"}
+
+
+@pytest.mark.parametrize(
+    ("family", "params", "of_value"),
+    [("feature_distribution", {**FEATURE, "bins": 5}, True),
+     ("private_association", {**FEATURE, "variants": ["1-1000-A-G"]}, True),
+     ("genotype_counts", {"variants": ["1-1000-A-G"]}, False)],
+)  # fmt: skip
+def test_what_noise_drowns_for_a_worker_it_drowns_whatever_a_buyer_assumes(
+    family, params, of_value
+):
+    """A worker must not refuse what was sold: it judges at the assumptions that fit noise best."""
+    build = None if family == "feature_distribution" else "GRCh37"
+    query = compute.queries.parse_query(
+        {"v": 1, "family": family, "params": params, **({"build": build} if build else {})}
+    )
+    most = largest_sd(query)
+    assert (most == 5) is of_value
+    best = expected_error(query, private("1/20"), 1000, maf=Fraction(1, 2), sd=most)["ratio"]
+    for maf in (Fraction(1, 100), Fraction(1, 4), Fraction(1, 2)):
+        for sd in (None, Fraction(1), Fraction(5)) if of_value else (None,):
+            ratio = expected_error(query, private("1/20"), 1000, maf=maf, sd=sd)["ratio"]
+            assert ratio >= best

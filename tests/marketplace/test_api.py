@@ -1,6 +1,7 @@
 """What the HTTP faces refuse, how they say it, and what they promise in their own document."""
 
 import io
+import json
 import os
 from dataclasses import replace
 
@@ -282,6 +283,25 @@ def test_nobody_permitting_leaves_nothing_to_price(world):
     researcher = world.researcher()
     answer = world.http.post("/api/v1/quotes", json=ASK, headers=researcher.auth)
     problem(answer, 409, "nobody in this scope")
+
+
+def test_what_a_buyer_assumes_decides_if_a_price_is_had_and_is_kept_nowhere(world, monkeypatch):
+    """A frequency at which noise would drown the answer is not sold; no price or signature moves."""
+    for _ in range(3):
+        world.owner()
+    monkeypatch.setattr("compute.utility.least_of_bucket", lambda _people: 200)
+    variants = {"variants": ["1-1000-A-G"]}
+    private = {"query": {**ASK["query"], "params": variants},
+               "release": {"mode": "private", "rho": "1/200"}}  # fmt: skip
+    researcher = world.researcher()
+    common = world.quote(researcher, **private, assumed_maf="1/2")
+    rare = {**ASK, **private, "assumed_maf": "1/100"}
+    refused = world.http.post("/api/v1/quotes", json=rare, headers=researcher.auth)
+    problem(refused, 409, "the noise")
+    assert "assumed" not in json.dumps(common)
+    plain = world.quote(researcher, **private)
+    assert plain["order_fields"]["query"] == common["order_fields"]["query"]
+    assert plain["total"] == common["total"]
 
 
 def test_an_expired_quote_is_refused(world):

@@ -4,10 +4,11 @@ import { plotsOf } from "./plots.js";
 
 const data = document.getElementById("preview-data");
 if (data) {
-  for (const { root } of plotsOf({ columns: JSON.parse(data.textContent) })) {
-    const figure = document.createElement("figure");
+  for (const { root, note } of plotsOf(JSON.parse(data.textContent))) {
+    const [figure, caption] = [document.createElement("figure"), document.createElement("figcaption")];
     figure.className = "plot wide";
-    figure.append(root);
+    caption.textContent = note;
+    figure.append(root, ...(note ? [caption] : []));
     document.getElementById("preview-plots").append(figure);
   }
 }

@@ -137,7 +137,8 @@ def test_a_question_is_previewed_over_made_up_people_with_the_noise_it_would_get
     assert exact.status_code == 200, exact.text
     assert "made up" in exact.text
     data = json.loads(exact.text.split('id="preview-data">')[1].split("</script>")[0])
-    assert len(data["af"]) == 120
+    assert len(data["columns"]["af"]) == 120
+    assert data["query"]["family"] == "genotype_counts"
     fields = {**BASE, "family": "feature_distribution", "q:feature": "G1", "q:low": "0",
               "q:high": "10", "q:bins": "10", "mode": "private", "rho": "1/20", "do": "preview"}  # fmt: skip
     noisy = post(client, "/dry-run", fields)
@@ -218,3 +219,15 @@ def test_a_private_dry_run_says_its_error_or_why_it_is_refused(lively_world):
     assert page.status_code == 200, page.text
     assert 'class="plot"' in page.text
     assert "in each allele frequency" in page.text
+    assert "Reckoned for 20 people, a frequency of 1/4" in page.text
+    assert "cannot be ordered" in page.text  # of a hundred people at least, and it says so
+    assert re.search(r"would do: [0-9]+ people who allow it", page.text)
+    assert "place the order" not in page.text
+
+
+def test_what_a_buyer_assumes_goes_with_the_question_to_its_price(lively_world):
+    world, who = lively_world
+    page = post(world.browser(who["researcher"]), "/dry-run", {**BASE, "maf": "1/100"})
+    assert "omic order place request.json --maf 1/100" in page.text
+    assert "a frequency of 1/100: what you assume" in page.text
+    assert "assumed" not in json.dumps(request_on(page.text))  # it is no part of what is signed

@@ -154,7 +154,7 @@ def test_the_key_pages_speak_it_too_and_their_digest_says_so(monkeypatch):
     assert told["price_classes"] == json.loads(english.files["/words.json"])["price_classes"]
 
 
-@pytest.mark.parametrize("name", ["share.js", "terms.js", "peek.js", "plots.js", "omic.js"])
+@pytest.mark.parametrize("name", ["share.js", "terms.js", "peek.js", "plots_people.js", "omic.js"])
 def test_sentences_of_the_scripts_are_found(name):
     path = next(path for folder in SCRIPTS for path in folder.rglob(name))
     assert len(list(literals(path.read_text()))) > 4

@@ -6,7 +6,8 @@ import { concat, equal, fromUtf8, hmac, sha256, unb64, unhex, utf8 } from "./byt
 import { commitment, pae, parseEntryBytes } from "./entry.js";
 import { verifyEd25519, verifyProof } from "./note.js";
 
-// text: the bundle's JSON exactly as it was decrypted. -> [{what, detail}] or throws, naming the step.
+// text: the bundle's JSON exactly as it was decrypted. -> {bundle, entries, published (the entry that
+// commits to the answer), lines of [what, detail]}, or throws, naming the step.
 export async function checkBundle(policy, text) {
   const bundle = JSON.parse(text);
   if (bundle.v !== 1 || !Array.isArray(bundle.entries)) throw new Error("this is not a bundle of ours");
@@ -21,7 +22,7 @@ export async function checkBundle(policy, text) {
   if (!(placed.index < access.index && access.index < published.index)) throw new Error("the entries stand in the wrong order");
   await checkAnswer(bundle.result, answerText(text), published.payload);
   return {
-    bundle, entries,
+    bundle, entries, published,
     lines: [
       ["Entries proved to be in the log", String(entries.length)],
       ["The order was signed", `entry ${placed.index}`],

@@ -9,6 +9,7 @@ import { plotsOf, png, standalone } from "../../plots.js";
 import * as researcher from "../researcher.js";
 
 const SHOWN = 50;
+const PRINTED = "one column wide (88 mm); the PNG has 600 dots to an inch";
 
 export async function answer({ home, rest: [order] }) {
   show(h("div.trouble", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, "Opening it here…")));
@@ -40,15 +41,19 @@ async function reveal(order, found) {
   const columns = doc.answer.columns ?? {};
   const [{ trust }, { titles }] = [await config(), await words()];
   const asked = titles[doc.query.family] ?? doc.query.family;
+  const cite = h("p", { id: "citation" }, "After the check above.");
   show(h("header.page", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, asked),
     h("p.lead", {}, `Decrypted in this browser. ${people(doc.n)}`)), verdict,
-  ...drawings(doc.answer),
+  ...drawings(doc),
   h("section", {}, h("h2", {}, "The numbers"), table(columns), downloads(order, found, columns)),
   sharing(order, found),
   h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust, asked))),
-    h("section", {}, h("h2", {}, "To cite"), h("p", { id: "citation" }, citation(doc, trust)),
-      h("h3", {}, "In a notebook"), h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order)))));
-  verdict.replaceChildren(await checked(found));
+    h("section", {}, h("h2", {}, "To cite"), cite,
+      h("h3", {}, "In a notebook"), h("p", {}, "With your keys in a home of the omic command, by ", h("a", { href: "#/" }, "Download my keys"), " and ", h("code", {}, "omic identity import FILE"), ":"),
+      h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order)))));
+  const proof = await checked(found);
+  verdict.replaceChildren(proof.said);
+  cite.replaceChildren(...(proof.published ? citation(doc, trust, proof.published) : ["Nothing to cite: the proof does not hold."]));
 }
 
 const OF = { match: ", those whom the match keeps", scope: " in scope; how many of them match, only the noised numbers tell" };
@@ -56,17 +61,21 @@ const people = (n) => (n?.bucket ? `People: ${n.bucket}${OF[n.of] ?? ""}.` : "")
 
 async function checked({ bundle }) {
   try {
-    const { lines } = await checkBundle(await policy(), bundle);
-    return h("div.note", {}, h("h2", {}, "It checks out"), facts(lines));
+    const { lines, published } = await checkBundle(await policy(), bundle);
+    return { said: h("div.note", {}, h("h2", {}, "It checks out"), facts(lines)), published };
   } catch (error) {
-    return alert(`The proof does not hold: ${plainError(error)}. Do not use this answer.`);
+    return { said: alert(`The proof does not hold: ${plainError(error)}. Do not use this answer.`) };
   }
 }
 
-function drawings(result) {
-  return plotsOf(result).map(({ name, root }) => h("figure.plot", {}, root, h("figcaption.noprint", {},
-    h("button.plain", { type: "button", onclick: () => save(`${name}.svg`, "image/svg+xml", standalone(root)) }, "SVG"), " ",
-    h("button.plain", { type: "button", onclick: async () => save(`${name}.png`, "image/png", await png(root)) }, "PNG"))));
+function drawings({ answer: result, query }) {
+  const made = plotsOf({ ...result, query });
+  if (!made.length) return [];
+  return [h("div.plots", {}, made.map(({ name, title, note, root }) => h("figure.plot", {}, root, h("figcaption", {}, note ? h("p", {}, note) : null,
+    h("p.noprint", {}, h("button.plain", { type: "button", "aria-description": title, onclick: () => save(`${name}.svg`, "image/svg+xml", standalone(root, note)) }, "SVG"), " ",
+      h("button.plain", { type: "button", "aria-description": title, onclick: async () => save(`${name}.png`, "image/png", await png(root, note)) }, "PNG"),
+      h("span.muted", {}, ` ${PRINTED}`)))))),
+  ];
 }
 
 const FIRST = ["stratum", "contig", "pos", "ref", "alt", "feature", "gene", "af", "ac", "an", "beta", "se", "p"];
@@ -114,14 +123,24 @@ function matched(query) {
 
 function methods(doc, trust, asked) {
   const { query, release } = doc;
-  const exact = release.mode === "trusted" ? "Exact results were released after review by two accredited output reviewers."
+  const exact = release.mode === "trusted" ? "Exact results were released after review by two accredited output reviewers; numbers that few participants determine, and those that would give them away, were withheld."
     : `Results carry calibrated discrete Gaussian noise (zero-concentrated differential privacy, \u03c1 = ${release.rho} for each participant).`;
   const code = [query.family, `version ${query.version ?? 1}`, query.build].filter(Boolean).join(", ");
-  return `\u201c${asked}\u201d (${code}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records.${matched(query)} ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
+  return `\u201c${asked}\u201d (${code}) was computed on consented, encrypted data of the Omic Market (${trust.origin}) without access to individual records.${sized(doc.n)}${matched(query)}${modelled(doc.answer.facts ?? {})} ${exact} The query (SHA-256 ${doc.query_digest}) ran as code with digest ${doc.code_digest}; every use was recorded in a witnessed transparency log before data was opened.`;
 }
 
-function citation(doc, trust) {
-  return `Omic Market (${trust.origin}), order ${doc.order}, access ${doc.access}; query ${doc.query_digest.slice(0, 16)}. Verifiable against the public ledger with the accompanying proof bundle.`;
+const sized = (n) => (n?.bucket ? ` Participants: ${n.bucket}${OF[n.of] ?? ""}.` : "");
+
+// What was fitted, where the answer says it.
+function modelled({ model, test, effect_allele: allele }) {
+  return [model && ` Terms of the model: ${model.join(", ")}.`, test && ` Test: ${test}.`, allele && ` Effect allele: ${allele.toUpperCase()}.`].filter(Boolean).join("");
+}
+
+// The entry that commits to this very answer, where anybody can look it up.
+function citation(doc, trust, { index, payload }) {
+  const year = Number.isFinite(payload.time) ? ` (${new Date(payload.time).getUTCFullYear()})` : "";
+  const place = `${trust.marketplace_url}/ledger/${index}`;
+  return [`Omic Market${year}. Result of order ${doc.order}, query ${doc.query_digest.slice(0, 16)}. Ledger ${trust.origin}, entry ${index}: `, h("a", { href: place }, place), ". Verifiable with the accompanying proof bundle."];
 }
 
 const notebook = (order) => `from marketplace.client import Market\n\nmarket = Market.open()\ntable = market.answer("${order}").to_pandas()`;
