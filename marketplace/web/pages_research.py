@@ -284,7 +284,7 @@ def _form_page(form: Form, **more: Any) -> str:
         "facets"
     ]
     expected = more.get("answer", {}).get("expected_error", {})
-    plot = drawn(error_picture(expected)) if "se" in expected else ""
+    plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
     return render_template(
         "web/dry_run.html", form=form, groups=query_words.GROUPS, names=query_words,
         fields_list=fields_of(form.family), published=published, plot=plot,
