@@ -25,8 +25,7 @@ TRAIT_QUERY = {
                "variants": {"region": "22:17000000-17500000"}},
 }  # fmt: skip
 EXAMPLES: Mapping[str, Any] = {
-    "AskIn": ASK,
-    "DryRunIn": {**ASK, "query": TRAIT_QUERY, "assumed_maf": "1/100", "assumed_sd": "9.5"},
+    "AskIn": {**ASK, "query": TRAIT_QUERY, "assumed_maf": "1/100", "assumed_sd": "9.5"},
     "TokenIn": {"scopes": ["read"], "minutes": 60},
     "ResolveIn": {"names": ["rs12628", "BRCA2"], "build": "GRCh37", "chain": None},
     "CatalogueOut": {

@@ -127,6 +127,10 @@ class CatalogueOut(BaseModel):
     facets: dict[str, dict[str, str]]
 
 
+# A whole number, a fraction or a decimal, as text: 1/100, 2.5.
+Number = Annotated[str, Field(pattern=r"^[0-9]{1,12}(/[1-9][0-9]{0,8}|\.[0-9]{1,9})?$")]
+
+
 class AskIn(In):
     """What a researcher asks: four documents in the forms compute defines, and in what money.
 
@@ -137,6 +141,12 @@ class AskIn(In):
     {"kind": "number", "of": a covariate, measurement or feature trait, "least": "1", "most": "2"},
     {"kind": "carrier", "variant": "1-1000-A-G", "carries": true}.
     Their modalities must stand in the scope.
+
+    assumed_maf: the minor allele frequency (or prevalence) to expect the error at, a fraction.
+    assumed_sd: the standard deviation to expect of the value a query measures (a trait, a feature,
+    a score), in its own unit; above 0, and at most half the width of what it is clamped to. Nothing
+    is looked up: of data a dry run says nothing. A quote takes them only to tell whether noise
+    would drown the answer expected; they are neither kept nor signed.
     """
 
     purpose: dict[str, Any]
@@ -144,21 +154,8 @@ class AskIn(In):
     scope: dict[str, Any]
     release: dict[str, Any]
     currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] = "gbp"
-
-
-class DryRunIn(AskIn):
-    """assumed_maf: the minor allele frequency (or prevalence) to expect the error at, a fraction.
-    assumed_sd: the standard deviation to expect of the value a query measures (a trait, a feature,
-    a score), in its own unit; above 0, and at most half the width of what it is clamped to.
-
-    Nothing is looked up: of data a dry run says nothing. A quote takes them too, to tell whether
-    noise would drown the answer expected; they are neither kept nor signed.
-    """
-
-    assumed_maf: Annotated[str, Field(pattern=r"^[0-9]{1,9}(/[1-9][0-9]{0,8})?$")] = "1/4"
-    assumed_sd: (
-        Annotated[str, Field(pattern=r"^[0-9]{1,12}(/[1-9][0-9]{0,8}|\.[0-9]{1,9})?$")] | None
-    ) = None
+    assumed_maf: Number = "1/4"
+    assumed_sd: Number | None = None
 
 
 class DryRunOut(BaseModel):

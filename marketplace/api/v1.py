@@ -185,19 +185,19 @@ def resolve(json_data: models.ResolveIn) -> Any:
 
 
 @api.post("/dry-run")
-@api.input(models.DryRunIn)
+@api.input(models.AskIn)
 @api.output(models.DryRunOut)
 @api.doc(security="session")
-def dry_run(json_data: models.DryRunIn) -> Any:
+def dry_run(json_data: models.AskIn) -> Any:
     """Learn who could take part, the price and the expected error; costs nothing."""
     return quotes.dry_run(services(), principal("researcher").party, json_data.model_dump())
 
 
 @api.post("/quotes")
-@api.input(models.DryRunIn)
+@api.input(models.AskIn)
 @api.output(models.QuoteOut)
 @api.doc(security="session")
-def quote(json_data: models.DryRunIn) -> Any:
+def quote(json_data: models.AskIn) -> Any:
     """Ask for a binding price; sign its order_fields into order.placed."""
     return quotes.offer(services(), principal("researcher").party, json_data.model_dump())
 

@@ -228,7 +228,8 @@ def _priced(form: Form) -> dict[str, Any]:
     services = pages().services
     wanted = request_of(form, region_of(services))
     spread = form.value("sd") if form.measures else ""
-    assumed = {"assumed_maf": form.value("maf"), **({"assumed_sd": spread} if spread else {})}
+    expected = {"assumed_maf": form.value("maf"), "assumed_sd": spread}
+    assumed = {name: text for name, text in expected.items() if text}
     asked = {**wanted, **assumed}
     answer = quotes.dry_run(services, sessions.me().party, asked)
     packed = urlsafe_b64encode(json.dumps(asked, separators=(",", ":")).encode()).decode()

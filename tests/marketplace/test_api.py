@@ -294,7 +294,7 @@ def test_what_a_buyer_assumes_decides_if_a_price_is_had_and_is_kept_nowhere(worl
     private = {"query": {**ASK["query"], "params": variants},
                "release": {"mode": "private", "rho": "1/200"}}  # fmt: skip
     researcher = world.researcher()
-    common = world.quote(researcher, **private, assumed_maf="1/2")
+    common = world.quote(researcher, **private, assumed_maf="0.5")
     rare = {**ASK, **private, "assumed_maf": "1/100"}
     refused = world.http.post("/api/v1/quotes", json=rare, headers=researcher.auth)
     problem(refused, 409, "the noise")
