@@ -3,8 +3,7 @@
 A preset is only a first value of `Terms`; the owner may change every part of it.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from compute.duo import DS, DUO_TERMS, GRU, NRES
 from compute.errors import TermsError
 from compute.ontology import TEST_SUBSET, current_ontology
 from compute.risk import TRUSTED_RIGHT_OF_100, risk_of, risk_picture, risk_words
+from compute.said import Say, as_it_is
 from compute.terms import EXACT_STATISTICS, NEVER, Flags, Modifier, Terms
 from compute.values import PRICE_CLASSES, parse_value
 
@@ -29,9 +29,6 @@ TRUSTED_WARNING = (
 _NPUNCU = "DUO:0000018"
 # Conditions that name somebody or something: where the terms name nobody, the owner is asked.
 ASKING = tuple(code for code, term in DUO_TERMS.items() if term.parameter and code != DS)
-_PLACE = re.compile(r"%\((\d+)\)s")
-Say = Callable[..., str]
-"""say(message, *values): the message in some language, its values put in."""
 OFFERED_BUDGETS = ("1/100", "1/50", "1/20", "1/10", "1/5", "1/2")
 
 
@@ -96,11 +93,6 @@ def _preset(name: str, diseases: Sequence[str], price: int | None) -> dict[str, 
             "prices": dict.fromkeys(PRICE_CLASSES, price),
         }
     raise TermsError(f"there is no preset of that name; choose one of {', '.join(PRESETS)}")
-
-
-def as_it_is(message: str, *values: object) -> str:
-    """Put values into a message's places %(1)s, %(2)s …: English, as `describe` is written."""
-    return _PLACE.sub(lambda found: str(values[int(found[1]) - 1]), message)
 
 
 def describe(terms: Terms, say: Say = as_it_is) -> list[str]:
@@ -189,7 +181,7 @@ def _limits(terms: Terms, say: Say) -> Iterator[str]:
         yield say("At most %(1)s exact figures may ever count you.", most)
     if release.mode == "private":
         yield say("Every answer has noise added, which bounds what it can show of you.")
-        yield say(risk_words(Fraction(release.lifetime_rho)))
+        yield risk_words(Fraction(release.lifetime_rho), say)
     yield say(
         "Privacy budget for your lifetime: %(1)s, of which one order may use at most %(2)s.",
         release.lifetime_rho, release.order_share,

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
+from xml.sax.saxutils import escape
+
+from compute.said import Say, as_it_is
 
 HIGHEST = Fraction(1, 2)  # the largest lifetime budget terms may state
 # Measured, not bounded: `python -m benchmarks.privacy` fails when it finds more.
@@ -42,18 +45,17 @@ def risk_of(rho: Fraction) -> Risk:
     return Risk(math.ceil(100 * right - 1e-9), math.ceil(100 * found - 1e-9))
 
 
-def risk_words(rho: Fraction) -> str:
+def risk_words(rho: Fraction, say: Say = as_it_is) -> str:
     """Say a budget's risk, and whom the bound leaves out: k relatives together lose k^2 rho."""
-    risk = risk_of(rho)
-    return (
-        f"Even somebody who has your whole genome and buys everything could tell that you took "
-        f"part in at most {risk.right_of_100} of 100 cases (50 of 100 is guessing). If "
-        f"close relatives take part as well it is more: as with four times the budget for two of "
-        f"you, nine times for three."
+    return say(
+        "Even somebody who has your whole genome and buys everything could tell that you took "
+        "part in at most %(1)s of 100 cases (50 of 100 is guessing). If close relatives take part "
+        "as well it is more: as with four times the budget for two of you, nine times for three.",
+        risk_of(rho).right_of_100,
     )
 
 
-def risk_picture(lifetime: Fraction, spent: Fraction = Fraction(0)) -> str:
+def risk_picture(lifetime: Fraction, spent: Fraction = Fraction(0), say: Say = as_it_is) -> str:
     """Return an SVG: the risk over budgets from 0 to 1/2, the owner's own marked, and what of it
     is spent. Raises ValueError for a budget below 0.
     """
@@ -73,23 +75,24 @@ def risk_picture(lifetime: Fraction, spent: Fraction = Fraction(0)) -> str:
         f'<text x="{_x(rho):.1f}" y="{HEIGHT - 20}" text-anchor="middle">{rho:g}</text>'
         for rho in (0, 0.1, 0.2, 0.3, 0.4, 0.5)
     )
-    title = (
-        f"With a lifetime budget of {float(lifetime):g}, at most {risk.right_of_100} of 100 "
-        f"guesses whether you took part are right; {float(spent):g} of it is spent."
-    )
+    title = say(
+        "With a lifetime budget of %(1)s, at most %(2)s of 100 guesses whether you took part are "
+        "right; %(3)s of it is spent.",
+        f"{float(lifetime):g}", risk.right_of_100, f"{float(spent):g}",
+    )  # fmt: skip
+    yours = say("yours: %(1)s of 100", risk.right_of_100)
+    below = say("lifetime budget; bar: spent. Height: right guesses of 100")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'font-family="sans-serif" font-size="11" fill="currentColor"><title>{title}</title>{grid}'
-        f"{marks}"
+        f'font-family="sans-serif" font-size="11" fill="currentColor">'
+        f"<title>{escape(title)}</title>{grid}{marks}"
         f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2"/>'
         f'<line x1="{_x(0):.1f}" x2="{_x(used):.1f}" y1="{_y(0.5):.1f}" y2="{_y(0.5):.1f}" '
         f'stroke="currentColor" stroke-width="6" opacity=".6"/>'
         f'<circle cx="{_x(here):.1f}" cy="{_y(_right(here)):.1f}" r="5"/>'
         f'<text x="{_x(here) + 8 * side:.1f}" y="{_y(_right(here)) + 18:.1f}" '
-        f'text-anchor="{anchor}">yours: '
-        f"{risk.right_of_100} of 100</text>"
-        f'<text x="{LEFT}" y="{HEIGHT - 4}">lifetime budget; bar: spent. Height: right guesses '
-        f"of 100</text></svg>"
+        f'text-anchor="{anchor}">{escape(yours)}</text>'
+        f'<text x="{LEFT}" y="{HEIGHT - 4}">{escape(below)}</text></svg>'
     )
 
 

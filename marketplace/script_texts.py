@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marketplace import texts
+from marketplace.template_texts import translated
 from marketplace.texts import Translate
 
 _TOKEN = re.compile(
@@ -29,9 +30,13 @@ _DIRECTIVES = frozenset({"use strict"})
 
 
 def spoken_file(path: Path) -> bytes:
-    """Return a file as it is served: a script with its texts in the language spoken."""
+    """Return a file as it is served: a script or page with its texts in the language spoken."""
     data = path.read_bytes()
-    if texts.translate is texts.as_it_is or path.suffix != ".js" or "vendor" in path.parts:
+    if texts.translate is texts.as_it_is or "vendor" in path.parts:
+        return data
+    if path.suffix == ".html":
+        return translated(data.decode(), texts.translate).encode()
+    if path.suffix != ".js":
         return data
     return translated_script(data.decode(), texts.translate).encode()
 

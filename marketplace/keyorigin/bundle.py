@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger import canonical, parse_json
+from marketplace.keyorigin.one_file import PAGE, one_file, policy_of
 from marketplace.keyorigin.words import words
 from marketplace.script_texts import spoken_file
 
@@ -42,8 +43,13 @@ class Bundle:
         """Return {"files": {path: sha256 hex}} in canonical JSON; its SHA-256 is the digest."""
         return _manifest(self.files)
 
-    def policy(self) -> str:
-        """Return the Content-Security-Policy: own code, and the addresses of the trust file."""
+    def policy(self, path: str = "/index.html") -> str:
+        """Return the Content-Security-Policy: own code, and the addresses of the trust file.
+
+        The page that checks proofs offline may connect nowhere at all.
+        """
+        if path == PAGE:
+            return policy_of(self.files[PAGE])
         trust = json.loads(self.files["/config.json"])["trust"]
         names = ("ledger_url", "marketplace_url", "attester_url")
         reach = " ".join(str(trust[name]) for name in names if trust.get(name))
@@ -62,6 +68,7 @@ def build(trust_file: bytes) -> Bundle:
     files |= {f"/{name}": spoken_file(STYLES / name) for name in SHARED}
     files["/config.json"] = _json({"trust": trust})
     files["/words.json"] = _json(words())
+    files[PAGE] = one_file(files, trust)
     return Bundle(files, digest_of(files))
 
 

@@ -25,21 +25,23 @@ HSTS = "max-age=31536000; includeSubDomains"
 def make_app(bundle: Bundle, *, secure: bool = False) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI application that serves a bundle. secure: it is reached by https."""
     fixed = _headers(bundle, secure=secure)
+    refused = [_policy(bundle), *fixed]
     files = {**bundle.files, "/manifest.json": bundle.manifest()}
     # A third of the bytes on the wire; the digest is of the files as they are.
+    policies = {name: _policy(bundle, name) for name in files}
     packed = {name: gzip.compress(data, mtime=0) for name, data in files.items()}
 
     def app(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _answer(start, "405 Method Not Allowed", b"only GET\n", fixed)
+            return _answer(start, "405 Method Not Allowed", b"only GET\n", refused)
         path = environ.get("PATH_INFO") or "/"
         if path == "/healthz":
-            return _answer(start, "200 OK", b'{"status":"ok"}', [*fixed, _type(".json")])
+            return _answer(start, "200 OK", b'{"status":"ok"}', [*refused, _type(".json")])
         name = INDEX if path == "/" else path
         data = files.get(name)
         if data is None:
-            return _answer(start, "404 Not Found", b"there is nothing here\n", fixed)
-        told = [*fixed, _type(Path(name).suffix), ("Vary", "Accept-Encoding")]
+            return _answer(start, "404 Not Found", b"there is nothing here\n", refused)
+        told = [policies[name], *fixed, _type(Path(name).suffix), ("Vary", "Accept-Encoding")]
         if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
             return _answer(start, "200 OK", packed[name], [*told, ("Content-Encoding", "gzip")])
         return _answer(start, "200 OK", data, told)
@@ -51,7 +53,6 @@ def _headers(bundle: Bundle, *, secure: bool) -> list[tuple[str, str]]:
     strict = [("Strict-Transport-Security", HSTS)] if secure else []
     return [
         *strict,
-        ("Content-Security-Policy", bundle.policy()),
         ("X-Content-Type-Options", "nosniff"),
         ("X-Frame-Options", "DENY"),
         ("Referrer-Policy", "no-referrer"),
@@ -62,6 +63,10 @@ def _headers(bundle: Bundle, *, secure: bool) -> list[tuple[str, str]]:
         ("Cache-Control", "no-cache"),
         ("ETag", f'"{bundle.digest}"'),
     ]
+
+
+def _policy(bundle: Bundle, path: str = INDEX) -> tuple[str, str]:
+    return "Content-Security-Policy", bundle.policy(path)
 
 
 def _type(suffix: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ is decided later.
 """
 
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from compute import (
     plain_words,
     preset,
     price_of,
+    risk_picture,
+    risk_words,
 )
 from compute.queries import catalogue
 from marketplace import currencies
@@ -45,10 +48,12 @@ _FROM = 1
 
 def words() -> dict[str, Any]:
     """Return the document served as words.json."""
-    told = {name: _said(value) for name, value in _texts().items()}
+    plain = plain_words()
     return {
-        **plain_words(),
-        **told,
+        **plain,
+        **{name: _said(value) for name, value in _texts().items()},
+        "risk": {rho: risk_words(Fraction(rho), say) for rho in plain["risk"]},
+        "risk_pictures": {rho: risk_picture(Fraction(rho), say=say) for rho in plain["risk"]},
         "presets": {name: _preset(name) for name in PRESETS},
         "families": sorted(catalogue()),
         "titles": {name: say(title) for name, (title, _about) in _questions().items()},
@@ -71,7 +76,7 @@ def spoken_words() -> list[str]:
 def _texts() -> dict[str, Any]:
     plain = plain_words()
     return {
-        **{name: plain[name] for name in ("duo", "diseases", "trusted_warning", "risk")},
+        **{name: plain[name] for name in ("duo", "diseases", "trusted_warning")},
         "purposes": PURPOSE_TITLES,
     }
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import secrets
+from itertools import count
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def _check_form() -> None:
 
 
 def _add_filters(state: Any) -> None:
-    state.app.jinja_env.filters["om_kinds"] = words.kinds_words
+    state.app.jinja_env.filters.update(om_kinds=words.kinds_words, om_plain=words.plain)
     state.app.jinja_env.filters.update({f"om_{name}": f for name, f in text.FILTERS.items()})
     state.app.jinja_env.add_extension(Translated)
     state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
@@ -152,6 +153,7 @@ def _helpers() -> dict[str, Any]:
         "origin": services.config.origin,
         "keys": services.config.keys_origin,
         "now": services.clock(),
+        "serial": count(1).__next__,
     }
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from compute import ComputeError, parse_terms, risk_picture, risk_words
 from ledger import State
 from marketplace.tables import Share
+from marketplace.texts import say
 from marketplace.web.text import drawn
 
 
@@ -30,12 +31,12 @@ class Budget:
     @property
     def words(self) -> str:
         """Say the risk in a sentence."""
-        return risk_words(self.lifetime)
+        return risk_words(self.lifetime, say)
 
     @property
     def picture(self) -> str:
         """Return the risk as SVG."""
-        return drawn(risk_picture(self.lifetime, self.spent))
+        return drawn(risk_picture(self.lifetime, self.spent, say))
 
 
 def budget_of(state: State, owner: str, shares: Iterable[Share]) -> Budget | None:

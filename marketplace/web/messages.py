@@ -24,15 +24,17 @@ from babel.messages.pofile import write_po
 from marketplace import texts
 from marketplace.keyorigin import spoken_words
 from marketplace.script_texts import literals
-from marketplace.web.translation import TEMPLATES, translated
+from marketplace.template_texts import translated
+from marketplace.web.translation import TEMPLATES
 
 HERE = Path(__file__).parent
 MARKET = HERE.parent
 API = MARKET / "api"
-SCRIPTS = (HERE / "static", MARKET / "keyorigin" / "static" / "js")
+KEY_PAGES = MARKET / "keyorigin" / "static"
+SCRIPTS = (HERE / "static", KEY_PAGES / "js")
 # Of compute: what says terms in words, and whose errors stand beside a form or on an error page.
 COMPUTE = MARKET.parent / "compute"
-TOLD = (COMPUTE / "presets.py", COMPUTE / "terms.py", COMPUTE / "messages.py")
+TOLD = tuple(COMPUTE / f"{name}.py" for name in ("presets", "terms", "messages", "risk"))
 SPOKEN = frozenset({"say", "mark", "Word", "Texts", "Trouble", "problem", "leave", "close"})
 NOT_TEXT = frozenset({"slug", "hint", "technical"})
 _PLACE, _LETTERS = re.compile(r"%\(\d+\)s"), re.compile(r"[A-Za-z]{2}")
@@ -51,7 +53,8 @@ def messages() -> dict[str, list[str]]:
 
 
 def _templates() -> Iterator[Found]:
-    for path in sorted(TEMPLATES.rglob("*.html")):
+    pages = (*TEMPLATES.rglob("*.html"), *TEMPLATES.rglob("*.svg"), *KEY_PAGES.glob("*.html"))
+    for path in sorted(pages):
         said: list[str] = []
 
         def note(message: str, said: list[str] = said) -> str:
@@ -59,7 +62,7 @@ def _templates() -> Iterator[Found]:
             return message
 
         translated(path.read_text(encoding="utf-8"), note)
-        yield from ((message, path.relative_to(HERE).as_posix()) for message in said)
+        yield from ((message, path.relative_to(MARKET).as_posix()) for message in said)
 
 
 def _tables() -> Iterator[Found]:
@@ -95,7 +98,14 @@ def _python() -> Iterator[Found]:
         base = MARKET.parent if path.is_relative_to(COMPUTE) else MARKET
         name = path.relative_to(base).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            yield from ((text, name) for text in _spoken(node) if " " in text or text[:1].isupper())
+            yield from ((text, name) for text in _spoken(node) if _is_message(node, text))
+
+
+def _is_message(node: ast.AST, text: str) -> bool:
+    """Tell a text from a code; what stands in a table of `Texts` is one, be it a single word."""
+    called = node.func if isinstance(node, ast.Call) else None
+    table = isinstance(called, ast.Name) and called.id == "Texts"
+    return " " in text or text[:1].isupper() or table
 
 
 def _spoken(node: ast.AST) -> Iterator[str]:

@@ -4,12 +4,13 @@ Everything shown is fetched from the public ledger and checked against a cosigne
 Each page reads a bounded number of leaves, however long the log is.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
+from compute import bundle_entry
 from ledger import (
     RULES,
     LogProof,
@@ -31,6 +32,7 @@ PER_PAGE = 50
 SCAN = 2048
 TYPES = tuple(sorted({type_ for type_, _version in RULES}))
 LIVE_MS = 5_000
+SHORTEST_ID = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,12 @@ class Asked:
 
 
 def add_ledger_pages(made: Blueprint) -> None:
-    """Add /ledger and /ledger/<index>."""
+    """Add /ledger, what is found in it, and /ledger/<index> with its proof."""
     made.add_url_rule("/ledger", "ledger", ledger)
     made.add_url_rule("/ledger/size.json", "ledger_size", ledger_size)
+    made.add_url_rule("/ledger/find", "find", find)
     made.add_url_rule("/ledger/<int:index>", "entry", entry)
+    made.add_url_rule("/ledger/<int:index>/proof.json", "entry_proof", entry_proof)
 
 
 def ledger() -> str:
@@ -133,10 +137,42 @@ def entry(index: int) -> str:
     proof, proven = _proof(reader, index, leaf, services.trust)
     under = proven.checkpoint
     return render_template(
-        "web/entry.html", entry=log_view.entry_view(index, leaf), leaf=json.dumps(leaf.decode()),
+        "web/entry.html", entry=log_view.entry_view(index, leaf), raw=leaf.decode(),
         steps=log_view.climb(leaf, proof, under.size, under.root), log_size=checkpoint.size,
         checkpoint=read_note(proof.checkpoint.decode(), services.trust, services.clock()),
     )  # fmt: skip
+
+
+def entry_proof(index: int) -> Response:
+    """Give one entry as bundles carry it, to be checked offline. Raises NotFoundError."""
+    reader, services = pages().ledger, pages().services
+    if index >= newest(reader, services.trust, services.clock()).size:
+        raise errors.NotFoundError("the log has no entry of this number")
+    leaf = reader.entries(index, index + 1)[0]
+    _proof(reader, index, leaf, services.trust)
+    type_ = parse_leaf(leaf).type
+    response = jsonify(bundle_entry(index, type_, leaf, reader.receipt(index)))
+    response.headers["Content-Disposition"] = f'attachment; filename="entry-{index}.proof.json"'
+    return response
+
+
+def find() -> AnyResponse:
+    """Lead to what an entry's number, or an order's id or its beginning, names."""
+    asked = request.args.get("q", "").strip().lower().removeprefix("order ").removeprefix("entry ")
+    if SHORTEST_ID <= len(asked) <= 32 and not set(asked) - set("0123456789abcdef"):
+        orders = pages().services.view.snapshot().state.orders
+        found = [order for order in orders if order.startswith(asked)]
+        if len(found) > 1:
+            raise InputError("several orders begin like this; give more letters of the id")
+        if found:
+            return redirect(url_for("web.job", order=found[0]), 303)
+    number = asked.replace(",", "")
+    if number.isascii() and number.isdigit() and len(number) < 16:
+        return redirect(url_for("web.entry", index=int(number)), 303)
+    raise InputError(
+        "nothing here is called that; look for an entry by its number, or for an order by its id "
+        "or the first 8 letters of it"
+    )
 
 
 def _proof(

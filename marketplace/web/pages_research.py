@@ -287,7 +287,7 @@ def _form_page(form: Form, **more: Any) -> str:
     expected = more.get("answer", {}).get("expected_error", {})
     plot = drawn(error_picture(expected)) if expected.get("kind") == "gaussian" else ""
     return render_template(
-        "web/dry_run.html", form=form, groups=query_words.GROUPS, names=query_words,
+        "web/dry_run.html", form=form, groups=query_words.groups(), names=query_words,
         fields_list=fields_of(form.family), published=published, plot=plot,
         shelf=_shelf(form), **more,
     )  # fmt: skip

@@ -68,5 +68,5 @@ def sample() -> Sample:
     kept = {name: columns[name] for name in ("stratum", "af")}
     return Sample(
         tuple(describe(terms, say)), tuple(would_allow(terms)), kept,
-        drawn(risk_picture(LIFETIME, SPENT)), risk_words(LIFETIME),
+        drawn(risk_picture(LIFETIME, SPENT, say)), risk_words(LIFETIME, say),
     )  # fmt: skip

@@ -48,7 +48,7 @@ def columns_of(moments: Iterable[Moment]) -> list[list[Moment]]:
         if moment.kind in found:
             found[moment.kind].append(moment)
     consents = [
-        Moment(say("Consents"), one.detail, one.index, one.time, "asked")
+        Moment(say("Consents"), one.detail, one.index, one.time, "asked", one.people)
         for one in found["opened"] if one.people
     ]  # fmt: skip
     found["asked"] = [*consents, *found["asked"]]

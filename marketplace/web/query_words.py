@@ -13,6 +13,11 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
 )
 
 
+def groups() -> list[tuple[str, tuple[str, ...]]]:
+    """Return the kinds of question and the families of each, titles in the language spoken."""
+    return [(say(title), families) for title, families in GROUPS]
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """A parameter's label, what more is said beside it, an example, and its choices' names.

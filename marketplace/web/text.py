@@ -95,11 +95,6 @@ def drawn(svg: str) -> Markup:
     return Markup(svg)  # noqa: S704
 
 
-def plain(code: str) -> str:
-    """Turn a code such as by_researcher into words."""
-    return code.replace("_", " ").replace(".", ": ")
-
-
 def cell(value: Any) -> str:
     """Show one cell of an answer: a dash for nothing, numbers with six digits."""
     if value is None or value == "":
@@ -117,7 +112,6 @@ FILTERS: dict[str, Any] = {
     "short": short,
     "brief": brief,
     "mono": mono,
-    "plain": plain,
     "moved": moved,
     "cell": cell,
     "said": say_made,

@@ -249,6 +249,34 @@ INVOICES: Mapping[str, str] = Texts(
 )
 
 
+# Codes that stand on pages as words: sectors, what money did, what owners publish of themselves.
+CODES: Mapping[str, str] = Texts(
+    {
+        "academic": "academic",
+        "public_health": "public health",
+        "commercial": "commercial",
+        "insurer": "insurer",
+        "employer": "employer",
+        "received": "received",
+        "refunded": "refunded",
+        "disputed": "disputed",
+        "settled": "settled",
+        "paid_out": "paid out",
+        "payouts_returned": "payouts returned",
+        "population": "population",
+        "sex": "sex",
+        "age_band": "age band",
+        "female": "female",
+        "male": "male",
+    }
+)
+
+
+def plain(code: str) -> str:
+    """Say a code such as paid_out in words; one that is none of ours as it is written."""
+    return CODES[code] if code in CODES else code.replace("_", " ").replace(".", ": ")
+
+
 def order_state(code: str) -> Word:
     """Return the words for a state of an order."""
     return ORDER_STATES.get(code, Word(code, "calm"))

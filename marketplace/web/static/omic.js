@@ -31,6 +31,25 @@ function addCopyButtons() {
   }
 }
 
+// A word's meaning shows on hover and focus. A finger's first touch shows it, the second follows the
+// link; Escape shuts it (WCAG 2.2, 1.4.13).
+function explainWords() {
+  for (const hint of document.querySelectorAll(".hint")) {
+    const link = hint.querySelector("a");
+    let first = false;
+    link.addEventListener("pointerdown", (event) => { first = event.pointerType === "touch" && document.activeElement !== link; });
+    link.addEventListener("click", (event) => {
+      if (!first) return;
+      event.preventDefault();
+      link.focus();
+    });
+    for (const name of ["pointerleave", "focusout"]) hint.addEventListener(name, () => hint.classList.remove("shut"));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") for (const hint of document.querySelectorAll(".hint:is(:hover, :focus-within)")) hint.classList.add("shut");
+  });
+}
+
 // Ask a small JSON address now and then while the page is in view; a failure waits for the next turn.
 function poll(url, act) {
   window.setInterval(async () => {
@@ -130,6 +149,7 @@ async function postJson(place, url, body) {
 finishSignIn();
 offerPasskey();
 addCopyButtons();
+explainWords();
 watchLedger();
 watchOrder();
 countWhileAsking();

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import LogProof, VerificationError, inclusion_proof, leaf_hash, tree_root
+from ledger import (
+    LogProof,
+    VerificationError,
+    inclusion_proof,
+    leaf_hash,
+    parse_leaf,
+    tree_root,
+    unb64,
+    verify_receipt,
+)
 from marketplace.web.log_view import climb, rows
 
 
@@ -54,6 +63,32 @@ def test_every_entry_page_proves_its_entry(lively_world):
         page = world.http.get(f"/ledger/{index}")
         assert page.status_code == 200
         assert page.text.count("Signed</span>") == 3
+
+
+def test_a_proof_is_saved_as_bundles_carry_it_and_holds_offline(lively_world):
+    world, _who = lively_world
+    for index in (6, 90):
+        answer = world.http.get(f"/ledger/{index}/proof.json")
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        leaf = unb64(answer.json["leaf"])
+        assert answer.json["type"] == parse_leaf(leaf).type
+        verify_receipt(answer.json["receipt"], leaf, world.trust)
+        assert f"/ledger/{index}/proof.json" in world.http.get(f"/ledger/{index}").text
+    assert world.http.get("/ledger/999999/proof.json").status_code == 404
+
+
+def test_an_entry_is_found_by_its_number_and_an_order_by_the_beginning_of_its_id(lively_world):
+    world, who = lively_world
+    order = who["orders"]["settled"]
+    for asked, path in (
+        ("6", "/ledger/6"), ("entry 6", "/ledger/6"), ("1,006", "/ledger/1006"),
+        (order, f"/jobs/{order}"), (f" order {order[:8].upper()} ", f"/jobs/{order}"),
+    ):  # fmt: skip
+        answer = world.http.get("/ledger/find", query_string={"q": asked})
+        assert (answer.status_code, answer.headers["Location"]) == (303, path)
+    for asked in ("", "abc", "0" * 31 + "g", "<b>", "f" * 40):
+        answer = world.http.get("/ledger/find", query_string={"q": asked})
+        assert answer.status_code == 400 and "look for an entry by its number" in answer.text
 
 
 def test_a_leaf_the_log_changed_is_not_shown(lively_world):

@@ -3,7 +3,6 @@
 import { config, words } from "../config.js";
 import { checkBundle } from "../bundle.js";
 import { action, alert, facts, h, plainError, save, show } from "../dom.js";
-import { policy } from "../log.js";
 import { conditionsOf } from "../match.js";
 import { plotsOf, png, standalone } from "../../plots.js";
 import * as researcher from "../researcher.js";
@@ -61,7 +60,7 @@ const people = (n) => (n?.bucket ? `People: ${n.bucket}${OF[n.of] ?? ""}.` : "")
 
 async function checked({ bundle }) {
   try {
-    const { lines, published } = await checkBundle(await policy(), bundle);
+    const { lines, published } = await checkBundle((await config()).trust, bundle);
     return { said: h("div.note", {}, h("h2", {}, "It checks out"), facts(lines)), published };
   } catch (error) {
     return { said: alert(`The proof does not hold: ${plainError(error)}. Do not use this answer.`) };
