@@ -5,18 +5,21 @@ it is kept, and which column names the person. The export of Art. 15 and 20 read
 so a table nobody described cannot be left out of it unseen: a test fails until it is described.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlmodel import Session
 
-from ledger import RULES, State
+from compute import bucket
+from ledger import RULES, Dataset, State
 from marketplace.services import Services
 from marketplace.tables import METADATA
 
 CONSENT, CONTRACT, LEGAL = "consent (6(1)(a), 9(2)(a))", "contract (6(1)(b))", "law (6(1)(c))"
 INTEREST = "security, legitimate interest (6(1)(f))"
+OWNERS = "the owners themselves"
 LIFE, ORDER_LIFE = "until erased by its owner, or its retention date", "with its order"
 
 
@@ -117,7 +120,7 @@ def ropa(state: State) -> dict[str, Any]:
             for rule in RULES.values()
         },
         "processors": dict(PROCESSORS),
-        "controllers": _counted(one.controller for one in live),
+        "controllers": _counted(_controller(one) for one in live),
         "custodians": _counted(one.custodian for one in live),
         "regions_of_storage": _counted(one.region for one in live),
         "regions_of_compute": sorted({key.region for key in state.compute_keys.values()}),
@@ -125,12 +128,14 @@ def ropa(state: State) -> dict[str, Any]:
     }
 
 
-def _counted(values: Any) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for value in values:
-        if value is not None:
-            found[str(value)] = found.get(str(value), 0) + 1
-    return dict(sorted(found.items()))
+def _controller(dataset: Dataset) -> str | None:
+    # The record is public: an owner's id beside a count of datasets would tell who has how many.
+    return OWNERS if dataset.controller == dataset.owner else dataset.controller
+
+
+def _counted(values: Iterable[str | None]) -> dict[str, str]:
+    found = Counter(value for value in values if value is not None)
+    return {name: bucket(count) for name, count in sorted(found.items())}
 
 
 def everything_about(services: Services, party: str) -> dict[str, list[dict[str, Any]]]:

@@ -82,12 +82,17 @@ class EverythingOut(BaseModel):
 
 
 class RopaOut(BaseModel):
+    """controllers, custodians, regions_of_storage: how many datasets, in buckets.
+
+    Owners who decide over their own data are counted together and never named.
+    """
+
     tables: dict[str, Any]
     entries: dict[str, Any]
     processors: dict[str, str]
-    controllers: dict[str, int]
-    custodians: dict[str, int]
-    regions_of_storage: dict[str, int]
+    controllers: dict[str, str]
+    custodians: dict[str, str]
+    regions_of_storage: dict[str, str]
     regions_of_compute: list[str]
     undescribed: list[str]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from types import SimpleNamespace
 
 import pytest
 from joserfc import jwt
@@ -135,13 +136,24 @@ def test_every_table_and_secret_is_described():
 
 
 def test_the_record_names_controllers_and_regions(world):
-    world.owner()
+    owner = world.owner()
     world.services.view.refresh()
     record = get(world, "/records")
     assert record["undescribed"] == []
-    assert record["regions_of_storage"] == {"local": 1}
+    assert record["regions_of_storage"] == {"local": "<20"}
     assert record["regions_of_compute"] == ["local"]
     assert "consent.granted/1" in record["entries"]
+    assert owner.id not in str(record)
+
+
+def test_the_public_record_counts_owners_together_and_names_none_of_them():
+    mine = {"erased": None, "replaced": None, "owner": "anna", "custodian": None, "region": "local"}
+    kept = [{**mine, "controller": "anna"}, {**mine, "owner": "bert", "controller": "bert"},
+            {**mine, "controller": "a biobank", "custodian": "a biobank"}]  # fmt: skip
+    datasets = {str(n): SimpleNamespace(**one) for n, one in enumerate(kept)}
+    record = records.ropa(SimpleNamespace(datasets=datasets, compute_keys={}))
+    assert record["controllers"] == {"a biobank": "<20", records.OWNERS: "<20"}
+    assert "anna" not in str(record) and "bert" not in str(record)
 
 
 # -- retention
