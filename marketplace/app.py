@@ -18,6 +18,7 @@ from marketplace import challenges, rate_counters
 from marketplace.api.browser import allow_key_origin, browser
 from marketplace.api.common import install_errors, install_headers
 from marketplace.api.document import PROBLEM_SCHEMA, complete
+from marketplace.api.document_parts import ABOUT, TAGS
 from marketplace.api.payouts import earning, operating
 from marketplace.api.protocol import install_protocol
 from marketplace.api.rights import rights
@@ -108,7 +109,7 @@ def create_app(services: Services) -> APIFlask:
     """Return the WSGI app over these services."""
     app = APIFlask("marketplace", title="Omic Market", version="1.0", docs_path=None)
     app.extensions["omic"] = services
-    _configure(app)
+    _configure(app, services.config)
     install_errors(app)
     install_headers(app, services.config)
     install_protocol(app)
@@ -131,7 +132,7 @@ def _healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def _configure(app: APIFlask) -> None:
+def _configure(app: APIFlask, config: MarketConfig) -> None:
     app.config.update(
         MAX_CONTENT_LENGTH=JSON_BYTES,
         OPENAPI_VERSION="3.1.0",
@@ -139,10 +140,17 @@ def _configure(app: APIFlask) -> None:
         VALIDATION_ERROR_SCHEMA=PROBLEM_SCHEMA,
         HTTP_ERROR_SCHEMA=PROBLEM_SCHEMA,
         LOCAL_SPEC_PATH=None,
+        AUTO_OPERATION_ID=True,
+        AUTO_SERVERS=False,
     )
+    app.description, app.tags = ABOUT, TAGS
+    app.servers = [{"url": config.origin}]
+    app.license = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    app.external_docs = {"description": "for people", "url": f"{config.origin}/docs/api"}
     app.security_schemes = {
         "session": {"type": "http", "scheme": "bearer", "description": "POST /api/v1/session"},
         "worker": {"type": "http", "scheme": "bearer", "description": "the worker token"},
+        "link": {"type": "http", "scheme": "bearer", "description": "a share's secret, after #"},
     }
     app.spec_processor(complete)
 

@@ -37,6 +37,7 @@ LOG = logging.getLogger(__name__)
 STAGED, ACTIVE, DOOMED = "staged", "active", "doomed"
 NOT_YET = "ciphertext_missing"  # what compute reports of a file that has not arrived
 SWEEP_BATCH = 200
+NOT_STAGED = "nothing is staged for this dataset; PUT /uploads/{} first"
 
 
 def object_key() -> str:
@@ -177,9 +178,11 @@ def activate(services: Services, owner: str, dataset: str) -> DatasetFile:
     Raises NotFoundError, ForbiddenError, TamperedError, UnavailableError.
     """
     with services.db.read() as session:
-        known = session.get(DatasetFile, dataset)
+        known, staged = session.get(DatasetFile, dataset), session.get(Upload, dataset)
     if known is not None and known.owner == owner:
         return known
+    if staged is None and dataset not in services.view.snapshot().state.datasets:
+        raise NotFoundError(NOT_STAGED.format(dataset))  # nothing the ledger says would help
     state = services.view.until(lambda snapshot: dataset in snapshot.state.datasets).state
     registered = state.datasets[dataset]
     if registered.owner != owner:
@@ -196,7 +199,7 @@ def _activate(
         return known
     upload = session.get(Upload, dataset)
     if upload is None or upload.owner != owner:
-        raise NotFoundError(f"nothing is staged for this dataset; PUT /uploads/{dataset} first")
+        raise NotFoundError(NOT_STAGED.format(dataset))
     stored = session.get(StoredObject, upload.object_key)
     if stored is None or not _is_that_file(registered, owner, stored):
         raise TamperedError(

@@ -20,6 +20,13 @@ LOG = logging.getLogger(__name__)
 WAIT_SECONDS = 8.0
 MAX_AGE_MS = 10_000
 POLL_SECONDS = 0.1
+# Half the server's threads: requests that name what will never be there must not take all.
+WAITERS = 4
+AHEAD = 10_000  # entries that may have come since the last look
+NOT_YET = (
+    "the ledger's published checkpoint does not show that entry yet; "
+    "wait some seconds and send the request again"
+)
 
 
 class FollowerPort(Protocol):
@@ -48,6 +55,7 @@ class LedgerView:
         self._frozen = Frozen()
         self._snapshot: Snapshot | None = None
         self._cosigned: dict[str, int] = {}
+        self._waiting = threading.BoundedSemaphore(WAITERS)
         self._began = 0  # when the look that the snapshot is of began, by the monotonic clock
 
     def refresh(self) -> Snapshot:
@@ -102,21 +110,31 @@ class LedgerView:
 
     def covering(self, index: int, seconds: float | None = None) -> Snapshot:
         """Return a snapshot that includes a leaf index. Raises NotYetError."""
+        if index > self.snapshot().size + AHEAD:
+            raise NotYetError(NOT_YET)
         return self.until(lambda snapshot: snapshot.size > index, seconds)
 
     def until(self, ready: Callable[[Snapshot], bool], seconds: float | None = None) -> Snapshot:
-        """Follow the ledger until a snapshot is as wanted. Raises NotYetError."""
-        deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
+        """Follow the ledger until a snapshot is as wanted; a few callers at once may wait.
+
+        Raises NotYetError.
+        """
         snapshot = self.snapshot()
-        while not ready(snapshot):
+        if ready(snapshot):
+            return snapshot
+        if not self._waiting.acquire(blocking=False):
+            raise NotYetError(NOT_YET)
+        try:
+            return self._wait(ready, WAIT_SECONDS if seconds is None else seconds)
+        finally:
+            self._waiting.release()
+
+    def _wait(self, ready: Callable[[Snapshot], bool], seconds: float) -> Snapshot:
+        deadline = time.monotonic() + seconds
+        while not ready(snapshot := self.refresh()):
             if time.monotonic() > deadline:
-                raise NotYetError(
-                    "the ledger's published checkpoint does not show that entry yet; "
-                    "wait some seconds and send the request again"
-                )
-            snapshot = self.refresh()
-            if not ready(snapshot):
-                time.sleep(POLL_SECONDS)
+                raise NotYetError(NOT_YET)
+            time.sleep(POLL_SECONDS)
         return snapshot
 
 

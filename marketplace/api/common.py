@@ -11,8 +11,9 @@ from typing import IO, Any, cast
 
 from apiflask import APIFlask
 from flask import Flask, Response, current_app, g, request
+from flask_limiter import RateLimitExceeded
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed
 
 from compute import ComputeError
 from ledger import LedgerError
@@ -37,6 +38,15 @@ STREAM_SLACK = 4 << 20
 ASKING = ("/dry-run", "/quotes")  # what the scope "ask" may send
 PROBLEM = "application/problem+json"
 ERROR_BASE = "https://omic-market.org/errors/"
+# What to do next, in place of the library's words.
+PLAIN = {
+    404: "there is nothing at this address; /docs/api lists what there is",
+    405: "this address takes other methods; the header Allow names them",
+    413: "the body is larger than this address accepts",
+    415: "send the body as JSON with the header Content-Type: application/json",
+    429: "too many requests came from your address; wait for the seconds Retry-After says",
+}
+SLUGS = {413: "too-large"}  # where our own errors say the same
 _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
 _ID = re.compile(r"\A[0-9a-f]{32}\Z")
 _RANGE = re.compile(r"\Abytes=(\d+)-(\d*)\Z")
@@ -81,6 +91,16 @@ def require_worker() -> None:
         raise UnauthenticatedError("the worker token is not the one this marketplace accepts")
 
 
+def whole_number(name: str, default: int | None) -> int | None:
+    """Return a parameter of the address, 0 or more; default where it is missing. InputError."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise InputError(f"{name} must be a whole number from 0")
+    return int(text)
+
+
 def checked_id(value: str, what: str) -> str:
     """Return an id of 32 hex digits. Raises InputError."""
     if not _ID.match(value):
@@ -121,9 +141,16 @@ def send_object(objects: ObjectStore, stored: StoredObject) -> Response:
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
     if status == 416:
-        headers["Content-Range"] = f"bytes */{stored.size}"
+        return _beyond(stored.size)
     body: Iterator[bytes] = iter(()) if start == end else objects.read(stored.key, start, end)
     return Response(body, status=status, headers=headers)
+
+
+def _beyond(size: int) -> Response:
+    told = f"the file has {size} bytes; ask for a range within them"
+    response = problem(416, "range-not-satisfiable", "The range is beyond the file", told)
+    response.headers["Content-Range"] = f"bytes */{size}"
+    return response
 
 
 def _asked_range(size: int) -> tuple[int, int, int]:
@@ -152,12 +179,13 @@ def problem(status: int, slug: str, title: str, detail: str, **more: Any) -> Res
 
 def install_errors(app: APIFlask) -> None:
     """Make every error of the app a problem document."""
+    # First: it takes the place of a handler of HTTPException.
+    app.error_processor(_apiflask_error)
     app.register_error_handler(MarketError, _market_error)
     app.register_error_handler(ComputeError, _compute_error)
     app.register_error_handler(LedgerError, _ledger_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
-    app.error_processor(_apiflask_error)
 
 
 def _market_error(error: MarketError) -> Response:
@@ -179,19 +207,36 @@ def _ledger_error(error: LedgerError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if isinstance(error, BadRequest) and request.method in ("POST", "PUT"):
+        return _unreadable()
     status = error.code or 500
-    slug = error.name.lower().replace(" ", "-")
-    return problem(status, slug, error.name, error.description or error.name)
+    slug = SLUGS.get(status) or error.name.lower().replace(" ", "-")
+    response = problem(status, slug, error.name, PLAIN.get(status) or error.description or "")
+    if isinstance(error, RateLimitExceeded):
+        response.headers["Retry-After"] = str(error.limit.limit.get_expiry())
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def _unreadable() -> Response:
+    """Say what is wrong with a body that no JSON could be read from."""
+    if not request.is_json:
+        return problem(415, "unsupported-media-type", "Unsupported Media Type", PLAIN[415])
+    told = "the body is not JSON in UTF-8; /docs/api shows one of this address"
+    return problem(400, "bad-input", "The request is not valid", told)
 
 
 def _apiflask_error(error: Any) -> Response:
     detail = str(error.message)
     fields = (error.detail or {}).get("json") or (error.detail or {}).get("query") or {}
     if isinstance(fields, dict) and fields:
-        detail = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in fields.items())
-    status = 400 if error.status_code == 422 else error.status_code
-    slug = "bad-input" if status == 400 else f"http-{status}"
-    return problem(status, slug, "The request is not valid" if status == 400 else detail, detail)
+        detail = "; ".join(f"{_field(name)}: {' '.join(why)}" for name, why in fields.items())
+    return problem(400, "bad-input", "The request is not valid", detail)
+
+
+def _field(name: str) -> str:
+    return "the body" if name == "_schema" else name
 
 
 def _unexpected(error: Exception) -> Response:

@@ -10,9 +10,9 @@ Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
 class In(BaseModel):
-    """A request body: nothing unknown."""
+    """A request body: nothing unknown, and no type taken for another ("5" is no number)."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class ChallengeIn(In):

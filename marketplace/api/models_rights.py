@@ -106,6 +106,12 @@ class VisaOut(BaseModel):
     visa: str
 
 
+class JwksOut(BaseModel):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
 class ErasedOut(BaseModel):
     """Whether a dataset's ciphertext is still here: held, erased, retired or unknown."""
 

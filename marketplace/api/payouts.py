@@ -6,12 +6,11 @@ Owners see their own amounts only; operators see totals, and payouts by batch, n
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 
 from marketplace import earnings, invoices, operator_acts, payees, payouts, reconcile
 from marketplace.api import models, models_money
-from marketplace.api.common import checked_id, nudge, principal, services
-from marketplace.errors import InputError
+from marketplace.api.common import checked_id, nudge, principal, services, whole_number
 
 earning = APIBlueprint("earning", __name__, url_prefix="/api/v1", tag="money")
 operating = APIBlueprint("operating", __name__, url_prefix="/api/v1/operator", tag="operators")
@@ -84,11 +83,7 @@ def statement_csv() -> Response:
 
 
 def _range() -> tuple[int, int | None]:
-    try:
-        until = request.args.get("until")
-        return int(request.args.get("since", "0")), None if until is None else int(until)
-    except ValueError:
-        raise InputError("since and until are Unix milliseconds") from None
+    return whole_number("since", 0) or 0, whole_number("until", None)
 
 
 @earning.get("/me/payouts")

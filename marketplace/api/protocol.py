@@ -8,6 +8,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -21,9 +22,11 @@ from marketplace.errors import AFTER_UNKNOWN, InputError, UnauthenticatedError
 from marketplace.tables import KeptAnswer
 
 KEEP_MS = 24 * 3600 * 1000
-KEY_LENGTH = 255
+# Longer than a request can take: a key whose request died with its process may be used again.
+BEGUN_MS = 5 * 60 * 1000
 PAGE, MOST = 100, 500
 FACE = "/api/v1/"
+_KEY = re.compile(r"\A[!-~]{1,255}\Z")
 # What must happen anew each time, or holds a secret that must not be kept.
 NEVER_KEPT = ("/session", "/session/challenge", "/session/link", "/tokens", "/stops")
 
@@ -69,12 +72,12 @@ def _tag(response: Response) -> Response:
 
 
 def _again() -> Response | None:
-    key = request.headers.get("Idempotency-Key", "")
+    key = request.headers.get("Idempotency-Key")
     wanted = request.method == "POST" and request.path.startswith(FACE)
-    if not key or not wanted or request.path.removeprefix(FACE[:-1]) in NEVER_KEPT:
+    if key is None or not wanted or request.path.removeprefix(FACE[:-1]) in NEVER_KEPT:
         return None
-    if len(key) > KEY_LENGTH or not key.isascii() or not key.isprintable():
-        raise InputError(f"an Idempotency-Key has at most {KEY_LENGTH} plain characters")
+    if not _KEY.match(key):
+        raise InputError("an Idempotency-Key has 1 to 255 plain characters, without blanks")
     try:
         party = authenticate(services(), bearer()).party
     except UnauthenticatedError:
@@ -82,7 +85,7 @@ def _again() -> Response | None:
     return _begin(KeptAnswer(
         id=_digest(party, key), party=party, status=0, body="",
         request=_digest(request.method, request.full_path, request.get_data(as_text=True)),
-        expires_at=services().clock() + KEEP_MS,
+        expires_at=services().clock() + BEGUN_MS,
     ))  # fmt: skip
 
 
@@ -126,6 +129,7 @@ def _keep(response: Response) -> Response:
         row = session.get(KeptAnswer, name)
         if row is not None and good:
             row.status, row.body = response.status_code, response.get_data(as_text=True)
+            row.expires_at = services().clock() + KEEP_MS
             session.add(row)
         elif row is not None:
             session.delete(row)

@@ -21,6 +21,7 @@ from marketplace.api.common import (
     checked_id,
     principal,
     services,
+    whole_number,
 )
 from marketplace.errors import InputError
 from marketplace.keyorigin import would_allow
@@ -52,7 +53,7 @@ def what_terms_allow(json_data: models.TermsIn) -> Any:
 @rights.doc(security="session")
 def notices() -> Any:
     """List what you should know, newest first. Parameter: after (Unix ms)."""
-    after = request.args.get("after", 0, type=int)
+    after = whole_number("after", 0) or 0
     return {"notices": waiting.notices_of(services(), principal("owner").party, after)}
 
 
@@ -79,12 +80,13 @@ def record_of_processing() -> Any:
 @rights.doc(security="session")
 def share(json_data: models.PassportIn) -> Any:
     """Leave the header of a share the ledger shows; it opens with the professional's key alone."""
+    who = principal("owner")
     try:
         header = unb64(json_data.header)
     except FormatError as error:
         raise InputError(f"header: {error}") from None
     shared.keep(
-        services(), principal("owner").party, json_data.share,
+        services(), who.party, json_data.share,
         _token_digest(json_data.token_sha256), header=header,
     )  # fmt: skip
     return {"share": json_data.share, "url": _address(json_data.share)}
@@ -142,6 +144,7 @@ def visa(json_data: models.VisaIn) -> Any:
 
 
 @rights.get("/jwks.json")
+@rights.output(models.JwksOut)
 def jwks() -> Any:
     """Get the public keys that sign our visas."""
     return visas.public_keys(services())

@@ -163,6 +163,9 @@ def stop(json_data: models.StopIn) -> Any:
 @api.output(models.CatalogueOut)
 def browse() -> Any:
     """Count people by modality and published facet, in buckets. Parameters: facet=value."""
+    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        raise InputError(f"{twice[0][:40]} was given more than once; ask for one value of a facet")
     facets = {name: value for name, value in request.args.items() if value}
     if len(facets) > MAX_FACETS:
         raise InputError(f"ask for at most {MAX_FACETS} facets")

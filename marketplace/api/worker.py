@@ -21,6 +21,7 @@ from marketplace.api.common import (
     require_worker,
     send_object,
     services,
+    whole_number,
 )
 from marketplace.errors import InputError
 
@@ -82,7 +83,9 @@ def deliver(job_id: str, name: str) -> Any:
     now = services()
     if name not in NAMES:
         raise InputError(f"an object is one of {', '.join(NAMES)}")
-    fencing = request.args.get("lease", -1, type=int)
+    fencing = whole_number("lease", None)
+    if fencing is None:
+        raise InputError("the parameter lease must say which lease the worker holds")
     with now.db.write() as session:
         order_id = _order_of(session, job_id, fencing)
     body = body_stream(now.config.limits.object_bytes)

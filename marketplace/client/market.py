@@ -3,6 +3,8 @@
 Signs in by a challenge that the party's own key signs: there are no passwords.
 """
 
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -14,6 +16,9 @@ from marketplace.client.errors import RemoteError
 from marketplace.client.keys import SigningKey
 
 TIMEOUT_SECONDS = 60.0
+TRIES = 4
+WAIT = (409, 429, 503)  # with Retry-After
+LONGEST_PAUSE = 5.0  # seconds
 SESSION_CONTEXT = b"omic/session/v1\n"
 
 
@@ -89,15 +94,36 @@ class Market:
         headers = dict(kwargs.pop("headers", {}))
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
+        if method == "POST" and self._token is not None:
+            # Carried out once, however often the network makes us send it.
+            headers["Idempotency-Key"] = secrets.token_hex(16)
         url = f"{self.url}/api/v1{path}"
+        for _ in range(TRIES - 1):
+            response = self._once(method, url, headers, kwargs)
+            if response is not None and not _is_busy(response):
+                return _checked(response, self.url)
+            time.sleep(_pause(response))
         try:
-            response = self._http.request(method, url, headers=headers, **kwargs)
+            return _checked(self._http.request(method, url, headers=headers, **kwargs), self.url)
         except httpx.HTTPError as error:
-            raise RemoteError(
-                f"the marketplace at {self.url} does not answer ({type(error).__name__}); "
-                "is it running? `omic up` starts one here"
-            ) from None
-        return _checked(response, self.url)
+            raise self._silent(error) from None
+
+    def _once(
+        self, method: str, url: str, headers: dict[str, str], kwargs: dict[str, Any]
+    ) -> httpx.Response | None:
+        """Return an answer, or None where it was lost on its way."""
+        try:
+            return self._http.request(method, url, headers=headers, **kwargs)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            return None
+        except httpx.HTTPError as error:
+            raise self._silent(error) from None
+
+    def _silent(self, error: httpx.HTTPError) -> RemoteError:
+        return RemoteError(
+            f"the marketplace at {self.url} does not answer ({type(error).__name__}); "
+            "is it running? `omic up` starts one here"
+        )
 
 
 class Attester:
@@ -133,6 +159,16 @@ class Attester:
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
+
+
+def _is_busy(response: httpx.Response) -> bool:
+    """Tell whether the server asks us to wait and send the same again."""
+    return response.status_code in WAIT and "Retry-After" in response.headers
+
+
+def _pause(response: httpx.Response | None) -> float:
+    asked = response.headers["Retry-After"] if response is not None else ""
+    return min(float(asked), LONGEST_PAUSE) if asked.isdigit() else 0.2
 
 
 def _checked(response: httpx.Response, url: str) -> httpx.Response:

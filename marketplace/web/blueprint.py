@@ -43,7 +43,7 @@ STATIC = HERE / "static"
 class PagePath(PathConverter):
     """A path that is no other face's: programs keep their own answers for unknown addresses."""
 
-    regex = "(?!(?:api|worker|stripe|assets)/|healthz|openapi)[^/].*?"
+    regex = "(?!(?:api|worker|stripe|assets)(?:/|$)|healthz|openapi)[^/].*?"
 
 
 def install(app: Flask, services: Services, ledger: LedgerReader | None = None) -> None:

@@ -8,24 +8,47 @@ from typing import Any, cast
 from apiflask import APIFlask
 from flask import Blueprint, current_app, render_template
 
+from marketplace.api.common import PROBLEM
 from marketplace.web.ports import pages
 
 NOT_FOR_PEOPLE = ("/worker/", "/stripe/")
+EVERYWHERE = ("400", "429", "500", "503")
 EXTENSION = "omic-api-page"
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: where it goes (path, query, header), what it is, whether it must be there."""
+
+    name: str
+    place: str
+    said: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: body and answer are JSON skeletons made of the schemas ("" for none)."""
+    """One operation: body and answer are examples ("" for none); errors: status -> in words."""
 
     method: str
     path: str
     summary: str
     text: str
     signed_in: bool
+    parameters: tuple[Parameter, ...]
     body: str
     answer: str
+    errors: Mapping[str, str]
     call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of error: the end of its type, and its status and title."""
+
+    slug: str
+    status: str
+    title: str
 
 
 def add_api_page(made: Blueprint) -> None:
@@ -36,12 +59,20 @@ def add_api_page(made: Blueprint) -> None:
 def api_docs() -> str:
     """Show the API."""
     app = cast("APIFlask", current_app)
-    known: dict[str, list[Operation]] | None = app.extensions.get(EXTENSION)
+    known: tuple[dict[str, list[Operation]], list[Kind]] | None = app.extensions.get(EXTENSION)
     if known is None:
         # Made once a process: what the code says does not change while it runs.
-        known = _groups(cast("Mapping[str, Any]", app.spec), pages().services.config.origin)
+        spec = cast("Mapping[str, Any]", app.spec)
+        kinds = [*_kinds(spec["components"]["responses"])]
+        known = _groups(spec, pages().services.config.origin), kinds
         app.extensions[EXTENSION] = known
-    return render_template("web/api.html", groups=known)
+    return render_template("web/api.html", groups=known[0], kinds=known[1])
+
+
+def _kinds(responses: Mapping[str, Any]) -> Iterator[Kind]:
+    for name, response in sorted(responses.items()):
+        for slug, one in response["content"][PROBLEM]["examples"].items():
+            yield Kind(slug, name[-3:], one["summary"])
 
 
 def _groups(spec: Mapping[str, Any], origin: str) -> dict[str, list[Operation]]:
@@ -63,34 +94,37 @@ def _operation(
     spec: Mapping[str, Any], origin: str, path: str, method: str, value: Mapping[str, Any]
 ) -> Operation:
     signed_in = bool(value.get("security"))
-    body = _skeleton(spec, value.get("requestBody", {}))
-    good = [r for status, r in value["responses"].items() if status.startswith("2")]
+    body = _example(value.get("requestBody", {}))
+    answers = value["responses"]
+    good = next(r for status, r in answers.items() if status.startswith("2"))
     call = f"curl -X {method.upper()} {origin}{path}"
     call += ' -H "Authorization: Bearer $TOKEN"' if signed_in else ""
     call += " -H 'Content-Type: application/json' -d @body.json" if body else ""
     return Operation(
         method.upper(), path, str(value.get("summary", "")), str(value.get("description", "")),
-        signed_in, body, _skeleton(spec, good[0] if good else {}), call,
+        signed_in, _parameters(value), body, _example(good), _errors(spec, answers), call,
     )  # fmt: skip
 
 
-def _skeleton(spec: Mapping[str, Any], part: Mapping[str, Any]) -> str:
-    schema = part.get("content", {}).get("application/json", {}).get("schema")
-    return json.dumps(_sample(spec, schema, 0), indent=1) if schema else ""
+def _parameters(value: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(one["name"], one["in"], one["description"], bool(one.get("required")))
+        for one in value["parameters"]
+    )
 
 
-def _sample(spec: Mapping[str, Any], schema: Mapping[str, Any], depth: int) -> Any:
-    """Return a value of a schema's shape: type names instead of values."""
-    if "$ref" in schema:
-        name = schema["$ref"].rsplit("/", 1)[-1]
-        schema = spec["components"]["schemas"][name]
-    if depth > 4:
-        return "…"
-    if "anyOf" in schema:
-        return _sample(spec, schema["anyOf"][0], depth)
-    if schema.get("type") == "array":
-        return [_sample(spec, schema.get("items", {}), depth + 1)]
-    if "properties" in schema:
-        items = schema["properties"].items()
-        return {name: _sample(spec, item, depth + 1) for name, item in items}
-    return str(schema.get("pattern") or schema.get("type") or "any")
+def _errors(spec: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, str]:
+    """Return the errors that are this operation's own; what each can answer is said once above."""
+    responses = spec["components"]["responses"]
+    named = {status: one["$ref"].rsplit("/", 1)[-1] for status, one in answers.items()
+             if "$ref" in one}  # fmt: skip
+    return {
+        status: responses[name]["description"]
+        for status, name in named.items()
+        if status not in EVERYWHERE
+    }
+
+
+def _example(part: Mapping[str, Any]) -> str:
+    example = part.get("content", {}).get("application/json", {}).get("example")
+    return "" if example is None else json.dumps(example, indent=1, ensure_ascii=False)

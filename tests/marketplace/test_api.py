@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 from openapi_spec_validator import validate
+from sqlmodel import select
 
+from marketplace.api.protocol import BEGUN_MS
 from marketplace.config import Limits
+from marketplace.tables import KeptAnswer
 from tests.marketplace.market_world import ASK, PURPOSE, QUERY, Owner, Party, World, digest, new_id
 
 
@@ -191,6 +194,8 @@ def test_a_dataset_of_somebody_else_cannot_be_activated_or_overwritten(world):
     problem(
         world.http.post("/api/v1/datasets", json=body, headers=thief.auth), 403, "another party"
     )
+    unknown = {"dataset": new_id()}
+    problem(world.http.post("/api/v1/datasets", json=unknown, headers=thief.auth), 404, "staged")
     path = f"/api/v1/datasets/{owner.dataset}/file"
     assert world.http.get(path, headers=owner.auth).data == owner.file
     problem(world.http.get(path, headers=thief.auth), 404, "no dataset")
@@ -208,7 +213,9 @@ def test_ranges_of_a_ciphertext(world):
     assert got.headers["Content-Range"] == "bytes 10-19/1000"
     assert ask("bytes=990-").data == owner.file[990:]
     assert ask("bytes=990-5000").data == owner.file[990:]
-    assert ask("bytes=1000-").status_code == 416
+    beyond = ask("bytes=1000-")
+    problem(beyond, 416, "1000 bytes")
+    assert beyond.headers["Content-Range"] == "bytes */1000"
     assert ask("lines=1-2").data == owner.file
 
 
@@ -574,7 +581,11 @@ def test_the_openapi_document_is_valid_and_names_every_route(world):
     assert routes == {path for path in spec["paths"] if path.startswith(("/api", "/work", "/str"))}
     for path in spec["paths"].values():
         for operation in path.values():
-            assert "application/problem+json" in operation["responses"]["400"]["content"]
+            assert operation["responses"]["400"]["$ref"] in spec_names(spec)
+
+
+def spec_names(spec):
+    return {f"#/components/responses/{name}" for name in spec["components"]["responses"]}
 
 
 def test_security_headers_stand_on_everything(world):
@@ -588,12 +599,23 @@ def test_security_headers_stand_on_everything(world):
 
 
 def test_unknown_paths_methods_and_broken_json_are_problems(world):
-    problem(world.http.get("/api/v1/nothing"), 404, "")
-    problem(world.http.delete("/api/v1/status"), 405, "")
-    answer = world.http.post(
-        "/api/v1/session", data=b"{broken", headers={"Content-Type": "application/json"}
+    for path in ("/api", "/api/", "/api/v1/nothing", "/worker/v1/nothing"):
+        problem(world.http.get(path), 404, "nothing at this address")
+    answer = world.http.delete("/api/v1/status")
+    problem(answer, 405, "other methods")
+    assert "GET" in answer.headers["Allow"]
+    problem(world.http.open("/api/v1/status", method="TRACE"), 405, "other methods")
+    send = lambda data, kind: world.http.post(  # noqa: E731
+        "/api/v1/session", data=data, headers={"Content-Type": kind}
     )
-    problem(answer, 400, "")
+    problem(send(b"{broken", "application/json"), 400, "not JSON")
+    problem(send(b"\xff\xfe{", "application/json"), 400, "not JSON")
+    problem(send(b"a=b", "application/x-www-form-urlencoded"), 415, "Content-Type")
+    problem(send(b"[]", "application/json"), 400, "the body")
+    body = {"scopes": ["read"], "minutes": "5"}
+    answer = world.http.post("/api/v1/tokens", json=body, headers=world.researcher().auth)
+    problem(answer, 400, "minutes")
+    problem(world.http.get("/api/v1/catalogue?sex=f&sex=m"), 400, "more than once")
 
 
 def test_a_body_too_large_for_json_is_refused(world):
@@ -620,7 +642,8 @@ def test_too_many_requests_are_slowed_down(tmp_path):
     http = create_app(replace(world.services, config=config)).test_client()
     answers = [http.get("/api/v1/status") for _ in range(4)]
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
-    assert answers[3].content_type == "application/problem+json"
+    problem(answers[3], 429, "Retry-After")
+    assert answers[3].headers["Retry-After"] == "60"
     world.close()
 
 
@@ -680,7 +703,17 @@ def test_a_request_sent_twice_under_one_key_is_carried_out_once(world):
     later = {"Idempotency-Key": "k-2"}
     assert send(researcher, {**ASK, "query": {}}, **later).status_code == 400
     assert send(researcher, ASK, **later).status_code == 200
-    assert send(researcher, ASK, **{"Idempotency-Key": "k" * 300}).status_code == 400
+    for wrong in ("k" * 300, "", "a b"):
+        assert send(researcher, ASK, **{"Idempotency-Key": wrong}).status_code == 400
+    # A request that died with its process does not hold its key for a day.
+    with world.services.db.write() as session:
+        for row in session.exec(select(KeptAnswer)).all():
+            row.status = 0
+            row.expires_at = world.clock() + BEGUN_MS
+            session.add(row)
+    assert send(researcher, ASK).status_code == 409
+    world.clock.forward(BEGUN_MS)
+    assert send(researcher, ASK).status_code == 200
 
 
 def test_a_scoped_token_reaches_no_further_and_makes_no_other(world):

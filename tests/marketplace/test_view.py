@@ -1,12 +1,15 @@
 """The market's one look at the ledger: shared by many who ask at once, never an older one."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from ledger import State, UnavailableError
-from marketplace import errors
+from marketplace import errors, view
+from marketplace.errors import NotYetError
 from marketplace.view import LedgerView
 from tests.ledger.ledger_scenes import TRUST, Scene
 
@@ -69,3 +72,24 @@ def test_a_look_that_failed_is_shared_by_nobody():
         with pytest.raises(errors.UnavailableError):
             view.refresh()
     assert follower.looks == 3
+
+
+def still():
+    """A view of an empty ledger that nothing comes to."""
+    return LedgerView(SimpleNamespace(state=State(TRUST), sync=lambda: None), lambda: 1)
+
+
+def test_a_few_may_wait_for_an_entry_and_the_rest_are_told_to_come_back_at_once():
+    waiting = still()
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(waiting.covering, 5, 1.5) for _ in range(12)]
+        time.sleep(0.7)
+        assert sum(one.done() for one in asked) == 12 - view.WAITERS
+        assert all(isinstance(one.exception(), NotYetError) for one in asked)
+
+
+def test_an_entry_far_beyond_the_ledger_is_not_waited_for():
+    began = time.monotonic()
+    with pytest.raises(NotYetError):
+        still().covering(view.AHEAD + 1, 5.0)
+    assert time.monotonic() - began < 2

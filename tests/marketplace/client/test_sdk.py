@@ -3,9 +3,11 @@
 import sys
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from marketplace.client import Answer, ClientError, Market
+from marketplace.client.market import Market as Connection
 from marketplace.client.researcher import Answer as Opened
 from marketplace.client.researcher import Researcher
 
@@ -124,3 +126,51 @@ def test_an_answer_is_drawn_as_its_name_says(tmp_path):
     assert answer.plot(tmp_path / "p.svg").read_text().lstrip().startswith("<?xml")
     with pytest.raises(ClientError, match="no figure"):
         Answer({"answer": {"family": "x", "columns": {"a": ["b"]}}}, b"").plot(tmp_path / "p.png")
+
+
+def answering(*answers):
+    """A connection whose server gives these answers in turn; what was sent is kept."""
+    left, sent = list(answers), []
+
+    def handle(request):
+        sent.append(request)
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    made = Connection("http://market.test", httpx.Client(transport=httpx.MockTransport(handle)))
+    made._token = "t"
+    return made, sent
+
+
+def busy(status, **headers):
+    return httpx.Response(status, headers=headers, json={"title": "busy", "detail": "wait"})
+
+
+def test_a_server_that_asks_to_wait_is_asked_again_and_a_post_counts_once(monkeypatch):
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    good = httpx.Response(200, json={"quote": "q"})
+    market, sent = answering(
+        busy(503, **{"Retry-After": "2"}), httpx.ReadError("cut"),
+        busy(429, **{"Retry-After": "60"}), good,
+    )  # fmt: skip
+    assert market.post("/quotes", {}) == {"quote": "q"}
+    assert pauses == [2.0, 0.2, 5.0]
+    assert len({one.headers["Idempotency-Key"] for one in sent}) == 1
+
+
+def test_what_is_refused_for_good_or_still_busy_is_said_at_once_or_in_the_end(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    market, sent = answering(busy(409))
+    with pytest.raises(ClientError, match="busy"):
+        market.post("/orders/x/cancel")
+    assert len(sent) == 1
+    market, sent = answering(*[busy(503, **{"Retry-After": "2"}) for _ in range(4)])
+    with pytest.raises(ClientError, match="busy"):
+        market.get("/status")
+    assert len(sent) == 4
+    market, sent = answering(httpx.ConnectError("no"))
+    with pytest.raises(ClientError, match="is it running"):
+        market.get("/status")
