@@ -18,7 +18,7 @@ from marketplace import challenges, rate_counters
 from marketplace.api.browser import allow_key_origin, browser
 from marketplace.api.common import install_errors, install_headers
 from marketplace.api.document import PROBLEM_SCHEMA, complete
-from marketplace.api.document_parts import ABOUT, TAGS
+from marketplace.api.document_parts import ABOUT
 from marketplace.api.payouts import earning, operating
 from marketplace.api.protocol import install_protocol
 from marketplace.api.rights import rights
@@ -143,7 +143,7 @@ def _configure(app: APIFlask, config: MarketConfig) -> None:
         AUTO_OPERATION_ID=True,
         AUTO_SERVERS=False,
     )
-    app.description, app.tags = ABOUT, TAGS
+    app.description = ABOUT
     app.servers = [{"url": config.origin}]
     app.license = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     app.external_docs = {"description": "for people", "url": f"{config.origin}/docs/api"}

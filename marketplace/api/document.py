@@ -18,6 +18,8 @@ JSON = "application/json"
 def complete(spec: Any) -> Any:
     """Return the document with every operation's parameters, errors and examples stated."""
     document_errors.add_to(spec)
+    # Not as the app's own: it tags operations only where it is told of no tags.
+    spec["tags"] = parts.TAGS
     for path, method, operation in _operations(spec):
         operation["operationId"] = operation["operationId"].replace("-", "_")
         if scheme := parts.SECURITY.get((method, path)):

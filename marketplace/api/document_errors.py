@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marketplace.api.common import ERROR_BASE, PROBLEM
-from marketplace.errors import ConfigError, MarketError
+from marketplace.errors import MarketError
 
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -53,6 +53,7 @@ PLAIN = (
     (503, "ledger-unavailable", "The ledger does not answer",
      "the ledger cannot be used now; send the request again in some seconds"),
 )  # fmt: skip
+FAULT = 500  # whatever it was, no more is said than "internal"
 _SECONDS = {"schema": {"type": "integer"}, "description": "seconds to wait before trying again"}
 HEADERS: Mapping[int, Mapping[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
@@ -92,7 +93,7 @@ def _examples(status: int) -> dict[str, Any]:
 
 def _kinds(base: type[MarketError]) -> Iterator[tuple[int, str, str, str]]:
     for kind in base.__subclasses__():
-        if kind is not ConfigError:
+        if kind.status != FAULT:
             detail = (kind.__doc__ or "").partition("\n")[0]
             yield kind.status, kind.slug, kind.title, detail
-            yield from _kinds(kind)
+        yield from _kinds(kind)
