@@ -1,9 +1,10 @@
 """Which code makes a family's numbers, and its digest.
 
 The digest covers the module a family is written in, all of this package that it imports, directly
-or through others, and what changes an exact answer on its way out. What is imported is read from
-the source, so that nothing can be forgotten, and nothing is loaded for it. How a worker reads
-copies of data lies under the digest of the whole release (`compute.released` on the ledger).
+or through others, and what changes an answer on its way out: floors, suppression, intervals, noise.
+What is imported is read from the source, so that nothing can be forgotten, and nothing is loaded
+for it. How a worker reads copies of data and shares sums out, and OpenDP, NumPy and the other
+libraries, lie under the digest of the whole release (`compute.released` on the ledger).
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from compute.errors import QueryError
 
 PACKAGE: Final = "compute"
 _ROOT: Final = Path(__file__).resolve().parent.parent
-# No family imports these: they judge a match, hide what is small, and add intervals.
+# No family imports these: they judge a match, and are the gate with all it lets answers through.
 _EVERY_ANSWER: Final = (
     "compute.queries.filters",
-    "compute.queries.disclosure",
     "compute.queries.hierarchy",
-    "compute.intervals",
+    "compute.release",
+    "compute.private",
 )
+# The gate looks families up here. Followed, one family's digest would be every family's.
+_EVERY_FAMILY: Final = "compute.queries.catalogue"
 
 
 @cache
@@ -49,7 +52,7 @@ def code_modules(module: str) -> tuple[str, ...]:
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= _imported(name) - found
+        waiting |= _imported(name) - found - {_EVERY_FAMILY}
     return tuple(sorted(found))
 
 

@@ -72,6 +72,16 @@ def test_every_family_has_a_digest_and_what_is_compiled_counts():
         assert f"compute.{name}" in code_modules("compute.queries.feature_by_genotype")
 
 
+@pytest.mark.parametrize("family", ["genotype_counts", "top_counts", "clinical_counts"])
+def test_every_rule_of_the_gate_counts_and_no_other_family(family):
+    found = code_modules(f"compute.queries.{family}")
+    for rule in ("release", "suppress", "queries.disclosure", "intervals", "private", "noise"):
+        assert f"compute.{rule}" in found
+    others = {type(one).__module__ for one in catalogue().values()}
+    shared = {"compute.queries.distribution"}  # a clamp, of which top_counts asks no more
+    assert set(found) & others <= {f"compute.queries.{family}"} | shared
+
+
 def test_imports_are_absolute_as_the_digest_reads_them():
     for path in COMPUTE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
