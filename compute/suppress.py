@@ -15,49 +15,17 @@ overlapping cohorts; that is what private mode is for. Spec: DESIGN section 4 (r
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias
 
 from compute.queries import Answer, catalogue
 from compute.queries.disclosure import disclose
 
 SMALL = 7
-EFFECTS = ("ac", "beta", "se", "t", "p")
-SMALL_CELL = "small_cell"
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
 Notes: TypeAlias = list[Mapping[str, str]]
 
 
 def suppress_cells(answer: Answer) -> tuple[Answer, Notes]:
     """Hide small cells and what determines them; a column "hidden" gives each row's reason."""
-    columns = answer.columns
     declared = catalogue()[answer.family].disclosure if answer.family in catalogue() else None
-    if declared is not None:
-        return disclose(answer, declared, SMALL)
-    if "beta" in columns and "ac" in columns:
-        return _association(answer)
-    return answer, []
-
-
-def _small(counts: npt.NDArray[Any]) -> Mask:
-    found: Mask = (counts >= 1) & (counts <= SMALL)
-    return found
-
-
-def _association(answer: Answer) -> tuple[Answer, Notes]:
-    ac, an = answer.columns["ac"], answer.columns["an"]
-    small = _small(ac) | _small(an - ac)
-    if not small.any():
-        return answer, []
-    columns = dict(answer.columns)
-    for name in EFFECTS:
-        if name in columns:
-            column = columns[name].astype(object)
-            column[small] = None
-            columns[name] = column
-    columns["hidden"] = np.where(small, SMALL_CELL, "").astype(object)
-    return replace(answer, columns=columns), [{"path": "columns/hidden", "code": SMALL_CELL}]
+    return (answer, []) if declared is None else disclose(answer, declared, SMALL)

@@ -18,7 +18,7 @@ from compute.parsed import Modality
 from compute.queries.assumed import Sampled, of_slope
 from compute.queries.data import Frame, PersonData
 from compute.queries.design import Design, learn_design
-from compute.queries.family import Answer, Defaults, Needs, Sensitivity
+from compute.queries.family import Answer, Cell, Defaults, Disclosure, Needs, Sensitivity
 from compute.queries.filters import FamilyParams
 from compute.queries.linear import LinearPartial
 from compute.queries.params import CHROM, Selected, Strict, Variants, select, select_span
@@ -31,6 +31,7 @@ from compute.queries.traits import (
 )
 
 FAMILY: Final = "cis_association"
+EFFECTS: Final = ("ac", "beta", "se", "t", "p")
 MAX_WINDOW: Final = 5_000_000
 
 Base = Annotated[int, Field(ge=1, le=300_000_000)]
@@ -71,6 +72,7 @@ class CisAssociation(Defaults):
     title: ClassVar[str] = "cis-QTL: a gene's feature on nearby variants, with covariates"
     params: ClassVar[type[Strict]] = CisAssociationParams
     sampled: ClassVar[Sampled | None] = Sampled("beta", of_slope)
+    disclosure: ClassVar[Disclosure | None] = Disclosure(cells=(Cell("ac", EFFECTS, of="an"),))
     limits: ClassVar[str] = "a window of at most 5 Mb either side, or a region; 30 covariates"
     sensitivity: ClassVar[Sensitivity] = Sensitivity(
         "The feature has no bounds of its own, so neither have beta, SE, t and p: exact numbers "

@@ -188,7 +188,7 @@ class Defaults:
     """What most families share: trusted mode alone, nothing to learn first, one unit a genotype."""
 
     modes: ClassVar[frozenset[ReleaseMode]] = frozenset({"trusted"})
-    disclosure: ClassVar[Disclosure | None] = None  # None: compute.suppress knows its columns
+    disclosure: ClassVar[Disclosure | None] = None  # None: nothing leaves exactly
     states_first: ClassVar[bool] = False
     least_people: ClassVar[int] = 0
     sampled: ClassVar[Sampled | None] = None
