@@ -74,6 +74,7 @@ class Charge:
         return None if self.exact is None else Fraction(self.exact - self.exact_elsewhere)
 
     def subjects(self, cost: "Cost") -> list[str]:
+        """Return what a cost is charged to: the person, each dataset, exact statistics apart."""
         exact = [f"{EXACT}{self.person}"] if cost.exact else []
         return [f"p:{self.person}", *(f"d:{name}" for name in self.datasets), *exact]
 

@@ -55,4 +55,5 @@ def _own_sites(person: Genotypes, at: Int64) -> tuple[Bool, Bool]:
 
 
 def place(contig: Int8, pos: Int32) -> Int64:
+    """Return places on contigs as single numbers that rise in genome order, int64."""
     return (np.asarray(contig, np.int64) << SHIFT) + np.asarray(pos, np.int64)

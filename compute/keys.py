@@ -63,6 +63,7 @@ class KeyRing:
 
     @property
     def identity_public(self) -> bytes:
+        """Return the public Ed25519 key of compute's identity, 32 bytes."""
         return (
             Ed25519PrivateKey.from_private_bytes(self.identity_seed).public_key().public_bytes_raw()
         )

@@ -63,9 +63,13 @@ class HybridKms(_OneByOne):
 class KmsClient(Protocol):
     """The two calls of boto3's KMS client that are used."""
 
-    def encrypt(self, **arguments: Any) -> Mapping[str, Any]: ...
+    def encrypt(self, **arguments: Any) -> Mapping[str, Any]:
+        """Encrypt a few bytes under a key of the service."""
+        ...
 
-    def decrypt(self, **arguments: Any) -> Mapping[str, Any]: ...
+    def decrypt(self, **arguments: Any) -> Mapping[str, Any]:
+        """Open what `encrypt` gave, in the same context."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

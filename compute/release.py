@@ -42,7 +42,9 @@ class Noise(Protocol):
     The answer's own "suppressed" says what is left out and why.
     """
 
-    def add(self, answer: Answer, rho: Fraction) -> Mapping[str, Any]: ...
+    def add(self, answer: Answer, rho: Fraction) -> Mapping[str, Any]:
+        """Return the private answer, with noise for all of rho."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

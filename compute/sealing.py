@@ -24,11 +24,17 @@ class StoreError(ComputeError):
 class Kms(Protocol):
     """Wraps data keys. `context` is authenticated: a wrapped key opens only where it was made."""
 
-    def wrap(self, key: bytes, context: bytes) -> bytes: ...
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """Return a data key wrapped."""
+        ...
 
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes: ...
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the data key. Raises for another context or changed bytes."""
+        ...
 
-    def unwrap_each(self, wrapped: Sequence[bytes], contexts: Sequence[bytes]) -> list[bytes]: ...
+    def unwrap_each(self, wrapped: Sequence[bytes], contexts: Sequence[bytes]) -> list[bytes]:
+        """Return many data keys, each of its own context, in order. Raises as `unwrap`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

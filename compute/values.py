@@ -44,6 +44,7 @@ def _rational(text: str) -> str:
 
 
 def iso_date(text: str) -> str:
+    """Return a date YYYY-MM-DD that exists. Raises ValueError."""
     if _DATE.fullmatch(text) is None:
         raise ValueError("not a date YYYY-MM-DD")
     date.fromisoformat(text)
@@ -57,12 +58,14 @@ def _plain_line(text: str) -> str:
 
 
 def unique(items: tuple[str, ...]) -> tuple[str, ...]:
+    """Return items that are all different. Raises ValueError."""
     if len(set(items)) != len(items):
         raise ValueError("names something twice")
     return items
 
 
 def star_alone(items: tuple[str, ...]) -> tuple[str, ...]:
+    """Return "*" alone, or names without it. Raises ValueError."""
     if not items or ("*" in items and len(items) > 1):
         raise ValueError('give "*" alone, or the names one by one')
     return items

@@ -51,10 +51,14 @@ class VerifiedLog(Protocol):
     """What the vault needs of a follower: its fold and the checkpoint that covers it."""
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """Return the fold."""
+        ...
 
     @property
-    def checkpoint(self) -> Any: ...
+    def checkpoint(self) -> Any:
+        """Return the checkpoint whose tree it is of, with the time of its quorum."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)

@@ -26,30 +26,46 @@ class FollowerPort(Protocol):
     """A verified view of the log. `sync` returns only after signature, witnesses and age held."""
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """Return the fold of every entry followed so far."""
+        ...
 
     @property
-    def checkpoint(self) -> Any: ...
+    def checkpoint(self) -> Any:
+        """Return the newest verified checkpoint, with the time of its quorum (ms)."""
+        ...
 
-    def sync(self) -> Any: ...
+    def sync(self) -> Any:
+        """Follow to the newest checkpoint. Raises LedgerError where it cannot be trusted or had."""
+        ...
 
-    def wait_for(self, index: int, deadline: int) -> Any: ...
+    def wait_for(self, index: int, deadline: int) -> Any:
+        """Follow until a leaf is covered. deadline: Unix ms, after it StaleError is raised."""
+        ...
 
-    def records(self, start: int, end: int) -> Iterable[Record]: ...
+    def records(self, start: int, end: int) -> Iterable[Record]:
+        """Return the entries [start, end) as they were verified."""
+        ...
 
 
 class LedgerPort(Protocol):
     """The log's write and read calls a job makes. `append` returns when the entries are durable."""
 
-    def append(
-        self, submissions: Sequence[Submission], wait: bool = False
-    ) -> Sequence[Appended]: ...
+    def append(self, submissions: Sequence[Submission], wait: bool = False) -> Sequence[Appended]:
+        """Append entries; wait: until witnesses cosigned a tree with them. Raises LedgerError."""
+        ...
 
-    def grants(self, indexes: Sequence[int]) -> dict[int, bytes]: ...
+    def grants(self, indexes: Sequence[int]) -> dict[int, bytes]:
+        """Return the sealed grants of those leaves that have one."""
+        ...
 
-    def access_tree(self, root: bytes) -> Sequence[bytes]: ...
+    def access_tree(self, root: bytes) -> Sequence[bytes]:
+        """Return the sorted leaves of an access tree, by its root."""
+        ...
 
-    def receipt(self, index: int) -> str: ...
+    def receipt(self, index: int) -> str:
+        """Return the offline proof of an entry (c2sp.org/tlog-proof)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +79,25 @@ class Beat:
 class MarketPort(Protocol):
     """The marketplace's worker API. A lost lease raises LeaseLostError from every call."""
 
-    def lease(self, job_id: str) -> JobMessage | None: ...
+    def lease(self, job_id: str) -> JobMessage | None:
+        """Take a job; None when it is taken, finished or unknown."""
+        ...
 
-    def heartbeat(self, job: JobMessage, progress: Progress) -> Beat: ...
+    def heartbeat(self, job: JobMessage, progress: Progress) -> Beat:
+        """Keep a job, and say how far it is."""
+        ...
 
-    def dataset_file(self, dataset: str) -> bytes: ...
+    def dataset_file(self, dataset: str) -> bytes:
+        """Return a dataset's ciphertext: a whole Crypt4GH file."""
+        ...
 
-    def put_object(self, job: JobMessage, name: str, data: bytes) -> None: ...
+    def put_object(self, job: JobMessage, name: str, data: bytes) -> None:
+        """Hand in a job's encrypted file under a name."""
+        ...
 
-    def outcome(self, job: JobMessage, outcome: Outcome) -> None: ...
+    def outcome(self, job: JobMessage, outcome: Outcome) -> None:
+        """Say how a job ended; it is no longer held."""
+        ...
 
 
 class ParserPort(Protocol):
@@ -79,7 +105,9 @@ class ParserPort(Protocol):
 
     def parse(
         self, plaintext: bytes | memoryview, modality: Any, name: str, *, callability: Any = None
-    ) -> Parsed: ...
+    ) -> Parsed:
+        """Return what a file holds. modality: what it was registered as; name: for messages."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

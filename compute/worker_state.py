@@ -31,10 +31,14 @@ class InHand(Protocol):
     """An order in hand, at whoever works on it."""
 
     @property
-    def shop(self) -> Workshop: ...
+    def shop(self) -> Workshop:
+        """Return what the worker works with."""
+        ...
 
     @property
-    def held(self) -> OrderInHand: ...
+    def held(self) -> OrderInHand:
+        """Return the order as it stands in the worker's book."""
+        ...
 
     def now(self) -> int:
         """Return the time consent and attestations are judged at: the checkpoint's own (ms)."""

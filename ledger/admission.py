@@ -130,6 +130,7 @@ class Draft:
 
     @property
     def next_index(self) -> int:
+        """Return the leaf index the next entry of the batch will have."""
         return self.size + len(self.rows)
 
     def add(self, prepared: Prepared, leaf: Leaf, ended: Sequence[int] = ()) -> int:

@@ -26,14 +26,21 @@ class Anchored:
 class Source(Protocol):
     """A log to read: a LedgerClient is one."""
 
-    def checkpoint(self) -> str: ...
-    def consistency(self, old: int, new: int) -> list[bytes]: ...
+    def checkpoint(self) -> str:
+        """Return the newest checkpoint, a signed note."""
+        ...
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the tree of `new` continues that of `old` (RFC 6962, 2.1.2)."""
+        ...
 
 
 class Anchors(Protocol):
     """What a chain holds: an AnchorContract is one."""
 
-    def anchored(self, origin: str, first_block: int = 0) -> list[Anchored]: ...
+    def anchored(self, origin: str, first_block: int = 0) -> list[Anchored]:
+        """Return what was anchored of a log, oldest first, from a block on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

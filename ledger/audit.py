@@ -34,32 +34,49 @@ Progress = Callable[[int, int], None]
 class LeafSource(Protocol):
     """A log to read: live URL, mirror, or directory of tiles. A LedgerClient is one."""
 
-    def checkpoint(self) -> str: ...
-    def entries(self, start: int, end: int) -> list[bytes]: ...
+    def checkpoint(self) -> str:
+        """Return the newest checkpoint, a signed note."""
+        ...
+
+    def entries(self, start: int, end: int) -> list[bytes]:
+        """Return the leaves [start, end)."""
+        ...
 
 
 @runtime_checkable
 class TileSource(Protocol):
     """A log that serves its hash tiles too, as every C2SP log does."""
 
-    def tile(self, tile: Tile) -> bytes: ...
+    def tile(self, tile: Tile) -> bytes:
+        """Return a hash tile's bytes (c2sp.org/tlog-tiles)."""
+        ...
 
 
 class EnvelopeLike(Protocol):
     """An envelope as served; entry and salt are None once erased."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Return its leaf's index."""
+        ...
+
     @property
-    def entry(self) -> bytes | None: ...
+    def entry(self) -> bytes | None:
+        """Return the entry's bytes."""
+        ...
+
     @property
-    def salt(self) -> bytes | None: ...
+    def salt(self) -> bytes | None:
+        """Return the key of the leaf's commitment, 32 bytes."""
+        ...
 
 
 class EnvelopeSource(Protocol):
     """Where an auditor reads envelopes of personal entries."""
 
-    def envelopes(self, indexes: Sequence[int] | range) -> Sequence[EnvelopeLike]: ...
+    def envelopes(self, indexes: Sequence[int] | range) -> Sequence[EnvelopeLike]:
+        """Return the envelopes of some leaves, erased ones too."""
+        ...
 
 
 def audit_ledger(

@@ -69,6 +69,7 @@ def read_access(path: Path) -> list[Access]:
 
 
 def now_ms() -> int:
+    """Return the machine's clock in Unix ms."""
     return time.time_ns() // 1_000_000
 
 
@@ -89,6 +90,7 @@ class Auditors:
         return found[0] if found else None
 
     def has_ended(self, access: Access) -> bool:
+        """Tell whether an access's time is over."""
         return self._clock() >= access.until
 
     def _reload(self) -> None:

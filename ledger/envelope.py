@@ -71,6 +71,7 @@ class Entry:
 
     @property
     def payload_type(self) -> str:
+        """Return DSSE's payload type of this entry's type and version."""
         return payload_type(self.type, self.version)
 
 

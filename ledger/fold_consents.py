@@ -38,6 +38,7 @@ def live_dataset(state: Tables, act: Act, name: str) -> Dataset:
 
 
 def check_granted(state: Tables, act: Act) -> None:
+    """Refuse consent.granted unless the dataset is live and has no grant in force for this use."""
     payload = act.payload
     _check_new_grant(state, act)
     dataset = live_dataset(state, act, payload["dataset"])
@@ -90,6 +91,7 @@ def _check_recipient(state: Tables, act: Act) -> None:
 
 
 def apply_granted(state: Tables, act: Act) -> None:
+    """Put the grant in force, standing or for its order."""
     payload, do = act.payload, state.journal
     dataset = state.datasets[payload["dataset"]]
     body, window = split_terms(payload["terms"])
@@ -125,6 +127,7 @@ def apply_granted(state: Tables, act: Act) -> None:
 
 
 def check_rekeyed(state: Tables, act: Act) -> None:
+    """Refuse consent.rekeyed unless it replaces a grant in force on the same terms and offer."""
     payload = act.payload
     _check_new_grant(state, act)
     dataset = live_dataset(state, act, payload["dataset"])
@@ -138,6 +141,7 @@ def check_rekeyed(state: Tables, act: Act) -> None:
 
 
 def apply_rekeyed(state: Tables, act: Act) -> None:
+    """Put the new grant in force in the old one's place, paused if that was."""
     old = state.grant_at[act.payload["replaces"]]
     apply_granted(state, act)
     if old.paused_at is not None:  # moving to a new key must not end a pause
@@ -214,10 +218,12 @@ def _named_grant(state: Tables, act: Act, index: int) -> Grant:
 
 
 def check_withdrawn(state: Tables, act: Act) -> None:
+    """Refuse consent.withdrawn unless it names a grant that has not stopped."""
     _named_grant(state, act, act.payload["stops"][0])
 
 
 def check_paused(state: Tables, act: Act) -> None:
+    """Refuse consent.paused for a grant that has stopped or is paused."""
     if _named_grant(state, act, act.payload["stops"][0]).paused_at is not None:
         raise RefusedError("consent.paused: the grant is paused already")
 
@@ -228,6 +234,7 @@ def apply_grant_stop(state: Tables, act: Act) -> None:
 
 
 def check_resumed(state: Tables, act: Act) -> None:
+    """Refuse consent.resumed where nothing is paused, or while the owner objects."""
     pause = act.payload["resumes"][0]
     for grant in state.paused_by.get(pause, ()):
         if grant.paused_at == pause and grant.stopped_at is None:
@@ -239,6 +246,7 @@ def check_resumed(state: Tables, act: Act) -> None:
 
 
 def apply_resumed(state: Tables, act: Act) -> None:
+    """Put the grants that this pause holds in force again."""
     pause = act.payload["resumes"][0]
     for grant in state.paused_by[pause]:
         if grant.paused_at == pause:
@@ -259,6 +267,7 @@ def require_all_stopped(state: Tables, act: Act, datasets: Sequence[str]) -> Non
 
 
 def check_objection(state: Tables, act: Act) -> None:
+    """Refuse objection.raised twice, or without naming every grant in force."""
     owner = act.payload["owner"]
     if owner in state.objections:
         raise RefusedError("objection.raised: the owner objects already")
@@ -266,6 +275,7 @@ def check_objection(state: Tables, act: Act) -> None:
 
 
 def apply_objection(state: Tables, act: Act) -> None:
+    """Note that the owner objects to every use; the stops act through the leaf."""
     owner = act.payload["owner"]
     state.journal.add(state.objections, owner)
     state.touched.extend(state.parties[owner].datasets)
@@ -273,11 +283,13 @@ def apply_objection(state: Tables, act: Act) -> None:
 
 
 def check_objection_lifted(state: Tables, act: Act) -> None:
+    """Refuse objection.lifted where there is no objection."""
     if act.payload["owner"] not in state.objections:
         raise RefusedError("objection.lifted: the owner has raised no objection")
 
 
 def apply_objection_lifted(state: Tables, act: Act) -> None:
+    """Let the owner's consents be judged again; the ones stopped stay so."""
     owner = act.payload["owner"]
     state.journal.discard(state.objections, owner)
     state.touched.extend(state.parties[owner].datasets)
@@ -285,6 +297,7 @@ def apply_objection_lifted(state: Tables, act: Act) -> None:
 
 
 def check_offer(state: Tables, act: Act) -> None:
+    """Refuse offer.published twice, or of a dataset that is not the owner's and live."""
     if act.payload["offer"] in state.offers:
         raise RefusedError(f"offer.published: offer {act.payload['offer']} exists already")
     for name in act.payload["datasets"]:
@@ -292,6 +305,7 @@ def check_offer(state: Tables, act: Act) -> None:
 
 
 def apply_offer(state: Tables, act: Act) -> None:
+    """Add the offer. Terms of consents already given stay theirs."""
     payload, do = act.payload, state.journal
     offer = Offer(
         id=payload["offer"],
@@ -307,6 +321,7 @@ def apply_offer(state: Tables, act: Act) -> None:
 
 
 def check_offer_withdrawn(state: Tables, act: Act) -> None:
+    """Refuse offer.withdrawn unless the owner published it and it stands."""
     offer = state.offers.get(act.payload["offer"])
     if offer is None or offer.owner != act.payload["owner"]:
         raise UnknownReference("offer.withdrawn: the owner published no such offer")
@@ -315,6 +330,7 @@ def check_offer_withdrawn(state: Tables, act: Act) -> None:
 
 
 def apply_offer_withdrawn(state: Tables, act: Act) -> None:
+    """Withdraw the offer."""
     offer = state.offers[act.payload["offer"]]
     state.journal.change(offer, "withdrawn", act.index)
     for name in offer.datasets:
@@ -322,12 +338,14 @@ def apply_offer_withdrawn(state: Tables, act: Act) -> None:
 
 
 def check_share(state: Tables, act: Act) -> None:
+    """Refuse share.given twice, or of a dataset that is not the owner's and live."""
     live_dataset(state, act, act.payload["dataset"])
     if act.payload["share"] in state.shares:
         raise RefusedError(f"share.given: share {act.payload['share']} exists already")
 
 
 def apply_share(state: Tables, act: Act) -> None:
+    """Add the share and note the entry at its dataset."""
     p = act.payload
     item = Share(
         p["share"], p["owner"], p["dataset"], p["valid_until"], act.index, p["header_sha256"]
@@ -337,6 +355,7 @@ def apply_share(state: Tables, act: Act) -> None:
 
 
 def check_share_stopped(state: Tables, act: Act) -> None:
+    """Refuse share.stopped unless the owner gave it and it stands."""
     share = state.shares.get(act.payload["share"])
     named = (act.payload["owner"], act.payload["dataset"])
     if share is None or (share.owner, share.dataset) != named:
@@ -346,5 +365,6 @@ def check_share_stopped(state: Tables, act: Act) -> None:
 
 
 def apply_share_stopped(state: Tables, act: Act) -> None:
+    """Stop the share."""
     state.journal.change(state.shares[act.payload["share"]], "stopped", act.index)
     apply_grant_stop(state, act)

@@ -18,6 +18,7 @@ ENROLMENT = "party.registered"
 
 
 def check_registered(state: Tables, act: Act) -> None:
+    """Refuse dataset.registered unless its owner's enrolment is cosigned and it is new."""
     payload = act.payload
     owner = get_party(state, payload["owner"], act)
     if owner.cosigner is None or not state.pins.may_attest(PERSON_VERIFIED, owner.cosigner):
@@ -34,6 +35,7 @@ def check_registered(state: Tables, act: Act) -> None:
 
 
 def apply_registered(state: Tables, act: Act) -> None:
+    """Add the dataset to its owner; its participant is that owner's from now on."""
     payload, do = act.payload, state.journal
     owner = state.parties[payload["owner"]]
     dataset = Dataset(
@@ -59,6 +61,7 @@ def apply_registered(state: Tables, act: Act) -> None:
 
 
 def check_replaced(state: Tables, act: Act) -> None:
+    """Refuse dataset.replaced by itself, while a grant is in force, or where it erases."""
     dataset = live_dataset(state, act, act.payload["dataset"])
     new = act.payload.get("replaced_by")
     if new is not None and (new == dataset.id or live_dataset(state, act, new) is dataset):
@@ -69,6 +72,7 @@ def check_replaced(state: Tables, act: Act) -> None:
 
 
 def apply_replaced(state: Tables, act: Act) -> None:
+    """Mark the dataset as replaced: nothing new is granted of it."""
     dataset = state.datasets[act.payload["dataset"]]
     state.journal.change(dataset, "replaced", True)
     state.touched.append(dataset.id)
@@ -76,6 +80,7 @@ def apply_replaced(state: Tables, act: Act) -> None:
 
 
 def check_erased(state: Tables, act: Act) -> None:
+    """Refuse dataset.erased unless it names all of the dataset's entries and none of others."""
     payload = act.payload
     if any(index >= act.index for index in payload["erases"]):
         raise RefusedError("dataset.erased: erases names a leaf that does not exist yet")
@@ -152,6 +157,7 @@ def _check_closing(state: Tables, act: Act, owner: Party) -> None:
 
 
 def apply_erased(state: Tables, act: Act) -> None:
+    """Excuse the envelopes it names; close the account where its enrolment is among them."""
     payload, do = act.payload, state.journal
     dataset = state.datasets.get(payload["dataset"])
     if dataset is not None:

@@ -61,6 +61,7 @@ class Journal:
             self._changed.append(record)
 
     def put(self, table: dict[K, V], key: K, value: V, of: object = None) -> None:
+        """Set a key of a table."""
         self._note(value if of is None else of)
         if self._open:
             if key in table:
@@ -70,6 +71,7 @@ class Journal:
         table[key] = value
 
     def drop(self, table: dict[K, V], key: K, of: object = None) -> None:
+        """Remove a key of a table, if it is there."""
         if key in table:
             value = table.pop(key)
             self._note(value if of is None else of)
@@ -77,12 +79,14 @@ class Journal:
                 self._undo.append((table.__setitem__, (key, value)))
 
     def change(self, item: object, name: str, value: object) -> None:
+        """Set an attribute of a record."""
         self._note(item)
         if self._open:
             self._undo.append((setattr, (item, name, getattr(item, name))))
         setattr(item, name, value)
 
     def push(self, items: list[V], value: V, of: object = None) -> None:
+        """Add to the end of a list."""
         if of is not None:
             self._note(of)
         if self._open:
@@ -90,12 +94,14 @@ class Journal:
         items.append(value)
 
     def add(self, items: set[V], value: V) -> None:
+        """Add to a set."""
         if value not in items:
             if self._open:
                 self._undo.append((items.discard, (value,)))
             items.add(value)
 
     def discard(self, items: set[V], value: V) -> None:
+        """Remove from a set, if it is there."""
         if value in items:
             if self._open:
                 self._undo.append((items.add, (value,)))

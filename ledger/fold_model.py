@@ -43,6 +43,7 @@ class Act:
 
     @property
     def actor(self) -> str:
+        """Return the fingerprint of the key the entry says it is signed by."""
         actor: str = self.payload["actor"]
         return actor
 

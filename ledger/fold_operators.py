@@ -33,6 +33,7 @@ def _mark(action: str, said: Any, actor: str) -> tuple[str, ...]:
 
 
 def check_acted(state: Tables, act: Act) -> None:
+    """Refuse operator.acted about money by any but a treasurer, or with malformed details."""
     action, details = act.payload["action"], act.payload.get("details") or {}
     if action in MONEY and not state.pins.is_service("treasurer", act.actor):
         raise RefusedError(f"operator.acted: {action} is for a treasurer's key, a person's own")
@@ -53,6 +54,7 @@ def _check_mark(state: Tables, act: Act, action: str, details: Any) -> None:
 
 
 def apply_acted(state: Tables, act: Act) -> None:
+    """Note what the operator states, and what of it counts (see the module)."""
     action, details = act.payload["action"], act.payload.get("details") or {}
     said = OperatorAct(act.index, act.now, act.actor, action, details)
     state.journal.put(state.operator_acts, act.index, said)

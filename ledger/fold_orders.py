@@ -41,6 +41,7 @@ def _open_order(state: Tables, act: Act) -> OrderState:
 
 
 def check_placed(state: Tables, act: Act) -> None:
+    """Refuse order.placed twice, or with attestations that state nothing of its researcher."""
     payload = act.payload
     if payload["order"] in state.orders:
         raise RefusedError(f"order.placed: order {payload['order']} exists already")
@@ -50,26 +51,31 @@ def check_placed(state: Tables, act: Act) -> None:
 
 
 def apply_placed(state: Tables, act: Act) -> None:
+    """Add an order, placed."""
     order = OrderState(act.payload["order"], act.index, act.payload)
     state.journal.put(state.orders, order.id, order)
 
 
 def check_approved(state: Tables, act: Act) -> None:
+    """Refuse order.approved for any but an order just placed."""
     if _order(state, act).status != "placed":
         raise RefusedError("order.approved: only an order just placed can be approved")
 
 
 def check_closing(state: Tables, act: Act) -> None:
+    """Refuse to close an order that is closed already."""
     _open_order(state, act)
 
 
 def apply_status(state: Tables, act: Act) -> None:
+    """Give the order the status its entry type names, with the reason."""
     order = _order(state, act)
     state.journal.change(order, "status", act.rule.type.removeprefix("order."))
     state.journal.change(order, "reason", act.payload["reason"])
 
 
 def check_payment(state: Tables, act: Act) -> None:
+    """Refuse payment.* in another currency, recorded before, or of more than was received."""
     # A payment that arrives after the order closed must be recorded, or nobody could refund it.
     order, payload = _order(state, act), act.payload
     if payload["currency"] != order.payload["price"]["currency"]:
@@ -84,6 +90,7 @@ def check_payment(state: Tables, act: Act) -> None:
 
 
 def apply_payment(state: Tables, act: Act) -> None:
+    """Add the payment to its order; its reference cannot be recorded again."""
     payload, kind = act.payload, act.rule.type.removeprefix("payment.")
     payment = Payment(
         kind,
@@ -99,6 +106,7 @@ def apply_payment(state: Tables, act: Act) -> None:
 
 
 def check_access(state: Tables, act: Act) -> None:
+    """Refuse access.recorded unless it is of a paid, open order as ordered, or an ingest."""
     payload = act.payload
     if payload["access"] in state.accesses:
         raise RefusedError(f"access.recorded: access {payload['access']} exists already")
@@ -123,6 +131,7 @@ def _check_order_access(state: Tables, act: Act) -> None:
 
 
 def apply_access(state: Tables, act: Act) -> None:
+    """Add the access; its order, if it has one, is running."""
     access = Access(act.payload["access"], act.index, act.payload)
     state.journal.put(state.accesses, access.id, access)
     if act.payload["order"] is not None:
@@ -132,27 +141,32 @@ def apply_access(state: Tables, act: Act) -> None:
 
 
 def check_access_refused(state: Tables, act: Act) -> None:
+    """Refuse access.refused for an order that is closed."""
     _open_order(state, act)
 
 
 def apply_access_refused(state: Tables, act: Act) -> None:
+    """Note the refusal at its order."""
     order = _order(state, act)
     state.journal.push(order.refusals, Done(act.index, act.payload), of=order)
 
 
 def check_result(state: Tables, act: Act) -> None:
+    """Refuse result.* unless it follows the newest access of a running order."""
     order = _open_order(state, act)
     if order.status != "running" or order.accesses[-1:] != [act.payload["access"]]:
         raise RefusedError(f"{act.rule.type}: it must follow the newest access of its order")
 
 
 def apply_published(state: Tables, act: Act) -> None:
+    """Note the result: the order is published."""
     order = _order(state, act)
     state.journal.change(order, "result", Done(act.index, act.payload))
     state.journal.change(order, "status", "published")
 
 
 def check_withheld(state: Tables, act: Act) -> None:
+    """Refuse result.withheld unless it follows the newest access, published or not."""
     # Withheld may follow published: a stop that was sequenced before the publication wins.
     order = _order(state, act)
     if order.status not in ("running", "published"):
@@ -162,6 +176,7 @@ def check_withheld(state: Tables, act: Act) -> None:
 
 
 def apply_withheld(state: Tables, act: Act) -> None:
+    """Take the result back: the order is withheld."""
     order = _order(state, act)
     state.journal.push(order.withheld, Done(act.index, act.payload), of=order)
     state.journal.change(order, "result", None)
@@ -169,6 +184,7 @@ def apply_withheld(state: Tables, act: Act) -> None:
 
 
 def check_review(state: Tables, act: Act) -> None:
+    """Refuse review.decided by one's own party, unattested reviewers, or a second time."""
     order, payload = _open_order(state, act), act.payload
     if payload["reviewer"] == order.payload["researcher"]:
         raise RefusedError("review.decided: nobody reviews the output of its own order")
@@ -185,12 +201,14 @@ def check_review(state: Tables, act: Act) -> None:
 
 
 def apply_review(state: Tables, act: Act) -> None:
+    """Note what a reviewer decided about a draft."""
     p, order = act.payload, _order(state, act)
     review = Review(p["reviewer"], p["draft_commitment"], p["decision"], act.index)
     state.journal.push(order.reviews, review, of=order)
 
 
 def check_settlement(state: Tables, act: Act) -> None:
+    """Refuse settlement.made unless its parts add up to a gross paid for what is published."""
     order, payload = _order(state, act), act.payload
     if order.status != "published" or order.accesses[-1:] != [payload["access"]]:
         raise RefusedError("settlement.made: settles the published access of an order, once")
@@ -202,6 +220,7 @@ def check_settlement(state: Tables, act: Act) -> None:
 
 
 def apply_settlement(state: Tables, act: Act) -> None:
+    """Note how the money was split: the order is settled."""
     order = _order(state, act)
     state.journal.change(order, "settlement", Done(act.index, act.payload))
     state.journal.change(order, "status", "settled")
@@ -209,25 +228,30 @@ def apply_settlement(state: Tables, act: Act) -> None:
 
 
 def check_payout(state: Tables, act: Act) -> None:
+    """Refuse payout.sent of settlements this ledger does not have."""
     get_party(state, act.payload["owner"], act)
     if not all(index in state.settlements for index in act.payload["settlements"]):
         raise UnknownReference("payout.sent: settlements names a leaf that settles nothing")
 
 
 def apply_payout(state: Tables, act: Act) -> None:
+    """Note the payout at its owner."""
     state.journal.push(state.parties[act.payload["owner"]].payouts, act.index)
 
 
 def check_payout_made(state: Tables, act: Act) -> None:
+    """Refuse payout.made a second time."""
     if act.payload["payout"] in state.payouts:
         raise RefusedError("payout.made: this payout is recorded already")
 
 
 def apply_payout_made(state: Tables, act: Act) -> None:
+    """Note the payout by its number."""
     state.journal.put(state.payouts, act.payload["payout"], Done(act.index, act.payload))
 
 
 def check_compute_key(state: Tables, act: Act) -> None:
+    """Refuse compute.key_published under a taken number, or with its end before its start."""
     if act.payload["key_id"] in state.compute_keys:
         raise RefusedError("compute.key_published: this key_id is published already")
     if act.payload["not_before"] >= act.payload["not_after"]:
@@ -235,6 +259,7 @@ def check_compute_key(state: Tables, act: Act) -> None:
 
 
 def apply_compute_key(state: Tables, act: Act) -> None:
+    """Add a recipient key of a region, for consents from not_before to not_after (ms)."""
     p = act.payload
     key = ComputeKey(
         key_id=p["key_id"],
@@ -249,6 +274,7 @@ def apply_compute_key(state: Tables, act: Act) -> None:
 
 
 def apply_release(state: Tables, act: Act) -> None:
+    """Note which code and image compute runs from here on."""
     state.journal.push(state.compute_releases, Done(act.index, act.payload))
 
 

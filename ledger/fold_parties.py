@@ -42,6 +42,7 @@ def _party_of(state: Tables, act: Act) -> Party:
 
 
 def check_registered(state: Tables, act: Act) -> None:
+    """Refuse party.registered for a party, or with a key, that was registered before."""
     if act.payload["party"] in state.parties:
         raise RefusedError(f"party.registered: party {act.payload['party']} exists already")
     for value in act.payload["keys"]:
@@ -49,6 +50,7 @@ def check_registered(state: Tables, act: Act) -> None:
 
 
 def apply_registered(state: Tables, act: Act) -> None:
+    """Add a party with its keys, and who cosigned its enrolment."""
     payload, do = act.payload, state.journal
     party = Party(payload["party"], payload["role"], {}, act.index, entries=[act.index])
     if len(act.entry.signatures) == 2:
@@ -65,17 +67,20 @@ def _add_key(state: Tables, party: Party, key: Key) -> None:
 
 
 def check_key_added(state: Tables, act: Act) -> None:
+    """Refuse party.key_added for a key that was ever registered, here or elsewhere."""
     _party_of(state, act)
     _require_fresh(state, act, _key_of(act.payload["key"], act.index))
 
 
 def apply_key_added(state: Tables, act: Act) -> None:
+    """Add the key to its party."""
     party = _party_of(state, act)
     _add_key(state, party, _key_of(act.payload["key"], act.index))
     state.journal.push(party.entries, act.index)
 
 
 def check_key_removed(state: Tables, act: Act) -> None:
+    """Refuse party.key_removed for a key the party lacks, or for its last one to sign with."""
     party = _party_of(state, act)
     key = party.keys.get(act.payload["fingerprint"])
     if key is None:
@@ -86,6 +91,7 @@ def check_key_removed(state: Tables, act: Act) -> None:
 
 
 def apply_key_removed(state: Tables, act: Act) -> None:
+    """Remove the key; from now on the account has entries that must stay readable."""
     party = _party_of(state, act)
     state.journal.drop(party.keys, act.payload["fingerprint"], of=party)
     _note_lasting(state, party, act)
@@ -97,6 +103,7 @@ def _note_lasting(state: Tables, party: Party, act: Act) -> None:
 
 
 def check_key_rotated(state: Tables, act: Act) -> None:
+    """Refuse party.key_rotated unless a fresh key takes the place of one of the same use."""
     party = _party_of(state, act)
     old = party.keys.get(act.payload["fingerprint"])
     new = _key_of(act.payload["key"], act.index)
@@ -106,17 +113,20 @@ def check_key_rotated(state: Tables, act: Act) -> None:
 
 
 def apply_key_rotated(state: Tables, act: Act) -> None:
+    """Remove the old key and add the new one."""
     apply_key_removed(state, act)
     _add_key(state, _party_of(state, act), _key_of(act.payload["key"], act.index))
 
 
 def check_attested(state: Tables, act: Act) -> None:
+    """Refuse party.attested about another role, or where it has expired already."""
     _party_of(state, act)
     if act.payload["expires_at"] <= act.now:
         raise RefusedError("party.attested: the statement has expired already")
 
 
 def apply_attested(state: Tables, act: Act) -> None:
+    """Add the claims to their party; whether the attester counts is for who reads them."""
     party, payload = _party_of(state, act), act.payload
     item = Attestation(act.index, payload["claims"], payload["expires_at"], act.actor)
     state.journal.push(party.attestations, item, of=party)
@@ -124,6 +134,7 @@ def apply_attested(state: Tables, act: Act) -> None:
 
 
 def check_recovery(state: Tables, act: Act) -> None:
+    """Refuse recovery.requested without 7 days' wait and a fresh key to sign with."""
     _party_of(state, act)
     key = _key_of(act.payload["key"], act.index)
     _require_fresh(state, act, key)
@@ -136,6 +147,7 @@ def check_recovery(state: Tables, act: Act) -> None:
 
 
 def apply_recovery(state: Tables, act: Act) -> None:
+    """Note which key will count from when, unless it is cancelled before."""
     payload = act.payload
     key = fingerprint(unb64(payload["key"]["public_key"]))
     effective_at = payload["effective_at"]
@@ -149,6 +161,7 @@ def apply_recovery(state: Tables, act: Act) -> None:
 
 
 def check_recovery_cancelled(state: Tables, act: Act) -> None:
+    """Refuse recovery.cancelled for a recovery the party has not, or cancelled before."""
     party = _party_of(state, act)
     recovery = state.recoveries.get(act.payload["recovery"])
     if recovery is None or recovery.party != party.id:
@@ -158,12 +171,14 @@ def check_recovery_cancelled(state: Tables, act: Act) -> None:
 
 
 def apply_recovery_cancelled(state: Tables, act: Act) -> None:
+    """Cancel the recovery: its key never counts."""
     recovery = state.recoveries[act.payload["recovery"]]
     state.journal.change(recovery, "cancelled", act.index)
     _note_lasting(state, _party_of(state, act), act)
 
 
 def check_mandate(state: Tables, act: Act) -> None:
+    """Refuse mandate.given to oneself, under a number that is taken, or with its end past."""
     payload = act.payload
     get_party(state, payload["holder"], act)
     if payload["mandate"] in state.mandates:
@@ -175,6 +190,7 @@ def check_mandate(state: Tables, act: Act) -> None:
 
 
 def apply_mandate(state: Tables, act: Act) -> None:
+    """Note who may act for whom, and until when."""
     p = act.payload
     item = Mandate(p["mandate"], p["owner"], p["holder"], p["kind"], p["valid_until"], act.index)
     state.journal.put(state.mandates, item.id, item)
@@ -194,6 +210,7 @@ def grants_under(state: Tables, mandate: Mandate) -> list[Grant]:
 
 
 def check_mandate_ended(state: Tables, act: Act) -> None:
+    """Refuse mandate.ended unless the owner gave it and it stands, and stops are under it."""
     mandate = state.mandates.get(act.payload["mandate"])
     if mandate is None or mandate.owner != act.payload["owner"]:
         raise UnknownReference("mandate.ended: the owner gave no such mandate")

@@ -228,10 +228,12 @@ class Rebuilt:
                 take(self, row)
 
     def scalars(self, row: list[Any]) -> None:
+        """Take the state's own numbers."""
         for name, value in zip(_SCALARS, row, strict=True):
             setattr(self.state, name, value)
 
     def value(self, row: Any) -> None:
+        """Take a value that rows after it share, by its number."""
         self._values.append(row)
 
     def _shared(self, number: int) -> Any:
@@ -243,12 +245,14 @@ class Rebuilt:
         return value
 
     def grant(self, row: list[Any]) -> None:
+        """Take a grant; its shared values came before."""
         for name in ("body", "facets", "recipient"):
             row[_G[name]] = self._shared(row[_G[name]])
         grant = Grant(*row)
         self.state.grant_at[grant.index] = self.state.grants[grant.id] = grant
 
     def dataset(self, row: list[Any]) -> None:
+        """Take a dataset; its grants came before."""
         at, live = self.state.grant_at, row[_D["per_order"]]
         standing = row[_D["standing"]]
         row[_D["format"]] = self._shared(row[_D["format"]])
@@ -261,34 +265,42 @@ class Rebuilt:
             self.state.participants[dataset.participant] = dataset.owner
 
     def offer(self, row: list[Any]) -> None:
+        """Take an offer; its shared values came before."""
         row[_F["datasets"]] = tuple(row[_F["datasets"]])
         for name in ("terms", "facets"):
             row[_F[name]] = self._shared(row[_F[name]])
         self.state.offers[row[0]] = Offer(*row)
 
     def party(self, row: list[Any]) -> None:
+        """Take a party with its keys and attestations."""
         keys = row[_P["keys"]]
         row[_P["keys"]] = {name: Key(a2b_base64(key), *rest) for name, key, *rest in keys}
         row[_P["attestations"]] = [Attestation(*one) for one in row[_P["attestations"]]]
         self.state.parties[row[0]] = Party(*row)
 
     def mandate(self, row: list[Any]) -> None:
+        """Take a mandate."""
         item = self.state.mandates[row[0]] = Mandate(*row)
         self.state.mandate_at[item.index] = item
 
     def recovery(self, row: list[Any]) -> None:
+        """Take a recovery, which names after it refer to."""
         self._recoveries[row[0]] = Recovery(*row)
 
     def recovery_name(self, row: list[str]) -> None:
+        """Take a name a recovery is known by."""
         self.state.recoveries[row[0]] = self._recoveries[row[1]]
 
     def recovering(self, row: list[str]) -> None:
+        """Take the key that a recovery is about."""
         self.state.recovering[row[0]] = self._recoveries[row[1]]
 
     def share(self, row: list[Any]) -> None:
+        """Take a share."""
         self.state.shares[row[0]] = Share(*row)
 
     def order(self, row: list[Any]) -> None:
+        """Take an order with all that happened to it."""
         row[_O["payments"]] = [Payment(*one) for one in row[_O["payments"]]]
         row[_O["reviews"]] = [Review(*one) for one in row[_O["reviews"]]]
         for name, _ in _DONE_LISTS:
@@ -298,27 +310,35 @@ class Rebuilt:
         self.state.orders[row[0]] = OrderState(*row)
 
     def access(self, row: list[Any]) -> None:
+        """Take an access."""
         self.state.accesses[row[0]] = Access(*row)
 
     def compute_key(self, row: list[Any]) -> None:
+        """Take a recipient key of compute."""
         self.state.compute_keys[row[0]] = ComputeKey(*row)
 
     def compute_release(self, row: list[Any]) -> None:
+        """Take a release of compute."""
         self.state.compute_releases.append(Done(*row))
 
     def payout(self, row: list[Any]) -> None:
+        """Take a payout."""
         self.state.payouts[row[0]] = Done(*row[1])
 
     def custodian_split(self, row: list[Any]) -> None:
+        """Take a custodian's splits, oldest first."""
         self.state.custodian_splits[row[0]] = tuple(CustodianSplit(*one) for one in row[1])
 
     def operator_act(self, row: list[Any]) -> None:
+        """Take what an operator stated."""
         self.state.operator_acts[row[0]] = OperatorAct(*row)
 
     def pause(self, row: list[Any]) -> None:
+        """Take which grants a leaf paused; they came before."""
         self.state.paused_by[row[0]] = tuple(map(self.state.grant_at.__getitem__, row[1]))
 
     def absence(self, row: list[Any]) -> None:
+        """Take a leaf whose envelope is missing."""
         self.state.absent[row[0]] = parse_leaf(row[1].encode())
 
 

@@ -76,9 +76,13 @@ class Signer(Protocol):
     """Signs note text with one named key."""
 
     @property
-    def vkey(self) -> VerifierKey: ...
+    def vkey(self) -> VerifierKey:
+        """Return the public key signatures verify with."""
+        ...
 
-    def sign(self, text: str) -> NoteSignature: ...
+    def sign(self, text: str) -> NoteSignature:
+        """Sign note text, its final newline included."""
+        ...
 
 
 class Ed25519Signer:
@@ -92,6 +96,7 @@ class Ed25519Signer:
 
     @property
     def vkey(self) -> VerifierKey:
+        """Return the public key signatures verify with."""
         return self._vkey
 
     def sign(self, text: str) -> NoteSignature:

@@ -135,6 +135,7 @@ class Publisher:
 
     @property
     def origin(self) -> str:
+        """Return the log's name, the first line of its checkpoints."""
         return self._signer.vkey.name
 
     def close(self) -> None:

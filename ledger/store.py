@@ -20,10 +20,12 @@ class Head:
 
     @property
     def size(self) -> int:
+        """Return how many leaves are sequenced."""
         return self.frontier.size
 
     @property
     def root(self) -> bytes:
+        """Return the tree's root hash (RFC 6962), 32 bytes."""
         return self.frontier.root()
 
 

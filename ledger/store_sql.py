@@ -41,11 +41,13 @@ class SqlStore:
             raise
 
     def close(self) -> None:
+        """See `Store`."""
         self.engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
     def head(self) -> Head:
+        """See `Store`."""
         with self._reading() as db:
             row = _one(db, "SELECT size, root, time, data FROM heads WHERE name = 'sequenced'")
         if row is None:
@@ -59,6 +61,7 @@ class SqlStore:
         return head
 
     def append(self, expected: Head, new: Head, batch: Batch) -> None:
+        """See `Store`."""
         with self._writing() as db:
             self._swap_head(db, expected, new)
             self._insert_rows(db, batch)
@@ -124,10 +127,12 @@ class SqlStore:
                 copy.write_row(row)
 
     def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """See `Store`."""
         query = "SELECT identity, leaf_index FROM identities WHERE identity"
         return {bytes(row[0]): row[1] for row in self._select_in(query, identities, "bytea")}
 
     def leaves(self, start: int, end: int) -> list[bytes]:
+        """See `Store`."""
         with self._reading() as db:
             rows = db.execute(
                 text(
@@ -144,32 +149,38 @@ class SqlStore:
         return [bytes(row[1]) for row in rows]
 
     def envelopes(self, indexes: Collection[int]) -> dict[int, tuple[bytes, bytes]]:
+        """See `Store`."""
         query = "SELECT leaf_index, entry, salt FROM envelopes WHERE leaf_index"
         rows = self._select_in(query, list(indexes), "int8")
         return {row[0]: (bytes(row[1]), bytes(row[2])) for row in rows}
 
     def attachments(self, indexes: Collection[int], name: str) -> dict[int, bytes]:
+        """See `Store`."""
         query = "SELECT leaf_index, name, data FROM attachments WHERE leaf_index"
         rows = self._select_in(query, list(indexes), "int8")
         return {row[0]: bytes(row[2]) for row in rows if row[1] == name}
 
     def access_tree(self, root: bytes) -> bytes | None:
+        """See `Store`."""
         with self._reading() as db:
             row = _one(db, "SELECT data FROM access_trees WHERE root = :root", root=root)
         return None if row is None else bytes(row[0])
 
     def tile(self, level: int, index: int) -> bytes | None:
+        """See `Store`."""
         query = "SELECT data FROM tiles WHERE level = :level AND tile_index = :index"
         with self._reading() as db:
             row = _one(db, query, level=level, index=index)
         return None if row is None else bytes(row[0])
 
     def published(self) -> bytes | None:
+        """See `Store`."""
         with self._reading() as db:
             row = _one(db, "SELECT data FROM heads WHERE name = 'published'")
         return None if row is None else bytes(row[0])
 
     def publish(self, size: int, root: bytes, note: bytes, now_ms: int) -> None:
+        """See `Store`."""
         row = {"name": "published", "size": size, "root": root, "time": now_ms, "data": note}
         with self._writing() as db:
             _put(db, "heads", ("name",), [row])
@@ -180,6 +191,7 @@ class SqlStore:
             db.execute(statement, [{"index": index} for index in sorted(indexes)])
 
     def scrub(self) -> None:
+        """See `Store`."""
         with self._guard(), self.engine.connect() as plain:
             db = plain.execution_options(isolation_level="AUTOCOMMIT")
             if not self._sqlite:

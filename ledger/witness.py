@@ -55,7 +55,9 @@ class Cosigner(Protocol):
 
     vkey: VerifierKey
 
-    def cosign(self, text: str, time: int) -> NoteSignature: ...
+    def cosign(self, text: str, time: int) -> NoteSignature:
+        """Return a cosignature of a checkpoint at a time (c2sp.org/tlog-cosignature)."""
+        ...
 
 
 class Witness:

@@ -65,5 +65,6 @@ class WitnessStore:
         return None if row is None else row[0]
 
     def close(self) -> None:
+        """Let go of the database."""
         with self._lock:
             self._db.close()

@@ -55,6 +55,7 @@ class Request:
 
     @property
     def family(self) -> str:
+        """Return which query family is asked about."""
         return self.query.family
 
 

@@ -151,6 +151,7 @@ class MarketConfig:
 
     @property
     def signing_key_file(self) -> Path:
+        """Return where the marketplace's own signing key lies."""
         return self.directory / SIGNING_KEY_FILE
 
     @property

@@ -60,7 +60,9 @@ OnPosted = Callable[[Session, OutboxRow], None]
 class Appender(Protocol):
     """The part of the ledger's client the outbox needs; a repeat must answer the first index."""
 
-    def append(self, submissions: list[Submission], /) -> list[Appended]: ...
+    def append(self, submissions: list[Submission], /) -> list[Appended]:
+        """Append entries to the ledger, in order. Raises LedgerError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class CheckoutState:
 
     @property
     def is_paid(self) -> bool:
+        """Tell whether the money is there."""
         return self.status == "complete" and self.payment_status == "paid"
 
 
@@ -145,6 +146,7 @@ def id_of(value: Any) -> str | None:
 
 
 def checkout_state_from(session: stripe.checkout.Session) -> CheckoutState:
+    """Read a Checkout Session: amount without tax, tax and fee apart, in minor units."""
     value = session.to_dict()
     tax = int((value.get("total_details") or {}).get("amount_tax") or 0)
     charge = _charge_of(value)
@@ -182,6 +184,7 @@ def _method_of(charge: dict[str, Any]) -> str | None:
 
 
 def dispute_state_from(dispute: stripe.Dispute) -> DisputeState:
+    """Read a Dispute, with the fees Stripe took for it."""
     entries = dispute.to_dict().get("balance_transactions") or []
     fee = sum(int(one["fee"]) for one in entries if one["currency"] == dispute.currency)
     return DisputeState(
@@ -196,6 +199,7 @@ def dispute_state_from(dispute: stripe.Dispute) -> DisputeState:
 
 
 def refund_state_from(refund: stripe.Refund) -> RefundState:
+    """Read a Refund, and the key it was asked for with."""
     intent = id_of(refund.payment_intent)
     return RefundState(
         refund.id, str(refund.status), refund.amount, refund.currency, intent, _key_of(refund)
@@ -208,6 +212,7 @@ def _key_of(made: stripe.Refund | stripe.Transfer) -> str | None:
 
 
 def account_state_from(account: stripe.Account) -> AccountState:
+    """Read a connected Account: what it has submitted, may receive and be paid."""
     capabilities = account.to_dict().get("capabilities") or {}
     return AccountState(
         account.id,
@@ -218,6 +223,7 @@ def account_state_from(account: stripe.Account) -> AccountState:
 
 
 def transfer_state_from(transfer: stripe.Transfer) -> TransferState:
+    """Read a Transfer, and the key it was asked for with."""
     return TransferState(
         transfer.id,
         id_of(transfer.destination) or "",
@@ -230,6 +236,7 @@ def transfer_state_from(transfer: stripe.Transfer) -> TransferState:
 
 
 def payment_from(charge: stripe.Charge) -> Payment:
+    """Read a Charge as a payment of the order its metadata names."""
     value = charge.to_dict()
     return Payment(
         charge.id,
@@ -248,6 +255,7 @@ def payment_from(charge: stripe.Charge) -> Payment:
 
 
 def webhook_event_from(event: dict[str, Any]) -> WebhookEvent:
+    """Read an Event: its id and type, and the order and payment it is about."""
     about = event["data"]["object"]
     intent = about.get("id") if about["object"] == "payment_intent" else about.get("payment_intent")
     order = (about.get("metadata") or {}).get("order_id") or about.get("client_reference_id")

@@ -64,6 +64,7 @@ class Price:
 
     @property
     def total(self) -> int:
+        """Return what the buyer pays, in minor units."""
         return self.owners_total + self.platform_fee + self.compute_fee
 
 

@@ -56,12 +56,15 @@ class Findings:
     totals: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def close(self, what: str, about: str, did: str) -> None:
+        """Note a difference that was put right, and how."""
         self.closed.append({"what": what, "about": about, "did": did})
 
     def leave(self, what: str, about: str, do: str) -> None:
+        """Note a difference that a person has to settle, and what to do."""
         self.open.append({"what": what, "about": about, "do": do})
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as it is kept and shown."""
         return {"closed": self.closed, "open": self.open, "totals": self.totals}
 
 

@@ -45,9 +45,13 @@ CANNOT_START = 2
 class Server(Protocol):
     """The part of waitress's server used here."""
 
-    def run(self) -> None: ...
+    def run(self) -> None:
+        """Answer requests until it is closed."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop answering."""
+        ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

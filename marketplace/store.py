@@ -72,6 +72,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
+        """Tell whether it is SQLite, where one writes at a time."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager

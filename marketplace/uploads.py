@@ -132,6 +132,7 @@ def _reserve(services: Services, owner: str, dataset: str) -> tuple[str, int]:
 
 
 def may_upload(session: Session, owner: str, dataset: str) -> None:
+    """Raise ConflictError for an id registered already, ForbiddenError for another's staged one."""
     if session.get(DatasetFile, dataset) is not None:
         raise ConflictError("this dataset is registered already; take a new dataset id")
     staged = session.get(Upload, dataset)

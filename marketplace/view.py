@@ -34,7 +34,9 @@ class FollowerPort(Protocol):
 
     state: State
 
-    def sync(self) -> FollowedCheckpoint | None: ...
+    def sync(self) -> FollowedCheckpoint | None:
+        """Follow the log to its newest checkpoint. Raises LedgerError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

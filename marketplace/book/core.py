@@ -65,6 +65,7 @@ class Posting:
 
     @property
     def slot(self) -> Slot:
+        """Return the balance it moves: account, its owner, currency."""
         return self.account, self.owner, self.currency
 
 

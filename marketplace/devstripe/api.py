@@ -57,6 +57,7 @@ def blueprint(server: "DevStripe") -> Blueprint:
 
 
 def answer_json(body: Json, status: int = 200) -> Response:
+    """Return JSON as Stripe writes it: indented, ended by a newline."""
     return Response(json.dumps(body, indent=2) + "\n", status, mimetype="application/json")
 
 

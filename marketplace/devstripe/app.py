@@ -53,6 +53,7 @@ class DevStripe:
                 endpoints.ensure_starting(unit, webhook, secret)
 
     def set_fault(self, kind: str, path: str, count: int) -> None:
+        """Have the next `count` calls whose path holds `path` fail in this way."""
         with self._lock:
             self._fault = Fault(kind, path, count)
 
@@ -66,6 +67,7 @@ class DevStripe:
             return fault.kind
 
     def close(self) -> None:
+        """Stop sending events and let go of the file."""
         self.deliverer.stop()
         self.store.close()
 

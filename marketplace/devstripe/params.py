@@ -68,6 +68,7 @@ class Params:
     path: str = ""
 
     def named(self, name: str) -> str:
+        """Return a parameter's whole name, as messages give it."""
         return f"{self.path}[{name}]" if self.path else name
 
     def only(self, accepted: Iterable[str]) -> None:
@@ -77,6 +78,7 @@ class Params:
             raise unknown_param(self.named(extra[0]))
 
     def text(self, name: str, limit: int = 5000) -> str | None:
+        """Return text, None where there is none. Raises the 400 fault, as every reading here."""
         value = self.values.get(name)
         if value is None or value == "":
             return None
@@ -87,18 +89,21 @@ class Params:
         return value
 
     def required(self, name: str) -> str:
+        """Return text that must be given."""
         value = self.text(name)
         if value is None:
             raise missing(self.named(name))
         return value
 
     def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
+        """Return one of the values allowed."""
         value = self.text(name) or default
         if value not in set(allowed):
             raise invalid(self.named(name), f"must be one of {', '.join(sorted(allowed))}.")
         return value
 
     def integer(self, name: str) -> int | None:
+        """Return a whole number of at most 12 digits, None where it is not given."""
         value = self.text(name)
         if value is None:
             return None
@@ -109,36 +114,43 @@ class Params:
         return int(value)
 
     def boolean(self, name: str, default: bool = False) -> bool:
+        """Return "true" or "false" as a truth value."""
         return self.choice(name, ("true", "false"), "true" if default else "false") == "true"
 
     def amount(self, name: str, currency: str) -> int:
+        """Return an amount in the currency's minor units, within Stripe's bounds."""
         value = self.integer(name)
         if value is None:
             raise missing(self.named(name))
         return check_amount(value, currency, self.named(name))
 
     def currency(self, name: str = "currency") -> str:
+        """Return a currency's code, in small letters."""
         return check_currency(self.required(name), self.named(name))
 
     def url(self, name: str) -> str | None:
+        """Return an address that may be redirected to, None where it is not given."""
         value = self.text(name)
         if value is not None and not is_web_url(value):
             raise invalid(self.named(name), "Not a valid URL", "url_invalid")
         return value
 
     def sub(self, name: str) -> "Params":
+        """Return the parameters of an object, none where it is not given."""
         value = self.values.get(name) or {}
         if not isinstance(value, Mapping):
             raise invalid(self.named(name), "must be an object.")
         return Params(value, self.named(name))
 
     def subs(self, name: str) -> "list[Params]":
+        """Return the parameters of each object of a list."""
         value = self.values.get(name) or []
         if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
             raise invalid(self.named(name), "must be an array of objects.")
         return [Params(item, f"{self.named(name)}[{i}]") for i, item in enumerate(value)]
 
     def texts(self, name: str) -> list[str]:
+        """Return a list of text."""
         value = self.values.get(name) or []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise invalid(self.named(name), "must be an array of strings.")

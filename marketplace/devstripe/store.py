@@ -78,6 +78,7 @@ class Unit:
         return stored
 
     def save(self, body: Json) -> Json:
+        """Write a stored object back; return it."""
         self.db.execute("UPDATE object SET body = ? WHERE id = ?", (_dump(body), body["id"]))
         return body
 
@@ -137,6 +138,7 @@ class Unit:
         return int(row[0])
 
     def add_balance(self, currency: str, amount: int) -> None:
+        """Add an amount (signed, minor units) to the account's balance."""
         self.db.execute(
             "INSERT INTO balance VALUES (?, ?, ?) ON CONFLICT (account, currency)"
             " DO UPDATE SET amount = amount + excluded.amount",
@@ -144,6 +146,7 @@ class Unit:
         )
 
     def balances(self) -> dict[str, int]:
+        """Return the account's balance in each currency, in minor units."""
         rows = self.db.execute(
             "SELECT currency, amount FROM balance WHERE account = ? ORDER BY currency",
             (self.account,),
@@ -151,10 +154,12 @@ class Unit:
         return {str(currency): int(amount) for currency, amount in rows}
 
     def setting(self, name: str, default: Any) -> Any:
+        """Return a setting of the server's."""
         row = self.db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else default
 
     def set(self, name: str, value: Any) -> None:
+        """Keep a setting of the server's."""
         self.db.execute(
             "INSERT INTO setting VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -187,6 +192,7 @@ class Store:
             self._db.execute("COMMIT")
 
     def close(self) -> None:
+        """Let go of the file."""
         with self._lock:
             self._db.close()
 

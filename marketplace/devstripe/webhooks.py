@@ -59,15 +59,19 @@ class Deliverer:
         self._thread = threading.Thread(target=self._loop, name="webhooks", daemon=True)
 
     def start(self) -> None:
+        """Begin to send what is due."""
         self._thread.start()
 
     def wake(self) -> None:
+        """Look at once for what is due."""
         self._wake.set()
 
     def is_alive(self) -> bool:
+        """Tell whether events are being sent."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
+        """End after the delivery in hand."""
         self._stop.set()
         self._wake.set()
         self._thread.join(TIMEOUT_SECONDS + 1)

@@ -52,19 +52,23 @@ class Layout:
     overrides: Mapping[str, Mapping[str, Any]]
 
     def directory(self, process: str) -> Path:
+        """Return a process's own directory."""
         return self.root / process
 
     def port_of(self, process: str) -> int:
+        """Return the port a process listens on."""
         order = ("marketplace", "ledger", "stripe", "attester", *WITNESSES, "keys")
         return self.port + order.index(process)
 
     def url(self, process: str) -> str:
+        """Return where a process is reached."""
         # Browsers accept "localhost", never an IP address, as a WebAuthn relying party.
         host = "localhost" if process in ("marketplace", "keys") else "127.0.0.1"
         return f"http://{host}:{self.port_of(process)}"
 
     @property
     def trust_file(self) -> Path:
+        """Return the file every client pins."""
         return self.root / "trust" / "trust.json"
 
 

@@ -27,4 +27,5 @@ def big(**options: Any) -> Any:
 
 
 def json_column() -> Any:
+    """Return a column of JSON."""
     return Field(sa_type=JSON)
