@@ -5,11 +5,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from marketplace import earnings, invoices, payees, reconcile
 from marketplace.web import operator_view, sessions
+from marketplace.web.pages_public import page_number
 from marketplace.web.ports import pages
+from marketplace.web.text import countries
 from marketplace.web.troubles import of_health, of_money, of_watch
 from marketplace.web.uses_view import earned_by_month
 
-SHOWN_RUNS = 20
+SHOWN_RUNS, SHOWN_LINES = 20, 50
 
 
 def add_money_pages(made: Blueprint) -> None:
@@ -24,15 +26,17 @@ def add_money_pages(made: Blueprint) -> None:
 
 @sessions.require("owner")
 def statement() -> str:
-    """Show what I earned and was paid, as a page that prints on paper."""
-    services = pages().services
+    """Show what I am owed, how I am paid and each line, newest first. Parameter: page."""
+    services, page = pages().services, page_number(request.args.get("page", "1"))
     view = earnings.statement(services, sessions.me().party)
+    lines = view["lines"][::-1][(page - 1) * SHOWN_LINES : page * SHOWN_LINES]
     orders = services.view.snapshot().state.orders
-    about = {line["about"] for line in view["lines"]} & orders.keys()
+    about = {line["about"] for line in lines} & orders.keys()
     names = {order: orders[order].payload["purpose"].get("project") for order in about}
     return render_template(
         "web/statement.html", view=view, charities=payees.charities(services),
-        chart=earned_by_month(view["lines"]), names=names,
+        chart=earned_by_month(view["lines"]), names=names, lines=lines, page=page,
+        last=max(1, -(-len(view["lines"]) // SHOWN_LINES)), countries=countries(),
     )  # fmt: skip
 
 

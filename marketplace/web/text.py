@@ -1,18 +1,25 @@
 """How values look on a page: money, times, sizes, ids. Pure; times are Unix ms, shown in UTC."""
 
+import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from marketplace import currencies
 from marketplace.money_words import moved
-from marketplace.texts import mark, say, say_made
+from marketplace.texts import LANGUAGE, mark, say, say_made
 
 _STEPS = (
     (86_400, mark("1 day ago"), mark("%(1)s days ago")),
     (3_600, mark("1 hour ago"), mark("%(1)s hours ago")),
     (60, mark("1 minute ago"), mark("%(1)s minutes ago")),
+)
+_COUNTRY = re.compile("[A-Z]{2}")
+# What CLDR has beside countries: unions, outlying places, and codes for tests and the unknown.
+_NO_COUNTRY = frozenset(
+    {"AC", "CP", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
 )
 _MONTHS = (
     mark("Jan"), mark("Feb"), mark("Mar"), mark("Apr"), mark("May"), mark("Jun"), mark("Jul"),
@@ -56,6 +63,18 @@ def month(code: str) -> str:
     """Write a month such as 2027-01 in words."""
     year, _, number = code.partition("-")
     return f"{say(_MONTHS[int(number) - 1])} {year}"
+
+
+@cache
+def countries() -> tuple[tuple[str, str], ...]:
+    """Return every country's code (ISO 3166-1) and its name in the language spoken, by name."""
+    from babel import Locale  # not before a page needs it: it is slow to load
+
+    names = Locale.parse(LANGUAGE).territories
+    found = [(code, name) for code, name in names.items() if _COUNTRY.fullmatch(code)]
+    return tuple(
+        sorted((one for one in found if one[0] not in _NO_COUNTRY), key=lambda one: one[1])
+    )
 
 
 def number(n: int) -> str:

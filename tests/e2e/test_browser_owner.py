@@ -120,14 +120,18 @@ class Person:
 
     def withdraw(self, grant):
         """Withdraw from the page of my data, where the consent's card appears by itself."""
-        self.click("Go to my data")
-        self.page.wait_for_url("**/me")
-        link = self.page.get_by_role("link", name=f"Withdraw consent {grant[:8]}")
-        self.market.until(lambda: self.page.reload() and link.count(), what="the consent's card")
-        self.clicks = 1
-        link.click()
+        self.from_my_data(f"Withdraw consent {grant[:8]}")
         self.click("Withdraw with my passkey")
         self.sees("Your consent is withdrawn")
+
+    def from_my_data(self, name):
+        """Follow a link of the page of my data, once it is there; that is the first click."""
+        self.click("Go to my data")
+        self.page.wait_for_url("**/me")
+        link = self.page.get_by_role("link", name=name)
+        self.market.until(lambda: self.page.reload() and link.count(), what=name)
+        self.clicks = 1
+        link.click()
 
     def unlock(self):
         self.click("Unlock with my passkey")
@@ -387,18 +391,35 @@ def test_an_account_asked_for_by_code_and_number_is_cancelled_by_its_owner(chrom
     other.context.close()
 
 
-def test_withdrawing_takes_two_clicks_and_erasing_reaches_the_file(owner, chromium, market):
+def test_taking_back_takes_fewer_clicks_than_giving_and_erasing_reaches_the_file(
+    owner, chromium, market
+):
     person = Person(chromium, market)
     person.keys("start")
     person.enrol()
     dataset = person.share("mine.vcf", a_vcf(seed=3))
-    grant = person.consent()
-    person.withdraw(grant)
-    assert person.clicks == 2
-    assert not full_state(market).in_force(grant_of(market, grant))
-    person.keys(f"erase/{dataset}")
-    person.click("Erase it for good")
+    person.keys()
+    person.from_my_data("Choose terms and consent")
+    person.unlock()
+    person.click("Consent to these terms with my passkey")
+    person.sees("Your new terms are in force")
+    giving = person.clicks
+    grant = person.page.get_by_role("link", name="Withdraw").get_attribute("href")[-32:]
+    steps = [
+        (f"Pause consent {grant[:8]}", "Pause with my passkey", "Your consent is paused"),
+        (f"Resume consent {grant[:8]}", "Resume with my passkey", "Your consent counts again"),
+        (f"Withdraw consent {grant[:8]}", "Withdraw with my passkey", "Your consent is withdrawn"),
+    ]  # fmt: skip
+    for link, button, said in steps:
+        person.from_my_data(link)
+        person.click(button)
+        person.sees(said)
+        assert person.clicks == 2 < giving
+        assert full_state(market).in_force(grant_of(market, grant)) is (said == steps[1][2])
+    person.from_my_data(re.compile(f"Erase .*{dataset[:8]}"))
+    person.click("Erase it for good with my passkey")
     person.sees("It is erased")
+    assert person.clicks == 2
     assert full_state(market).erased_datasets.get(dataset) is not None
     assert person.trouble == []
     person.context.close()
@@ -514,7 +535,7 @@ def test_consents_are_moved_to_computes_next_key_when_the_keys_are_unlocked(chro
 
     assert market.until(taken_in, what="compute taking the file in") == "ingested"
     person.keys(f"pause/{given}")
-    person.click("Pause now")
+    person.click("Pause with my passkey")
     person.sees("Your consent is paused")
     key_id = next_epoch(market)
     person.keys()

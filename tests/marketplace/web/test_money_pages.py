@@ -38,6 +38,12 @@ def test_an_owners_statement_shows_its_own_lines_and_ways_to_be_paid(world):
     for text in ("£19.00", "earned", order[:8], "Heart Fund", "Be paid to my bank"):
         assert text in page.text
     assert other.id not in page.text
+    assert '<option value="GB">United Kingdom</option>' in page.text
+    assert '<option value="ZZ">' not in page.text
+    # What one is owed and how it is paid comes before the lines it is made of.
+    assert page.text.index("How you are paid") < page.text.index("Line by line")
+    assert "£19.00" not in browser(world, owner).get("/me/statement?page=2").text.split("lines")[-1]
+    assert browser(world, owner).get("/me/statement?page=0").status_code == 400
     table = browser(world, owner).get("/me/statement.csv").text
     assert "19.00" in table
     assert world.app.test_client().get("/me/statement").status_code in (302, 303, 401)

@@ -1,14 +1,22 @@
-// Taking back: withdraw, pause, resume, erase. One view, one button each.
+// Taking back: withdraw, pause, resume, erase. One view, one button each. Two clicks from the page of my
+// data: that link, and this button; where the keys are locked, the passkey opens them in the same step.
 
 import { action, facts, h, show } from "../dom.js";
 import * as homes from "../home.js";
 import * as owner from "../owner.js";
 import { toMarket } from "./keys.js";
+import { gate } from "./unlock.js";
 
 function find(home, id) {
   const grant = home.documents[`grants/${id}.json`];
   if (!grant) throw new Error("the keys in this browser know no such consent. Open it on the device where you gave it, or bring those keys here.");
   return [grant, home.documents[`datasets/${grant.dataset}.json`]];
+}
+
+function file(home, dataset) {
+  const record = home.documents[`datasets/${dataset}.json`];
+  if (!record) throw new Error("the keys in this browser know no such dataset");
+  return record;
 }
 
 function page(eyebrow, title, lead, ...more) {
@@ -20,53 +28,71 @@ function done(home, title, lead, place) {
   document.getElementById("main").focus();
 }
 
-const LEAD = "It takes effect at once: the key of this consent and what was derived with it are destroyed. Answers given before stay as they are.";
+// One question and one button. said: {eyebrow, title(name), lead, now, locked, keep, busy}; act(home) does it.
+async function ask(home, name, said, act) {
+  const known = await homes.known();
+  if (!home && !known) throw new Error("this browser does not hold the keys of this. Bring them here first (Have keys already?), or do it on the device where you made them.");
+  const otherwise = () => gate({ next: window.location.hash, known });
+  if (!home && !known.wraps.some((one) => one.kind === "prf")) return otherwise();
+  const button = home ? said.now : said.locked;
+  const run = async () => act(home ?? await homes.unlockWithPasskey());
+  return page(said.eyebrow, said.title(name), said.lead, h("div.actions", {},
+    action(button, run, { busy: said.busy }), home ? h("a.button.quiet", { href: "#/" }, said.keep) : h("button.button.quiet", { type: "button", onclick: otherwise }, "Another way to unlock")));
+}
 
-// Two clicks from the page of my data: that link, and this button. The passkey opens the keys and the
-// consent is withdrawn in the same step.
+const WITHDRAW = {
+  eyebrow: "Withdraw", title: (name) => (name ? `Withdraw your consent for ${name}?` : "Withdraw this consent?"),
+  lead: "It takes effect at once: the key of this consent and what was derived with it are destroyed. Answers given before stay as they are.",
+  now: "Withdraw now", locked: "Withdraw with my passkey", keep: "Keep it", busy: "Withdrawing\u2026",
+};
+const PAUSE = {
+  eyebrow: "Pause", title: (name) => (name ? `Pause your consent for ${name}?` : "Pause this consent?"),
+  lead: "Nobody can compute on it until you resume. The consent itself stays.",
+  now: "Pause now", locked: "Pause with my passkey", keep: "Leave it as it is", busy: "Pausing\u2026",
+};
+const RESUME = {
+  eyebrow: "Resume", title: (name) => (name ? `Resume your consent for ${name}?` : "Resume this consent?"),
+  lead: "It counts again, under the same terms.",
+  now: "Resume with my passkey", locked: "Resume with my passkey", keep: "Leave it paused", busy: "Follow your device\u2026",
+};
+const ERASE = {
+  eyebrow: "Erase", title: (name) => (name ? `Erase ${name}?` : "Erase this file?"),
+  lead: "Its consents end, the encrypted file is deleted, and so is the private part of every ledger entry about it. This cannot be undone. Your own file stays with you.",
+  now: "Erase it for good", locked: "Erase it for good with my passkey", keep: "Keep it", busy: "Erasing\u2026",
+};
+
 export async function withdraw({ home, rest: [id] }) {
-  if (!home) return lockedWithdraw(id);
-  const [grant, record] = find(home, id);
-  if (grant.state === "withdrawn" || grant.state === "erased") {
+  const [grant, record] = home ? find(home, id) : [];
+  if (grant?.state === "withdrawn" || grant?.state === "erased") {
     return page("Withdrawn", "This consent has ended", "Nobody can compute on this data by it.", h("a.button.quiet", { href: "#/" }, "Back to your keys"));
   }
-  return page("Withdraw", `Withdraw your consent for ${record.name}?`, LEAD, h("div.actions", {},
-    action("Withdraw now", () => ended(home, id), { busy: "Withdrawing…" }), h("a.button.quiet", { href: "#/" }, "Keep it")));
+  return ask(home, record?.name, WITHDRAW, async (open) => {
+    find(open, id);
+    done(open, "Your consent is withdrawn", "The key is being destroyed. You can consent again whenever you like.", await owner.stop(open, id, "consent.withdrawn"));
+  });
 }
 
-async function lockedWithdraw(id) {
-  const known = await homes.known();
-  if (!known) throw new Error("this browser does not hold the keys of this consent. Bring them here first (Have keys already?), or withdraw on the device where you gave it.");
-  const act = async () => {
-    await ended(await homes.unlockWithPasskey(), id);
-  };
-  return page("Withdraw", "Withdraw this consent?", LEAD, h("div.actions", {},
-    action("Withdraw with my passkey", act, { busy: "Follow your device…" }), h("a.button.quiet", { href: "#/unlock" }, "Another way to unlock")));
+export async function pause({ home, rest: [id] }) {
+  const [, record] = home ? find(home, id) : [];
+  return ask(home, record?.name, PAUSE, async (open) => {
+    find(open, id);
+    done(open, "Your consent is paused", "Resume it whenever you like.", await owner.stop(open, id, "consent.paused"));
+  });
 }
 
-async function ended(home, id) {
-  find(home, id);
-  done(home, "Your consent is withdrawn", "The key is being destroyed. You can consent again whenever you like.", await owner.stop(home, id, "consent.withdrawn"));
+export async function resume({ home, rest: [id] }) {
+  const [, record] = home ? find(home, id) : [];
+  return ask(home, record?.name, RESUME, async (open) => {
+    find(open, id);
+    done(open, "Your consent counts again", "Under the same terms as before.", await owner.resume(open, id));
+  });
 }
 
-export function pause({ home, rest: [id] }) {
-  const [, record] = find(home, id);
-  page("Pause", `Pause your consent for ${record.name}?`, "Nobody can compute on it until you resume. The consent itself stays.",
-    action("Pause now", async () => done(home, "Your consent is paused", "Resume it whenever you like.", await owner.stop(home, id, "consent.paused"))));
-}
-
-export function resume({ home, rest: [id] }) {
-  const [, record] = find(home, id);
-  page("Resume", `Resume your consent for ${record.name}?`, "It counts again, under the same terms.",
-    action("Resume with my passkey", async () => done(home, "Your consent counts again", "Under the same terms as before.", await owner.resume(home, id))));
-}
-
-export function erase({ home, rest: [dataset] }) {
-  const record = home.documents[`datasets/${dataset}.json`];
-  if (!record) throw new Error("the keys in this browser know no such dataset");
-  if (record.erased) return page("Erased", "This dataset is erased", "The ledger keeps commitments that mean nothing any more.");
-  return page("Erase", `Erase ${record.name}?`,
-    "Its consents end, the encrypted file is deleted, and so is the private part of every ledger entry about it. This cannot be undone. Your own file stays with you.",
-    h("div.actions", {}, action("Erase it for good", async () => done(home, "It is erased", "The file and its keys are being deleted everywhere they were.", await owner.erase(home, dataset)), { busy: "Erasing…" }),
-      h("a.button.quiet", { href: "#/" }, "Keep it")));
+export async function erase({ home, rest: [dataset] }) {
+  const record = home && file(home, dataset);
+  if (record?.erased) return page("Erased", "This dataset is erased", "The ledger keeps commitments that mean nothing any more.");
+  return ask(home, record?.name, ERASE, async (open) => {
+    if (file(open, dataset).erased) throw new Error("this dataset is erased already");
+    done(open, "It is erased", "The file and its keys are being deleted everywhere they were.", await owner.erase(open, dataset));
+  });
 }

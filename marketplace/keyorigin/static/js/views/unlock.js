@@ -8,7 +8,7 @@ import { parseCode } from "../vault.js";
 
 const TITLES = [
   [/^#\/withdraw/, "Withdraw a consent"], [/^#\/erase/, "Erase a dataset"], [/^#\/answer/, "Open your answer"],
-  [/^#\/order/, "Order"], [/^#\/cancel/, "Somebody asked for your account"], [/^#\/pause/, "Pause a consent"],
+  [/^#\/order/, "Order"], [/^#\/cancel/, "Somebody asked for your account"], [/^#\/pause/, "Pause a consent"], [/^#\/resume/, "Resume a consent"],
   [/^#\/use/, "Uses of my data"], [/^#\/terms/, "Change your terms"],
 ];
 
