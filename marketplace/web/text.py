@@ -18,7 +18,9 @@ _STEPS = (
 )
 _COUNTRY = re.compile("[A-Z]{2}")
 # What CLDR has beside countries: unions, outlying places, and codes for tests and the unknown.
-_NO_COUNTRY = frozenset("AC CP CQ DG EA EU EZ IC QO TA UN XA XB ZZ".split())
+_NO_COUNTRY = frozenset(
+    ("AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ")
+)
 _MONTHS = (
     mark("Jan"), mark("Feb"), mark("Mar"), mark("Apr"), mark("May"), mark("Jun"), mark("Jul"),
     mark("Aug"), mark("Sep"), mark("Oct"), mark("Nov"), mark("Dec"),
