@@ -131,7 +131,7 @@ def test_uses_are_listed_a_page_at_a_time_and_by_who_and_when(lively_world):
     world, who = lively_world
     client = world.browser(who["owner"])
     page = client.get("/me/uses").text
-    assert "2 uses" in page and page.count("written down before it happened") == 2
+    assert "2 uses." in page and page.count("written down before it happened") == 2
     (name,) = re.findall(r"<option>([^<]*university)</option>", page)
     assert client.get("/me/uses", query_string={"who": name}).text.count("<li>\n  <h2>") == 2
     assert "No use like that" in client.get("/me/uses?year=1999").text
