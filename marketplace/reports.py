@@ -10,6 +10,7 @@ from ledger import Dataset
 from marketplace import decisions, jobs, order_service, outbox, uploads
 from marketplace.errors import AFTER_UNKNOWN, InputError
 from marketplace.orders import OrderState
+from marketplace.outcome_words import why
 from marketplace.services import Services
 from marketplace.tables import DatasetFile, DatasetReport, Job, Order
 
@@ -21,6 +22,7 @@ def order_view(session: Session, order: Order) -> dict[str, Any]:
         "order": order.id,
         "state": order.state,
         "reason": order.reason,
+        "why": why(order.reason),
         "quote": order.quote_id,
         **{name: payload[name] for name in ("query", "purpose", "scope", "release")},
         "amount": order.amount,

@@ -230,11 +230,12 @@ class MoneyMoveOut(BaseModel):
 
 
 class OrderOut(BaseModel):
-    """money: told of one order at a time, empty in lists."""
+    """why: the reason's code in words. money: told of one order at a time, empty in lists."""
 
     order: str
     state: str
     reason: str | None
+    why: str | None
     quote: str
     query: dict[str, Any]
     purpose: dict[str, Any]

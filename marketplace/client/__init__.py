@@ -11,9 +11,9 @@ from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
 
 if TYPE_CHECKING:
-    from marketplace.client.sdk import Answer, Market, Order, Rehearsal
+    from marketplace.client.sdk import Answer, Catalogue, Market, Order, Rehearsal
 
-__all__ = ["Answer", "ClientError", "Home", "Market", "Order", "Rehearsal"]
+__all__ = ["Answer", "Catalogue", "ClientError", "Home", "Market", "Order", "Rehearsal"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ from marketplace.client import (
     cli_identity,
     cli_keygen,
     cli_ledger,
+    cli_market,
     cli_money,
     cli_operator,
     cli_owner,
@@ -56,6 +57,7 @@ cli_hands.add_to(app)
 cli_rights.add_to(app)
 cli_budget.add_to(app)
 cli_researcher.add_to(app)
+cli_market.add_to(app)
 cli_review.add_to(app)
 cli_money.add_to(app)
 cli_audit.add_to(app)

@@ -290,6 +290,25 @@ def invoice(
     show(context_of(context), made, lines)
 
 
+@order_app.command("list")
+def list_orders(context: typer.Context) -> None:
+    """List your orders, newest first."""
+    found = _researcher(context).orders()
+    if context_of(context).json_output or not found:
+        show(context_of(context), found, ["No order yet. Begin with: omic dry-run request.json"])
+        return
+    rows = [(one["order"], one["state"].replace("_", " "), money(one["amount"], one["currency"]),
+             when(one["created_at"]), one["why"] or "") for one in found]  # fmt: skip
+    console.print(table("Orders", ("order", "state", "price", "placed", "why no answer"), rows))
+
+
+@order_app.command("cancel")
+def cancel(context: typer.Context, order: str) -> None:
+    """Cancel an order that was not approved yet; what was paid goes back."""
+    told = _researcher(context).cancel(order)
+    show(context_of(context), told, order_lines(told))
+
+
 @order_app.command("show")
 def show_order(context: typer.Context, order: str) -> None:
     """Show an order: where it stands, what was paid, what went back."""

@@ -57,7 +57,11 @@ def order_lines(status: Mapping[str, Any]) -> Iterator[str]:
     """Yield where an order stands, what was paid and went back, and what happened."""
     price = money(status["amount"], status["currency"])
     yield f"Order [bold]{standing(status)}[/], {price}, placed {when(status['created_at'])}"
-    told = {"order": status["order"], "ledger entry": status["index"], "reason": status["reason"]}
+    told = {
+        "order": status["order"],
+        "ledger entry": status["index"],
+        "reason": status["why"] or status["reason"],
+    }
     yield from pairs({name: value for name, value in told.items() if value is not None})
     for one in status["money"]:
         receipt = f"; receipt: {one['receipt_url']}" if one["receipt_url"] else ""

@@ -215,6 +215,15 @@ class Researcher:
         answer: dict[str, Any] = self.session.market.post(f"/orders/{order}/invoice", body)
         return answer
 
+    def cancel(self, order: str) -> dict[str, Any]:
+        """Cancel an order that was not approved yet; return it. What was paid goes back."""
+        answer: dict[str, Any] = self.session.market.post(f"/orders/{order}/cancel")
+        return answer
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Return this researcher's orders, newest first."""
+        return self.session.market.listed("/orders", "orders")
+
     def status(self, order: str) -> dict[str, Any]:
         """Return the order as the marketplace shows it."""
         answer: dict[str, Any] = self.session.market.get(f"/orders/{order}")
@@ -227,15 +236,19 @@ class Researcher:
         until: frozenset[str] = FINAL_STATES,
         timeout: float = 600.0,
         progress: Callable[[str], None] = lambda text: None,
+        parts: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> dict[str, Any]:
         """Poll an order until it reaches one of the states; ClientError when time is up.
 
         progress: called with the state, and how far its worker is: "running: summing 2 of 8".
+        parts: called with how many parts are done of how many, None while nobody knows.
         """
         deadline, pause = time.monotonic() + timeout, POLL_SECONDS[0]
         while time.monotonic() < deadline:
             status = self.status(order)
             progress(standing(status))
+            told = status.get("progress") or {}
+            parts(int(told.get("done", 0)), told.get("total") or None)
             if status["state"] in until:
                 return status
             time.sleep(pause)

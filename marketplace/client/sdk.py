@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from compute import parse_purpose, parse_scope
 from marketplace.client import answers
@@ -45,6 +45,15 @@ class Rehearsal:
     left_out: Mapping[str, str]
     other_builds: Mapping[str, str]
     match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """People with consents in force, in buckets: all, by modality, by published facet and value."""
+
+    people: str
+    modalities: Mapping[str, str]
+    facets: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One of this researcher's orders, as it stood when it was last looked at."""
+    """One of this researcher's orders, as it stood when it was last looked at.
+
+    reason: a code, where there is no answer; why: what it means, in words. amount: minor units.
+    """
 
     market: "Market" = field(repr=False)
     id: str
@@ -91,11 +103,17 @@ class Order:
     reason: str | None
     amount: int
     currency: str
+    why: str | None = None
 
     @property
     def pay_url(self) -> str:
         """Return the page where it is paid."""
         return str(self.market.researcher.checkout(self.id)["url"])
+
+    def cancel(self) -> "Order":
+        """Cancel the order while it was not approved yet; what was paid goes back."""
+        self.market.researcher.cancel(self.id)
+        return self.refresh()
 
     def refresh(self) -> "Order":
         """Return the order as it stands now."""
@@ -121,10 +139,9 @@ class Market:
     def researcher(self) -> Researcher:
         return Researcher(self.session)
 
-    def catalogue(self, **facets: str) -> dict[str, Any]:
-        """Return buckets of people by modality and published facet."""
-        found: dict[str, Any] = self.session.market.get("/catalogue", **facets)
-        return found
+    def catalogue(self, **facets: str) -> Catalogue:
+        """Return buckets of people by modality and published facet, of those who publish these."""
+        return Catalogue(**self.session.market.get("/catalogue", **facets))
 
     def preview(self, request: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return the columns an answer would have, over made-up people, made here.
@@ -180,16 +197,23 @@ class Market:
     def wait(self, order: Order | str, *, timeout: float = 600.0, progress: bool = True) -> Order:
         """Follow an order to its end with a progress line. Raises ClientError without an answer."""
         name = order if isinstance(order, str) else order.id
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, transient=True, disable=not progress) as bar:
             task = bar.add_task("ordered", total=None)
             self.researcher.wait(
                 name, until=FINAL_STATES, timeout=timeout,
-                progress=lambda state: bar.update(task, description=state.replace("_", " ")),
+                progress=lambda text: bar.update(task, description=text.replace("_", " ")),
+                parts=lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
         found = self.get(name)
         if found.state != ANSWERED:
-            raise ClientError(f"order {name} ended as {found.state}: {found.reason or 'no reason'}")
+            told = found.why or found.reason or "no reason was given"
+            raise ClientError(f"order {name} ended as {found.state}: {told}")
         return found
 
     def answer(self, order: str) -> Answer:
@@ -203,8 +227,9 @@ class Market:
 
     def _order(self, told: Mapping[str, Any]) -> Order:
         return Order(
-            self, told["order"], told["state"], told["reason"], told["amount"], told["currency"]
-        )
+            self, told["order"], told["state"], told["reason"], told["amount"], told["currency"],
+            told["why"],
+        )  # fmt: skip
 
 
 def _request(value: Mapping[str, Any]) -> Request:

@@ -62,7 +62,7 @@ def test_a_dry_run_has_no_programs_values_in_it():
 def test_an_order_says_what_was_paid_where_the_receipt_is_and_what_happened():
     status = {
         "state": "refunded", "amount": 3223, "currency": "gbp", "created_at": 0, "order": "ab" * 16,
-        "index": 7, "reason": "review_rejected", "progress": None,
+        "index": 7, "reason": "review_rejected", "why": None, "progress": None,
         "money": [move("paid", "refunded", by="card", receipt_url="https://r.test/1"), move("refund")],
         "history": [{"event": "need_owners", "at": 0, "index": 9}],
     }  # fmt: skip

@@ -17,13 +17,20 @@ REQUEST = {
     "scope": {"modalities": ["genotypes"], "build": "GRCh37", "facets": {}, "region": "local"},
     "release": {"mode": "trusted", "rho": "0"},
 }  # fmt: skip
-TOLD = {"order": "a" * 32, "state": "settled", "reason": None, "amount": 700, "currency": "gbp"}
+TOLD = {
+    "order": "a" * 32,
+    "state": "settled",
+    "reason": None,
+    "why": None,
+    "amount": 700,
+    "currency": "gbp",
+}
 
 
 @pytest.fixture
 def market(monkeypatch):
     states = {"now": dict(TOLD)}
-    monkeypatch.setattr(Researcher, "quote", lambda self, request: {"quote": "q"})
+    monkeypatch.setattr(Researcher, "quote", lambda self, request, maf, sd: {"quote": "q"})
     monkeypatch.setattr(Researcher, "order", lambda self, request, quote: TOLD["order"])
     monkeypatch.setattr(Researcher, "status", lambda self, order: states["now"])
     monkeypatch.setattr(Researcher, "checkout", lambda self, order: {"url": "http://pay"})
@@ -46,8 +53,8 @@ def test_an_order_is_placed_followed_and_opened(market):
 
 def test_an_order_without_an_answer_says_why(market):
     made, states = market
-    states["now"] = {**TOLD, "state": "refunded", "reason": "too_few"}
-    with pytest.raises(ClientError, match="refunded: too_few"):
+    states["now"] = {**TOLD, "state": "refunded", "reason": "below_floor", "why": "too few people"}
+    with pytest.raises(ClientError, match="refunded: too few people"):
         made.wait(TOLD["order"], progress=False)
 
 
