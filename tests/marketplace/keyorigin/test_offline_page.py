@@ -13,6 +13,7 @@ from tests.compute import bundle_world
 from tests.compute.bundle_world import Story
 from tests.ledger.test_entries import Passkey, passkey_owner
 from tests.marketplace.keyorigin.conftest import CHROMIUM, trust_document
+from tests.marketplace.web.test_browser import examine
 
 pytestmark = [
     pytest.mark.browser,
@@ -69,6 +70,15 @@ def test_as_served_it_runs_under_a_policy_that_lets_it_connect_nowhere(key_pages
     refused = page.evaluate("fetch('/config.json').then(() => 'sent', () => 'refused')")
     assert refused == "refused"
     page.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_is_accessible_whatever_it_says(kept, story, width, scheme):
+    kept.set_viewport_size({"width": width, "height": 844})
+    kept.emulate_media(color_scheme=scheme)
+    for data in (story.researcher_bundle(), b"{}"):
+        verdict(kept, data)
+        assert examine(kept) == []
 
 
 def test_one_byte_changed_anywhere_does_not_hold(kept, story):

@@ -113,6 +113,52 @@ def test_every_page_is_clean(served, chromium, visitors, width, scheme):
     assert wrong == []
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_says_what_it_is_and_for_whom_and_how_to_begin(
+    served, chromium, width, height
+):
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.goto(served[0])
+    hero = page.locator(".hero > div").first
+    told = hero.inner_text()
+    for words in ("genomes", "answers, never your data", "people with data of their own",
+                  "researchers with a question", "anyone who wants to check", "Take the tour"):  # fmt: skip
+        assert words in told
+    place = hero.bounding_box()
+    assert place["y"] + place["height"] <= height
+    page.close()
+
+
+def test_a_words_meaning_shows_by_mouse_keyboard_and_finger(served, chromium):
+    base, path = served[0], "/ledger/6"
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(base + path)
+    word, meaning = page.locator(".term").first, page.get_by_role("tooltip").first
+    shown = lambda: meaning.is_visible()  # noqa: E731
+    assert not shown()
+    word.hover()
+    assert shown()
+    meaning.hover()
+    assert shown()  # it can be pointed at without vanishing
+    page.keyboard.press("Escape")
+    assert not shown()
+    page.mouse.move(1, 1)
+    word.focus()
+    assert shown()
+    described = page.locator(f"[id='{word.get_attribute('aria-describedby')}']")
+    assert described.inner_text() == meaning.inner_text()
+    assert examine(page) == []
+    page.keyboard.press("Escape")
+    assert not shown()
+    word.blur()
+    word.tap()
+    assert shown() and page.url == base + path
+    word.tap()
+    page.wait_for_url("**/glossary#commitment")
+    context.close()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_error_pages_and_the_dry_runs_answer_are_accessible(served, chromium, visitors, width):
     base, _world, _who = served

@@ -197,6 +197,18 @@ def test_the_catalogue_narrows_by_published_facets_only(lively_world):
     assert world.http.get("/catalogue?population=GBR").status_code == 400
 
 
+def test_every_empty_page_tells_the_next_step(fresh):
+    researcher, reviewer = fresh.researcher(), fresh.reviewer()
+    for who, path in (
+        (None, "/catalogue"), (None, "/jobs"), (None, "/ledger?type=payout.sent"),
+        (researcher, "/research"), (reviewer, "/reviews"),
+    ):  # fmt: skip
+        page = fresh.browser(who).get(path).text
+        box = page.partition('<div class="empty">')[2].partition("</div>")[0]
+        assert "<a " in box or "<code>" in box, path
+    assert "so the platform earned nothing" in fresh.http.get("/jobs").text
+
+
 def test_the_trust_file_is_served_as_it_is(fresh):
     answer = fresh.http.get("/trust.json")
     assert answer.data == fresh.trust.format()
