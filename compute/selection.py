@@ -102,6 +102,11 @@ class ScopeResult:
         people = self.people
         return people.price if isinstance(people, Members) else sum(one.price for one in people)
 
+    @property
+    def persons(self) -> Ints:
+        """Return the members' numbers in the index of the state they were resolved on."""
+        return self.people.persons if isinstance(self.people, Members) else np.empty(0, np.int64)
+
     def count_without(self, other: ScopeResult) -> int:
         """Count the people that are not in another result, resolved on the same state."""
         mine, theirs = self.people, other.people
@@ -306,14 +311,15 @@ class Told:
     facets: Mapping[str, Mapping[str, int]]
 
 
-def tell_people(index: ConsentIndex, facets: Mapping[str, str]) -> Told:
+def tell_people(index: ConsentIndex, facets: Mapping[str, str], among: Ints | None = None) -> Told:
     """Count people by modality and by the facets they publish, of those who publish `facets`.
 
-    What a person's consents publish counts together; of two values the last one given.
+    among: numbers of people in the index, to count these alone. What a person's consents publish
+    counts together; of two values the last one given.
     """
     count, columns = len(index.people), index.columns
     chosen = np.zeros(count, bool)
-    chosen[columns["person"]] = True
+    chosen[columns["person"] if among is None else among] = True
     values = {name: _facet_of(index, name) for name in _facet_names(index)}
     for name, value in facets.items():
         chosen &= (

@@ -181,6 +181,51 @@ def canonical_query_value(query: Query) -> dict[str, Any]:
     return query_value(query)
 
 
+USUAL = {"genotypes": "genotype_counts", "clinical": "clinical_counts"}
+
+
+def usual_family(modality: str) -> str:
+    """Return the kind of question asked first of a kind of data."""
+    return USUAL.get(modality, "feature_summary")
+
+
+def usable(
+    snapshot: Snapshot,
+    purpose: Purpose,
+    modality: str,
+    claims: Claims,
+    facets: Mapping[str, str],
+    *,
+    region: str,
+    now: int,
+) -> dict[str, Any]:
+    """Return bucketed counts of people whose terms allow a purpose: in all and by published facet.
+
+    Of those who publish `facets` and hold data of this modality; for its usual question in exact
+    mode, asked by somebody with these claims. It tells what a dry run of each would. Raises
+    UnavailableError, InputError.
+    """
+    if (reason := snapshot.state.consent_blocked()) is not None:
+        raise UnavailableError(f"no consent can be decided on the ledger now: {reason}")
+    try:
+        scope = parse_scope({"modalities": [modality], "region": region})
+    except ComputeError as error:
+        raise InputError(str(error)) from None
+    found = resolve_scope(
+        snapshot.state, scope, purpose, claims, family=usual_family(modality),
+        release=Release(mode="trusted"), now_ms=now,
+    )  # fmt: skip
+    told = tell_people(index_of(snapshot.state), facets, found.persons)
+    return {"people": bucket(told.people), "facets": _bucketed(told.facets)}
+
+
+def _bucketed(facets: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, str]]:
+    return {
+        name: {value: bucket(n) for value, n in sorted(counts.items())}
+        for name, counts in sorted(facets.items())
+    }
+
+
 def overview(state: State, facets: Mapping[str, str]) -> dict[str, Any]:
     """Return bucketed counts of people with live consents: all, by modality, by published facet.
 
@@ -190,8 +235,5 @@ def overview(state: State, facets: Mapping[str, str]) -> dict[str, Any]:
     return {
         "people": bucket(told.people),
         "modalities": {name: bucket(n) for name, n in sorted(told.modalities.items())},
-        "facets": {
-            name: {value: bucket(n) for value, n in sorted(counts.items())}
-            for name, counts in sorted(told.facets.items())
-        },
+        "facets": _bucketed(told.facets),
     }

@@ -5,20 +5,24 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from compute import ComputeError, claims_of, parse_purpose
 from ledger import State
 from marketplace import catalogue as market_catalogue
 from marketplace import reports
 from marketplace.errors import InputError, NotFoundError, UnavailableError
 from marketplace.services import Services
 from marketplace.web import glossary as words
-from marketplace.web import job_view, operator_view, provenance
+from marketplace.web import job_view, operator_view, provenance, query_words, sessions
 from marketplace.web.money_view import splits
+from marketplace.web.pages_research import region_of
 from marketplace.web.ports import pages
 from marketplace.web.troubles import of_health
 from marketplace.web.witnessed import newest_or_none
 
 PER_PAGE = 25
-TOTALS_MS = 60_000
+TOTALS_MS = USABLE_MS = 60_000
+WISH = ("use", "diseases", "commercial", "kind")  # what a researcher's search asks beside facets
+FIRST_KIND = "genotypes"
 
 
 def add_public_pages(made: Blueprint) -> None:
@@ -87,13 +91,40 @@ def catalogue() -> str:
     """Show bucketed counts by modality and published facet, narrowed by facets if asked."""
     state = pages().services.view.snapshot().state
     everyone = _overview(state, {})
-    facets = {k: v for k, v in request.args.items() if v}
+    wish = {name: request.args.get(name, "") for name in WISH}
+    facets = {k: v for k, v in request.args.items() if v and k not in WISH}
     for name, value in facets.items():
         if value not in everyone["facets"].get(name, {}):
             raise InputError("nobody published this; choose from the lists of the catalogue")
+    buyer = sessions.known()
+    may_ask = buyer is not None and buyer.role == "researcher"
+    usable = _usable(buyer.party, wish, facets) if buyer and may_ask and wish["use"] else None
     return render_template(
-        "web/catalogue.html", everyone=everyone, chosen=_overview(state, facets), facets=facets
+        "web/catalogue.html", everyone=everyone, chosen=_overview(state, facets), facets=facets,
+        may_ask=may_ask, wish=wish, usable=usable,
+        usual=query_words.short(market_catalogue.usual_family(wish["kind"] or FIRST_KIND)),
+    )  # fmt: skip
+
+
+def _usable(party: str, wish: dict[str, str], facets: dict[str, str]) -> dict[str, Any]:
+    """Return whom a purpose may use, in buckets, as a dry run would tell it. Raises InputError."""
+    services = pages().services
+    snapshot, now = services.view.snapshot(), services.clock()
+    try:
+        purpose = parse_purpose(
+            {"primary": wish["use"], "commercial": bool(wish["commercial"]),
+             "diseases": wish["diseases"].replace(",", " ").split()}
+        )  # fmt: skip
+    except ComputeError as error:
+        raise InputError(str(error)) from None
+    claims = claims_of(snapshot.state, services.trust.pins, party, now)
+    kind, region = wish["kind"] or FIRST_KIND, region_of(services)
+    asked = (*wish.values(), *sorted(facets.items()))
+    key = ("usable", snapshot.state.size, now // USABLE_MS, party, *asked)
+    made = lambda: market_catalogue.usable(  # noqa: E731
+        snapshot, purpose, kind, claims, facets, region=region, now=now
     )
+    return dict(pages().memo.get(key, made))
 
 
 def jobs() -> str:

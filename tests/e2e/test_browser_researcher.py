@@ -5,6 +5,8 @@ And an auditor's: an entry proved in the browser, a bundle checked offline, a fa
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -93,6 +95,9 @@ def test_the_answer_is_opened_drawn_and_checked_in_the_browser(answered, market)
     assert "population CEU" in page.inner_text("#methods")
     assert "People: 20-49, those whom the match keeps." in page.inner_text("header.page")
     assert answered.order in page.inner_text("#citation")
+    cited = page.locator("#citation a").get_attribute("href")
+    assert "result.published" in page.request.get(cited).text()
+    assert all(text for text in page.locator("figure.plot figcaption").all_inner_texts())
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     rows = download.value.path().read_text().splitlines()
@@ -153,6 +158,32 @@ def test_plots_and_numbers_are_saved_in_every_format(answered):
     with page.expect_download() as download:
         page.get_by_role("button", name="Parquet").click()
     assert download.value.path().read_bytes()[:4] == b"PAR1"
+
+
+def test_the_notebooks_lines_run_as_they_stand(answered, market, tmp_path):
+    """With the keys taken from the browser, as the page says; the numbers are those of the CSV."""
+    page, folder = answered.page, tmp_path / ".omic"
+    snippet = page.inner_text("pre[aria-label=Python]")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    rows = download.value.path().read_text().splitlines()
+    answered.keys()
+    page.fill("#export-phrase", "a phrase of some words")
+    with page.expect_download() as download:
+        answered.click("Download my keys")
+    trust = market.layout.trust_file
+    words = ("identity", "import", str(download.value.path()), "--trust", str(trust))
+    surroundings = {**os.environ, "HOME": str(tmp_path), "OMIC_IDENTITY_PASSPHRASE": "a phrase of some words"}  # fmt: skip
+    omic = [sys.executable, "-m", "marketplace.client.cli", "--home", str(folder), *words]
+    subprocess.run(omic, env=surroundings, check=True, timeout=60)
+    ending = f"\nprint(len(table), list(table.columns) == {rows[0].split(',')!r})"
+    made = subprocess.run(
+        [sys.executable, "-c", snippet + ending],
+        env=surroundings, check=True, timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    assert made.stdout.split() == [str(len(rows) - 1), "True"]
+    answered.keys(f"answer/{answered.order}")
+    page.get_by_role("heading", name="It checks out").wait_for()
 
 
 def test_no_plaintext_answer_is_at_the_marketplace(answered, market):

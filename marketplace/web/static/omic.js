@@ -118,6 +118,27 @@ function countWhileAsking() {
   count();
 }
 
+// While the catalogue is searched, its counts follow; the button does the same without this.
+function countWhileSearching() {
+  const form = document.getElementById("search");
+  if (!form) return;
+  let turn = 0;
+  form.addEventListener("change", async () => {
+    turn += 1;
+    const mine = turn;
+    const url = form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form));
+    try {
+      const answer = await fetch(url);
+      if (!answer.ok || mine !== turn) return;
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const id of ["counted-said", "counted"]) document.getElementById(id).replaceChildren(...found.getElementById(id).childNodes);
+      window.history.replaceState(null, "", url);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+  });
+}
+
 // Sign in with the passkey made for it. Consents are signed by other passkeys, on another address.
 function offerPasskey() {
   const place = document.getElementById("passkey");
@@ -153,3 +174,4 @@ explainWords();
 watchLedger();
 watchOrder();
 countWhileAsking();
+countWhileSearching();

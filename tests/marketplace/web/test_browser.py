@@ -223,6 +223,20 @@ def test_the_page_says_who_allows_the_question_while_it_is_put_together(served, 
     context.close()
 
 
+def test_the_catalogue_counts_while_it_is_searched(served, chromium, visitors):
+    base, _world, _who = served
+    context = chromium.new_context(storage_state=visitors["researcher"])
+    page = context.new_page()
+    page.goto(base + "/catalogue")
+    page.get_by_label("Usable for").select_option("HMB")
+    page.get_by_text("allow exact answers for your purpose").wait_for()
+    page.get_by_label("Kind of data", exact=True).select_option("expression")
+    page.get_by_text("asked as “Levels”").wait_for()
+    assert "use=HMB" in page.url
+    assert examine(page) == []
+    context.close()
+
+
 def test_pages_work_without_javascript(served, chromium):
     base, world, who = served
     context = chromium.new_context(java_script_enabled=False)

@@ -190,6 +190,22 @@ def test_public_counts_are_buckets(lively_world):
     assert "20 to 49" in world.http.get("/catalogue").text
 
 
+def test_a_researcher_searches_what_is_usable_for_a_purpose_as_a_dry_run_tells_it(lively_world):
+    world, who = lively_world
+    client = world.browser(who["researcher"])
+    usable = "allow exact answers for your purpose"
+    told = client.get("/catalogue?use=HMB").text
+    assert usable in told and "<strong>20 to 49</strong> people allow exact" in told
+    assert told.count("fewer than 20</td><td") == 3  # a column more for each published value
+    refused = client.get("/catalogue?use=HMB&kind=clinical").text
+    assert "<strong>No</strong> people allow" in refused
+    assert client.get("/catalogue?use=HMB&population=YRI").text.count("fewer than 20") >= 3
+    assert client.get("/catalogue?use=everything").status_code == 400
+    assert client.get("/catalogue?use=DS&diseases=flu").status_code == 400
+    assert usable not in client.get("/catalogue").text
+    assert usable not in world.browser(None).get("/catalogue?use=HMB").text  # for buyers alone
+
+
 def test_the_catalogue_narrows_by_published_facets_only(lively_world):
     world, _who = lively_world
     assert "fewer than 20" in world.http.get("/catalogue?population=YRI").text
