@@ -63,7 +63,7 @@ from compute.terms import (
     parse_terms,
     terms_sha256,
 )
-from compute.values import PRICE_CLASSES, SECTORS, SENSITIVE, parse_value
+from compute.values import PRICE_CLASSES, SECTORS, parse_value
 from compute.verdict import GROUPS, Match, Reason, Release, Verdict
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ __all__ = [
     "PRESETS",
     "PRICE_CLASSES",
     "SECTORS",
-    "SENSITIVE",
     "TEST_SUBSET",
     "TRUSTED_WARNING",
     "Breach",

@@ -102,7 +102,6 @@ Sensitive = Literal[
 ]
 PRICE_CLASSES: tuple[PriceClass, ...] = get_args(PriceClass)
 SECTORS: tuple[Sector, ...] = get_args(Sector)
-SENSITIVE: tuple[Sensitive, ...] = get_args(Sensitive)
 ParameterValue = StrictInt | Annotated[StrictStr, Field(max_length=200)] | Names
 
 

@@ -5,12 +5,12 @@ Pure: names, widths and bytes of tiles; whoever stores or fetches them hands in 
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from ledger.errors import FormatError, NotFoundError
-from ledger.merkle import HASH_SIZE, MAX_SIZE, HashReader, leaf_hash, node_hash
+from ledger.merkle import HASH_SIZE, MAX_SIZE, HashReader, node_hash
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 256
@@ -115,18 +115,6 @@ def bundle_for_size(index: int, size: int) -> Bundle:
     return Bundle(index, tile_for_size(0, index, size).width)
 
 
-def changed_tiles(old_size: int, size: int) -> Iterator[Tile]:
-    """Name each hash tile that is new or wider at `size` than at `old_size`, level 0 first."""
-    if not 0 <= old_size <= size <= MAX_SIZE:
-        raise FormatError(f"a log does not grow from {old_size} to {size}")
-    level = 0
-    while size >> (TILE_HEIGHT * level):
-        first, last = old_size >> (TILE_HEIGHT * level), size >> (TILE_HEIGHT * level)
-        for index in range(first // TILE_WIDTH, -(-last // TILE_WIDTH) if first < last else 0):
-            yield tile_for_size(level, index, size)
-        level += 1
-
-
 def encode_hash_tile(hashes: Sequence[bytes]) -> bytes:
     """Concatenate 1..256 hashes of 32 bytes into the bytes of a tile. Raises FormatError."""
     if not 1 <= len(hashes) <= TILE_WIDTH or any(len(one) != HASH_SIZE for one in hashes):
@@ -169,11 +157,6 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
     if offset != len(data) or len(entries) != width:
         raise FormatError(f"the bundle does not hold exactly {width} entries")
     return entries
-
-
-def hash_tile_of_bundle(data: bytes, width: int) -> bytes:
-    """Compute the level-0 tile that must stand beside an entry bundle. Raises FormatError."""
-    return encode_hash_tile([leaf_hash(entry) for entry in decode_bundle(data, width)])
 
 
 TileNodes = Callable[[Tile], list[list[bytes]]]

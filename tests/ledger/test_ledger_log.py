@@ -19,8 +19,8 @@ from ledger.note import Ed25519Signer
 from ledger.publish import Publisher, reader_for
 from ledger.state import State
 from ledger.store_sql import SqlStore
-from ledger.tiles import changed_tiles
 from tests.ledger.ledger_world import Keys, Owner, eventually
+from tests.ledger.plain_tiles import changed_tiles
 
 
 class Setup:

@@ -20,8 +20,9 @@ from ledger.leaf import parse_leaf
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.policy import verify_checkpoint
 from ledger.proof import verify_proof
-from ledger.tiles import Tile, decode_bundle, hash_tile_of_bundle
+from ledger.tiles import Tile, decode_bundle
 from tests.ledger.ledger_world import ORIGIN, Owner, World, eventually, memory_kib, now_ms
+from tests.ledger.plain_tiles import hash_tile_of_bundle
 
 
 @pytest.fixture

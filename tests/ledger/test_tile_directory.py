@@ -10,8 +10,9 @@ from ledger.audit import audit_ledger
 from ledger.errors import FormatError, LedgerError, NotFoundError
 from ledger.merkle import leaf_hash, leaves_reader, range_hash, verify_consistency
 from ledger.tile_directory import TileDirectory
-from ledger.tiles import Bundle, changed_tiles, encode_bundle
+from ledger.tiles import Bundle, encode_bundle
 from tests.ledger.ledger_scenes import TRUST, Scene
+from tests.ledger.plain_tiles import changed_tiles
 from tests.ledger.test_audit import Source
 
 COUNT = 300

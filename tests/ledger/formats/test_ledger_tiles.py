@@ -24,19 +24,18 @@ from ledger.tiles import (
     Bundle,
     Tile,
     bundle_for_size,
-    changed_tiles,
     decode_bundle,
     decode_hash_tile,
     encode_bundle,
     encode_hash_tile,
     hash_reader,
-    hash_tile_of_bundle,
     node_reader,
     parse_tile_path,
     partial_width,
     tile_for_size,
     tile_nodes,
 )
+from tests.ledger.plain_tiles import hash_tile_of_bundle
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "ledger"
 tiles = st.builds(Tile, st.integers(0, 63), st.integers(0, 2**62), st.integers(1, 256))
@@ -138,22 +137,6 @@ def test_widths_of_the_specification():
     assert tile_for_size(0, 273, 70_000).width == 112
     with pytest.raises(NotFoundError):
         tile_for_size(0, 274, 70_000)
-
-
-def all_tiles(size):
-    return set(changed_tiles(0, size))
-
-
-@given(st.integers(0, 200_000), st.integers(0, 3_000))
-def test_changed_tiles_are_those_that_differ(old, more):
-    changed = list(changed_tiles(old, old + more))
-    assert set(changed) == all_tiles(old + more) - all_tiles(old)
-    assert len(changed) == len(set(changed))
-
-
-def test_a_log_does_not_shrink():
-    with pytest.raises(FormatError):
-        list(changed_tiles(2, 1))
 
 
 @pytest.mark.parametrize("kept", [False, True])
