@@ -5,15 +5,13 @@ Per variant, over people with a call: y ~ 1 + dosage + covariates by least squar
 """
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from compute.kernels.counts import CodeCounter
 from compute.kernels.engine import engine_for
-from compute.kernels.planes import Words
-from compute.kernels.sums import GenotypeSums
+from compute.kernels.sums import CountedSums, GenotypeSums
 from compute.stats import Float64, Int64
 
 REASONS: Final = ("", "monomorphic", "too_few_people", "constant_trait", "collinear", "no_people",
@@ -33,7 +31,7 @@ class Association:
     reason: npt.NDArray[np.str_]
 
 
-class LinearAssociation:
+class LinearAssociation(CountedSums):
     """Adds people block by block; `result` fits every variant.
 
     y: float64 (people,); covariates: float64 (people, q), without an intercept; people in the
@@ -47,18 +45,7 @@ class LinearAssociation:
         self._pairs = np.triu_indices(q + 1)
         absent = np.column_stack([np.ones(len(x)), x, x[:, self._pairs[0]] * x[:, self._pairs[1]]])
         self._total = absent.sum(axis=0)
-        self._sums = GenotypeSums(rows, x, 2.0 * x, absent)
-        self._counter = CodeCounter(rows)
-
-    def add(self, first: int, planes: Words) -> None:
-        """Add the people first, first + 1, … (see `compute.kernels.planes`)."""
-        self._counter.add(planes)
-        self._sums.add(first, planes)
-
-    def merge(self, other: Self) -> None:
-        """Add what another, of the same trait and rows, has summed over other people."""
-        self._counter.merge(other._counter)
-        self._sums.merge(other._sums)
+        super().__init__(GenotypeSums(rows, x, 2.0 * x, absent))
 
     def result(self) -> Association:
         """Fit every variant."""

@@ -7,17 +7,16 @@ full fit, which `LogisticFit` makes (plink2's ``--glm no-firth``), over people w
 
 import itertools
 from concurrent.futures import Executor
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from compute.errors import ComputeError
-from compute.kernels.counts import CodeCounter
 from compute.kernels.engine import engine
 from compute.kernels.linear import REASONS, Association, standardised
 from compute.kernels.planes import Bool, Words
 from compute.kernels.reference import null_model
-from compute.kernels.sums import GenotypeSums
+from compute.kernels.sums import CountedSums, GenotypeSums
 from compute.stats import Float64
 
 _COLLINEAR: Final = 4
@@ -48,7 +47,7 @@ class NullModel:
             raise TraitError(str(error)) from None
 
 
-class LogisticScore:
+class LogisticScore(CountedSums):
     """Adds people block by block; `result` tests every variant (beta = U / V, se = 1 / sqrt V)."""
 
     def __init__(self, null: NullModel, rows: int) -> None:
@@ -57,18 +56,7 @@ class LogisticScore:
         self._inverse = np.linalg.inv((null.design * w) @ null.design.T)
         one = np.column_stack([r, wz, w])
         two = np.column_stack([2.0 * r, 2.0 * wz, 4.0 * w])
-        self._sums = GenotypeSums(rows, one, two, np.column_stack([r, wz]))
-        self._counter = CodeCounter(rows)
-
-    def add(self, first: int, planes: Words) -> None:
-        """Add the people first, first + 1, … (see `compute.kernels.planes`)."""
-        self._counter.add(planes)
-        self._sums.add(first, planes)
-
-    def merge(self, other: Self) -> None:
-        """Add what another, of the same trait and rows, has summed over other people."""
-        self._counter.merge(other._counter)
-        self._sums.merge(other._sums)
+        super().__init__(GenotypeSums(rows, one, two, np.column_stack([r, wz])))
 
     def result(self) -> Association:
         """Test every variant."""

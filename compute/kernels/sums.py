@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from compute.kernels.counts import CodeCounter
 from compute.kernels.engine import engine_for
 from compute.kernels.planes import Words, words_of
 from compute.stats import Float64
@@ -56,6 +57,23 @@ class GenotypeSums:
     def absent(self) -> Float64:
         """Return (rows, M)."""
         return self._absent[: self.rows, self._columns :]
+
+
+class CountedSums:
+    """Sums of a regression's values beside counts of the genotypes, over the same people."""
+
+    def __init__(self, sums: GenotypeSums) -> None:
+        self._sums, self._counter = sums, CodeCounter(sums.rows)
+
+    def add(self, first: int, planes: Words) -> None:
+        """Add the people first, first + 1, … (see `compute.kernels.planes`)."""
+        self._counter.add(planes)
+        self._sums.add(first, planes)
+
+    def merge(self, other: Self) -> None:
+        """Add what another, of the same trait and rows, has summed over other people."""
+        self._counter.merge(other._counter)
+        self._sums.merge(other._sums)
 
 
 def _blocked(one: Float64, two: Float64) -> Float64:
