@@ -126,6 +126,6 @@ class TermsIn(In):
 
 
 class WouldAllowOut(BaseModel):
-    """One example request each: who, what for, and the matcher's verdict."""
+    """One example request each: who, what for, the matcher's verdict, why not, and the price."""
 
     examples: list[dict[str, str]]

@@ -245,6 +245,11 @@ def test_pages_work_without_javascript(served, chromium):
     page.get_by_label("Or paste the link").fill(world.link(who["owner"]))
     page.locator("main").get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="My files").wait_for()
+    page.get_by_role("link", name="All 2 uses").click()
+    page.get_by_label("When").select_option(index=1)
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**/me/uses?who=&year=*")
+    assert page.locator("ol.uses li").count() == 2
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("heading", name="A consent is a key.").wait_for()
     context.close()

@@ -96,7 +96,7 @@ def test_a_statement_prints_without_its_forms_and_downloads_as_csv(money, chromi
     assert page.get_by_role("button", name="Change my bank at Stripe").is_visible()
     shown = page.locator("section[aria-labelledby=lines] tbody tr").count()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download as CSV").click()
+        page.get_by_role("link", name="Download every line as CSV").click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert len(rows) == shown
     assert rows[-1]["kind"] == "paid out"
