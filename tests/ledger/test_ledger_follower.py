@@ -61,6 +61,8 @@ def test_an_empty_log(follower):
     found = follower.sync()
     assert (found.size, follower.state.size) == (0, 0)
     assert abs(found.quorum_time - now_ms()) < 10_000
+    times = sorted(found.cosignatures.values(), reverse=True)
+    assert len(times) >= 2 and times[1] * 1000 == found.quorum_time
 
 
 def test_follows_in_steps_and_folds_personal_entries(running, follower, between):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ledger import State, UnavailableError
+from ledger import FollowedCheckpoint, State, UnavailableError
 from marketplace import errors, view
 from marketplace.errors import NotYetError
 from marketplace.view import LedgerView
@@ -72,6 +72,15 @@ def test_a_look_that_failed_is_shared_by_nobody():
         with pytest.raises(errors.UnavailableError):
             view.refresh()
     assert follower.looks == 3
+
+
+def test_when_each_witness_signed_last_is_kept_though_it_falls_silent():
+    looks = iter([{"w1": 5, "w2": 6}, {"w1": 9}, {"w1": 8}])
+    found = lambda: FollowedCheckpoint(0, b"", 0, "", next(looks))  # noqa: E731
+    view = LedgerView(SimpleNamespace(state=State(TRUST), sync=found), lambda: 1)
+    for _ in range(3):
+        view.refresh()
+    assert [view.last_cosigned(name) for name in ("w1", "w2", "w3")] == [9, 6, None]
 
 
 def still():
