@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete
 
 from ledger import FormatError, State, fingerprint, unb64
-from marketplace import challenges
+from marketplace import challenges, door_log
 from marketplace.errors import ExpiredError, ForbiddenError, InputError, UnauthenticatedError
 from marketplace.services import Services
 from marketplace.tables import Account, Challenge, LoginSession
@@ -162,6 +162,7 @@ def _open(services: Services, session: Session, party: str, role: str, key: str)
         )
     )
     session.flush()
+    door_log.signed_in(services, party, role)
     return Opened(token, expires)
 
 
@@ -228,6 +229,20 @@ def end_session(services: Services, token: str) -> None:
     with services.db.write() as session:
         mine = col(LoginSession.token_sha256) == _digest(token)
         session.exec(delete(LoginSession).where(mine))
+
+
+def end_other_sessions(services: Services, token: str) -> int:
+    """End every session and token of the same party but this one; return how many there were."""
+    who = authenticate(services, token)
+    if who.scopes:
+        raise ForbiddenError("a scoped token ends no sessions; use your session")
+    others = (
+        col(LoginSession.party) == who.party,
+        col(LoginSession.token_sha256) != _digest(token),
+    )
+    with services.db.write() as session:
+        gone = session.exec(delete(LoginSession).where(*others).returning(col(LoginSession.party)))
+        return len(gone.all())
 
 
 def issue_link(services: Services, token: str) -> str:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -80,8 +81,10 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         level=os.environ.get("OMIC_LOG_LEVEL", "INFO"),
         stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
     )
+    logging.Formatter.converter = time.gmtime  # the Z says UTC
     for noisy in ("httpx", "stripe", "urllib3", "alembic", "kombu"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 

@@ -17,7 +17,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed
 
 from compute import ComputeError
 from ledger import LedgerError
-from marketplace import accounts
+from marketplace import accounts, door_log
 from marketplace.accounts import Principal
 from marketplace.config import MarketConfig
 from marketplace.errors import (
@@ -72,9 +72,9 @@ def principal(*roles: str) -> Principal:
     who = accounts.authenticate(services(), bearer())
     if not any(who.may(scope) for scope in _scopes()):
         raise ForbiddenError(f"this token is for {', '.join(who.scopes)} only; sign in to do more")
+    g.party = who.party
     if roles:
         who.require(*roles)
-    g.party = who.party
     return who
 
 
@@ -135,7 +135,7 @@ def send_object(objects: ObjectStore, stored: StoredObject) -> Response:
             "Content-Length": str(end - start),
             "Accept-Ranges": "bytes",
             "X-Content-SHA256": stored.sha256,
-            "Content-Disposition": "attachment",
+            "Content-Disposition": 'attachment; filename="data.c4gh"',
         }
     )
     if status == 206:
@@ -190,8 +190,14 @@ def install_errors(app: APIFlask) -> None:
 
 def _market_error(error: MarketError) -> Response:
     if error.status >= 500:
-        LOG.error("%s %s: %s", request.method, request.path, error)
+        LOG.error("%s: %s", door_log.place(), error)
+    door_log.refused(error.status, error.slug, _who())
     return problem(error.status, error.slug, error.title, str(error))
+
+
+def _who() -> str:
+    party = g.get("party")
+    return door_log.tag(services(), party) if party else ""
 
 
 def _compute_error(error: ComputeError) -> Response:
@@ -199,7 +205,7 @@ def _compute_error(error: ComputeError) -> Response:
 
 
 def _ledger_error(error: LedgerError) -> Response:
-    LOG.error("%s %s: ledger: %s", request.method, request.path, error)
+    LOG.error("%s: ledger: %s", door_log.place(), error)
     return problem(
         503, "ledger-unavailable", "The ledger does not answer",
         "the ledger cannot be used now; send the request again in some seconds",
@@ -211,6 +217,7 @@ def _http_error(error: HTTPException) -> Response:
         return _unreadable()
     status = error.code or 500
     slug = SLUGS.get(status) or error.name.lower().replace(" ", "-")
+    door_log.refused(status, slug)
     response = problem(status, slug, error.name, PLAIN.get(status) or error.description or "")
     if isinstance(error, RateLimitExceeded):
         response.headers["Retry-After"] = str(error.limit.limit.get_expiry())
@@ -241,7 +248,7 @@ def _field(name: str) -> str:
 
 def _unexpected(error: Exception) -> Response:
     # Never its words: a text could quote what somebody sent.
-    LOG.error("%s %s failed: %s", request.method, request.path, described(error))
+    LOG.error("%s failed: %s", door_log.place(), described(error))
     return problem(
         500, "internal", "Something went wrong here",
         "this is a fault of the marketplace, not of the request; it was written to its log",
@@ -266,7 +273,7 @@ def install_headers(app: Flask, config: MarketConfig) -> None:
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     }
     if config.public_url.startswith("https://"):
-        fixed["Strict-Transport-Security"] = "max-age=31536000"
+        fixed["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
 
     def add(response: Response) -> Response:
         for name, value in fixed.items():

@@ -35,6 +35,12 @@ class SessionOut(BaseModel):
     expires_at: int
 
 
+class EndedOut(BaseModel):
+    """ended: how many other sessions and tokens there were."""
+
+    ended: int
+
+
 class TokenIn(In):
     """scopes: read, ask. minutes: how long it lasts, at most as long as a session."""
 

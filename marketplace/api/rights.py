@@ -121,7 +121,10 @@ def _address(share_id: str) -> str:
 def fetch_share(share_id: str) -> Response:
     """Return the share as a Crypt4GH file. Authorization: Bearer <the link's secret>."""
     body, size = shared.fetch(services(), checked_id(share_id, "share"), bearer())
-    headers = {"Content-Length": str(size), "Content-Disposition": "attachment"}
+    headers = {
+        "Content-Length": str(size),
+        "Content-Disposition": 'attachment; filename="shared.c4gh"',
+    }
     return Response(body, content_type="application/octet-stream", headers=headers)
 
 

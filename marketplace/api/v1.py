@@ -76,6 +76,14 @@ def sign_out() -> Any:
     return ""
 
 
+@api.delete("/me/sessions")
+@api.output(models.EndedOut)
+@api.doc(security="session")
+def end_other_sessions() -> Any:
+    """End all your other sessions, browsers and tokens, for example after a device was lost."""
+    return {"ended": accounts.end_other_sessions(services(), bearer())}
+
+
 @api.post("/session/link")
 @api.output(models.LinkOut)
 @api.doc(security="session")

@@ -14,6 +14,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("catalogue")(catalogue)
     app.command("status")(status)
     app.command("token")(token)
+    app.command("sign-out")(sign_out)
 
 
 def _market(context: typer.Context) -> Market:
@@ -68,3 +69,11 @@ def token(
     made = session_of(context).market.post("/tokens", body)
     lines = [made["token"], f"It ends {when(made['expires_at'])}; send it as Authorization: Bearer"]
     show(context_of(context), made, lines)
+
+
+def sign_out(context: typer.Context) -> None:
+    """End every session of yours, browsers and tokens too, as after losing a device."""
+    market = session_of(context).market
+    ended = market.delete("/me/sessions")["ended"]
+    market.delete("/session")
+    show(context_of(context), {"ended": ended}, [f"{ended} other sessions were ended."])

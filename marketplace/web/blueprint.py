@@ -69,16 +69,17 @@ def asset_file(filename: str) -> Response:
 
 
 def _configure(app: Flask, services: Services) -> None:
+    secure = services.config.public_url.startswith("https://")
     app.config.update(
         # Other faces use bearer tokens; the pages' own hook checks every form of theirs.
         WTF_CSRF_CHECK_DEFAULT=False,
         # Our Referrer-Policy hides what this would compare; Sec-Fetch-Site is checked instead.
         WTF_CSRF_SSL_STRICT=False,
         WTF_CSRF_TIME_LIMIT=12 * 3600,
-        SESSION_COOKIE_NAME="omic-form",
+        SESSION_COOKIE_NAME="__Host-omic-form" if secure else "omic-form",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=services.config.public_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=secure,
     )
     if not app.secret_key:
         app.secret_key = _secret(services.config.directory / FORM_KEY_FILE)

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from compute import ComputeError
 from ledger import LedgerError
+from marketplace import door_log
 from marketplace.errors import MarketError, UnauthenticatedError
 from marketplace.faults import described
 from marketplace.texts import mark, say, say_made
@@ -89,6 +90,7 @@ def error_page(status: int, detail: str = "") -> Response:
 
 
 def _sign_in(error: UnauthenticatedError) -> Response:
+    door_log.refused(error.status, error.slug)
     return make_response(render_template("web/signin.html", reason=say_made(str(error))), 401)
 
 
@@ -96,6 +98,7 @@ def _market(error: MarketError) -> Response:
     if error.status >= 500:
         LOG.error("%s %s: %s", request.method, request.endpoint, error)
         return error_page(error.status)
+    door_log.refused(error.status, error.slug)
     return error_page(error.status, str(error))
 
 
@@ -115,6 +118,7 @@ def _stale_form(error: CSRFError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
+    door_log.refused(error.code or 500, error.name.lower().replace(" ", "-"))
     return error_page(error.code or 500)
 
 

@@ -102,6 +102,8 @@ def end(response: Response) -> Response:
     services = pages().services
     _end_old(services)
     response.set_cookie(value="", max_age=0, **_attributes(services.config))
+    # What this browser kept of the pages goes too.
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
 

@@ -216,6 +216,7 @@ def test_ranges_of_a_ciphertext(world):
     beyond = ask("bytes=1000-")
     problem(beyond, 416, "1000 bytes")
     assert beyond.headers["Content-Range"] == "bytes */1000"
+    assert got.headers["Content-Disposition"] == 'attachment; filename="data.c4gh"'
     assert ask("lines=1-2").data == owner.file
 
 
@@ -589,8 +590,21 @@ def spec_names(spec):
 
 
 def test_security_headers_stand_on_everything(world):
-    for path in ("/healthz", "/api/v1/status", "/nothing-here", "/openapi.json"):
-        headers = world.http.get(path).headers
+    asked = [
+        ("GET", path)
+        for path in (
+            "/healthz",
+            "/api/v1/status",
+            "/nothing-here",
+            "/docs/api",
+            "/openapi.json",
+            "/api/v1/nothing",
+            "/worker/v1/nothing",
+        )
+    ]
+    for method, path in [*asked, ("TRACE", "/"), ("DELETE", "/api/v1/status"), ("POST", "/me"),
+                         ("OPTIONS", "/api/v1/orders"), ("POST", "/api/v1/session")]:  # fmt: skip
+        headers = world.http.open(path, method=method).headers
         policy = headers["Content-Security-Policy"]
         assert "unsafe" not in policy
         assert "default-src 'self'" in policy
@@ -640,7 +654,8 @@ def test_too_many_requests_are_slowed_down(tmp_path):
     world = World(tmp_path)
     config = replace(world.services.config, rate_limit="3 per minute")
     http = create_app(replace(world.services, config=config)).test_client()
-    answers = [http.get("/api/v1/status") for _ in range(4)]
+    said = [{"X-Forwarded-For": f"10.0.0.{n}", "X-Real-IP": f"10.0.0.{n}"} for n in range(4)]
+    answers = [http.get("/api/v1/status", headers=one) for one in said]  # believed by nobody
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     problem(answers[3], 429, "Retry-After")
     assert answers[3].headers["Retry-After"] == "60"
@@ -739,3 +754,16 @@ def test_a_scoped_token_reaches_no_further_and_makes_no_other(world):
     assert wrong.status_code == 400
     world.clock.forward(61 * 60_000)
     assert world.http.get("/api/v1/orders", headers=read).status_code == 401
+
+
+def test_all_other_sessions_of_a_party_end_at_its_word(world):
+    researcher, other = world.researcher(), world.researcher()
+    lost, here = dict(researcher.auth), world.sign_in(researcher).auth
+    answer = world.http.post("/api/v1/tokens", json={"scopes": ["read"]}, headers=here)
+    scoped = {"Authorization": f"Bearer {answer.json['token']}"}
+    assert world.http.delete("/api/v1/me/sessions", headers=scoped).status_code == 403
+    assert world.http.delete("/api/v1/me/sessions", headers=here).json == {"ended": 2}
+    for gone in (lost, scoped):
+        problem(world.http.get("/api/v1/orders", headers=gone), 401, "sign in again")
+    for still in (here, other.auth):
+        assert world.http.get("/api/v1/orders", headers=still).status_code == 200

@@ -180,3 +180,32 @@ def test_texts_of_an_order_are_bounded_before_a_quote_and_by_the_ledger(world, c
         assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
     with pytest.raises(FormatError, match=next(iter(changes))):
         world.sign_order(researcher, world.quote(researcher), **changes)
+
+
+def test_who_came_in_and_who_was_refused_is_logged_without_a_name(world, caplog):
+    caplog.set_level("INFO", "marketplace.door")
+    owner = world.owner(upload=False)
+    path = f"/api/v1/datasets/{owner.dataset}/file"
+    assert world.http.get(path).status_code == 401
+    assert world.http.get("/api/v1/orders", headers=owner.auth).status_code == 403
+    assert world.http.get("/me").status_code == 401
+    assert answer(world, owner, "AAAA").status_code == 401
+    lines = [one.getMessage() for one in caplog.records if one.name == "marketplace.door"]
+    tag = lines[0].removeprefix("signed in: owner ")
+    assert len(tag) == 12
+    assert lines[1:] == [
+        "refused 401 sign-in-needed: GET /api/v1/datasets/<dataset>/file",
+        f"refused 403 forbidden: GET /api/v1/orders {tag}",
+        "refused 401 sign-in-needed: GET /me",
+        "refused 401 sign-in-needed: POST /api/v1/session",
+    ]
+    for secret in (owner.id, owner.token, owner.dataset):
+        assert secret not in caplog.text
+
+
+def test_no_line_of_the_log_is_written_by_a_sender(world, caplog):
+    world.services.view._follower = Talkative()
+    forged = "/api/v1/orders/x%0AERROR%20forged/checkout"
+    world.http.post(forged, headers={"Authorization": "Bearer a\tb"})
+    world.http.get("/api/v1/erasures/x%0Aforged")
+    assert "forged" not in caplog.text

@@ -69,7 +69,9 @@ def test_an_order_of_somebody_else_is_not_found(lively_world):
 def test_signing_out_ends_the_session_for_good(fresh):
     client = fresh.browser(fresh.researcher())
     kept = client.get_cookie("omic").value
-    assert post(client, "/logout", {}, page="/research").status_code == 303
+    gone = post(client, "/logout", {}, page="/research")
+    assert gone.status_code == 303
+    assert gone.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert client.get("/research").status_code == 401
     client.set_cookie("omic", kept)
     assert client.get("/research").status_code == 401
@@ -101,6 +103,12 @@ def test_cookies_on_https_are_secure_and_bound_to_the_host(tmp_path):
     answer = post_https(app.test_client(), secret)
     assert answer.status_code == 303
     assert "Secure" in cookie(answer, "__Host-omic")
+    page = app.test_client().get("/signin", base_url="https://market.example")
+    for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+        assert part in cookie(page, "__Host-omic-form"), part
+    for path in ("/", "/nothing", "/api/v1/nothing", "/api/v1/status"):
+        told = app.test_client().get(path, base_url="https://market.example").headers
+        assert told["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     world.close()
 
 
