@@ -169,7 +169,10 @@ def _charge(services: Services, found: Findings, charge: Charge) -> None:
         payment = session.exec(query).first()
     if payment is not None:
         if (payment.amount + payment.tax, payment.currency) != (charge.amount, charge.currency):
-            found.leave("payment of another amount", charge.charge_id, "look at both by hand")
+            found.leave(
+                "payment of another amount", charge.charge_id,
+                "compare the charge at Stripe with the order's price; refund what is too much",
+            )  # fmt: skip
         return
     state = services.payments.find_checkout(str(charge.payment_intent))
     if state is None:
@@ -209,7 +212,10 @@ def _missing_charges(
         rows = session.exec(query).all()
     for payment in rows:
         if payment.intent_id not in listed:
-            found.leave("booked payment unknown to the provider", payment.id, "look by hand")
+            found.leave(
+                "booked payment unknown to the provider", payment.id,
+                "look for it at Stripe; if it is not there, somebody changed the book",
+            )  # fmt: skip
 
 
 def _refund(services: Services, found: Findings, state: RefundState) -> None:
@@ -310,7 +316,10 @@ def _book(services: Services, found: Findings, now: int) -> None:
         for transaction in book_store.unbalanced(session):
             found.leave("transaction does not balance", transaction, "somebody changed the book")
         for order, held in _stuck(session, now):
-            found.leave("money of an ended order not moved", order, f"holds {held} minor units")
+            found.leave(
+                "money of an ended order not moved", order,
+                f"holds {held} minor units: see whether its refund or settlement was refused",
+            )  # fmt: skip
         failed = session.exec(select(Refund).where(col(Refund.state) == refunds.FAILED)).all()
         for refund in failed:
             found.leave("refund refused", refund.id, str(refund.error))
@@ -352,7 +361,13 @@ def _check_totals(found: Findings, before: dict[str, dict[str, Any]]) -> None:
         if sum(said["trial_balance"].values()):
             found.leave("trial balance is not zero", currency, "somebody changed the book")
         if said["ledger"] != said["book"]:
-            found.leave("ledger and book differ", currency, "compare the totals")
+            found.leave(
+                "ledger and book differ", currency,
+                "compare the totals; what one of them lacks is refused or still on its way",
+            )  # fmt: skip
         off, was = said["difference"], before.get(currency, {}).get("difference")
         if off and off == was:
-            found.leave("Stripe's balance differs from the book", currency, f"by {off}")
+            found.leave(
+                "Stripe's balance differs from the book", currency,
+                f"it is off by {off} minor units: look at Stripe's newest payouts and fees",
+            )  # fmt: skip
