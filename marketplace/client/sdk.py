@@ -19,7 +19,8 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from compute import parse_purpose, parse_scope
+from compute import ComputeError, parse_purpose, parse_scope
+from compute.queries import parse_query
 from marketplace.client import answers
 from marketplace.client.errors import ClientError
 from marketplace.client.home import Home
@@ -234,12 +235,16 @@ class Market:
 
 def _request(value: Mapping[str, Any]) -> Request:
     try:
+        parse_query(value["query"])
         return Request(
             parse_purpose(value["purpose"]),
             value["query"],
             parse_scope(value["scope"]),
             value["release"],
+            str(value.get("currency", "gbp")),
         )
+    except ComputeError as error:
+        raise ClientError(f"this is not a request that can be asked: {error}") from None
     except KeyError as error:
         raise ClientError(
             f"a request has purpose, query, scope and release; {error} is missing. "

@@ -62,6 +62,9 @@ def test_a_request_that_lacks_a_part_is_named(market):
     made, _ = market
     with pytest.raises(ClientError, match="scope"):
         made.dry_run({k: v for k, v in REQUEST.items() if k != "scope"})
+    for part, wrong in (("query", {"v": 1, "family": "none"}), ("purpose", {"primary": "XX"})):
+        with pytest.raises(ClientError, match="not a request that can be asked"):
+            made.order({**REQUEST, part: wrong})
 
 
 def test_what_a_buyer_assumes_is_sent_and_nothing_where_it_is_not_said(market, monkeypatch):
@@ -79,7 +82,8 @@ def test_what_a_buyer_assumes_is_sent_and_nothing_where_it_is_not_said(market, m
         Market, "researcher", property(lambda self: Researcher(SimpleNamespace(market=Wire())))
     )
     made.dry_run(REQUEST, maf="1/100", sd="2.5")
-    made.dry_run(REQUEST)
+    made.dry_run({**REQUEST, "currency": "eur"})
+    assert [one["currency"] for one in sent] == ["gbp", "eur"]
     assert (sent[0]["assumed_maf"], sent[0]["assumed_sd"]) == ("1/100", "2.5")
     assert not {"assumed_maf", "assumed_sd"} & set(sent[1])
 
