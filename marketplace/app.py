@@ -14,7 +14,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
 from ledger import Follower, LedgerClient, LedgerError, Snapshots, TrustPolicy
-from marketplace import challenges, rate_counters
+from marketplace import challenges, passkeys, rate_counters
 from marketplace.api.browser import allow_key_origin, browser
 from marketplace.api.common import install_errors, install_headers
 from marketplace.api.document import PROBLEM_SCHEMA, complete
@@ -50,6 +50,7 @@ def now_ms() -> int:
 def compose(config: MarketConfig) -> Services:
     """Open everything the configuration names. Raises ConfigError, UnavailableError."""
     trust = _trust(config.trust_file)
+    passkeys.check_apart(config, trust)
     signer = load_signer(config.signing_key_file)
     if signer.public_key not in trust.pins.marketplace:
         raise ConfigError(

@@ -120,7 +120,11 @@ class InvoiceConfig:
 
 @dataclass(frozen=True, slots=True)
 class MarketConfig:
-    """Everything the server is told; see the directory contract for the keys of config.toml."""
+    """Everything the server is told; see the directory contract for the keys of config.toml.
+
+    sign_in_rp_id: the domain sign-in passkeys are of, shared by the pages and the key origin; "" is
+    the trust file's, as where both are localhost.
+    """
 
     directory: Path
     port: int
@@ -142,6 +146,7 @@ class MarketConfig:
     stop_rate_limit: str = "120 per minute"
     challenge_key_file: Path | None = None
     keys_url: str = ""
+    sign_in_rp_id: str = ""
     reference_dir: Path | None = None
 
     @property
@@ -256,6 +261,7 @@ def _config(here: Path, values: Mapping[str, Any]) -> MarketConfig:
         stop_rate_limit=str(values.get("stop_rate_limit", "120 per minute")),
         challenge_key_file=here / values.get("challenge_key_file", CHALLENGE_KEY_FILE),
         keys_url=str(values.get("keys_url", "")),
+        sign_in_rp_id=str(values.get("sign_in_rp_id", "")),
         reference_dir=here / values.get("reference_dir", here.parent / "reference"),
     )
 

@@ -2,12 +2,15 @@
 
 A party's client, signed in by a key the ledger binds to it, registers the passkey; whenever that
 key is out of force, so is the passkey. Consents are signed by other passkeys, which the ledger
-knows and this server never asks for. Spec: WebAuthn level 3; library: webauthn.
+knows and this server never asks for. A page may use any passkey of a domain it lies in, and a
+consent passkey also locks keys (PRF): so the two are of different domains, except on localhost.
+Spec: WebAuthn level 3; library: webauthn.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlmodel import col, delete, select
 from webauthn import (
@@ -28,10 +31,11 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from ledger import PasskeyPolicy, b64, unb64
+from ledger import PasskeyPolicy, TrustPolicy, b64, unb64
 from marketplace import accounts, challenges
 from marketplace.accounts import Opened
-from marketplace.errors import InputError, NotFoundError, UnauthenticatedError
+from marketplace.config import MarketConfig
+from marketplace.errors import ConfigError, InputError, NotFoundError, UnauthenticatedError
 from marketplace.services import Services
 from marketplace.tables import Passkey
 
@@ -49,6 +53,27 @@ def _policy(services: Services) -> PasskeyPolicy:
     if services.trust.passkeys is None:
         raise NotFoundError("this market takes no passkeys: its trust file says nothing of them")
     return services.trust.passkeys
+
+
+def _rp_id(services: Services) -> str:
+    """Return the domain sign-in passkeys are of."""
+    return services.config.sign_in_rp_id or _policy(services).rp_id
+
+
+def check_apart(config: MarketConfig, trust: TrustPolicy) -> None:
+    """Refuse a domain of consent passkeys that takes in the market's own pages. Raises ConfigError.
+
+    Their code could then ask for a consent passkey's PRF secret, which opens a person's keys.
+    """
+    if trust.passkeys is None or trust.embedded or not config.keys_url:
+        return
+    host, rp_id = urlsplit(config.public_url).hostname or "", trust.passkeys.rp_id
+    if host == rp_id or host.endswith(f".{rp_id}"):
+        raise ConfigError(
+            f"passkeys.rp_id in {config.trust_file} is {rp_id}, which takes in this market's own "
+            f"pages on {host}: their code could use the passkeys that lock people's keys. Make it "
+            "the key origin's host, and set sign_in_rp_id to the domain both share"
+        )
 
 
 def _origins(services: Services) -> list[str]:
@@ -75,7 +100,7 @@ def creation_options(services: Services, party: str) -> dict[str, Any]:
     """Return what a browser needs to make a sign-in passkey for a party."""
     mine = listed(services, party)
     options = generate_registration_options(
-        rp_id=_policy(services).rp_id,
+        rp_id=_rp_id(services),
         rp_name="Omic Market",
         user_name="Sign in",
         user_display_name="Omic Market: sign in",
@@ -103,7 +128,7 @@ def add(services: Services, token: str, credential: Mapping[str, Any]) -> Passke
         verified = verify_registration_response(
             credential=dict(credential),
             expected_challenge=challenge,
-            expected_rp_id=_policy(services).rp_id,
+            expected_rp_id=_rp_id(services),
             expected_origin=_origins(services),
             require_user_verification=True,
             supported_pub_key_algs=_ALGORITHMS,
@@ -152,7 +177,7 @@ def remove(services: Services, party: str, credential: str) -> None:
 def request_options(services: Services) -> dict[str, Any]:
     """Return what a browser needs to ask for any sign-in passkey."""
     options = generate_authentication_options(
-        rp_id=_policy(services).rp_id,
+        rp_id=_rp_id(services),
         challenge=unb64(_challenge(services, ANYBODY, SIGN_IN)),
         user_verification=UserVerificationRequirement.REQUIRED,
     )
@@ -171,7 +196,7 @@ def sign_in(services: Services, credential: Mapping[str, Any]) -> Opened:
         verified = verify_authentication_response(
             credential=dict(credential),
             expected_challenge=challenge,
-            expected_rp_id=_policy(services).rp_id,
+            expected_rp_id=_rp_id(services),
             # Here only: signing in happens on the pages' own origin.
             expected_origin=services.config.origin,
             credential_public_key=unb64(row.public_key),

@@ -9,6 +9,7 @@ import pytest
 from ledger import PasskeyPolicy, b64
 from marketplace import passkeys, upload_parts, uploads
 from marketplace.app import create_app
+from marketplace.errors import ConfigError
 from marketplace.keyorigin import build, digest_of
 from marketplace.releases import state_release
 from tests.marketplace.keyorigin.conftest import trust_document
@@ -174,6 +175,39 @@ def test_a_passkey_challenge_works_once_and_for_its_party_only(browsed, owner):
     assert (
         browsed.http.post("/api/v1/me/passkeys", json=body, headers=owner.auth).status_code == 401
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "rp_id", "kept_apart"),
+    [
+        ("market.example.org", "keys.example.org", True),
+        ("example.org", "keys.example.org", True),
+        ("market.example.org", "example.org", False),
+        ("example.org", "example.org", False),
+        ("badexample.org", "example.org", True),
+    ],
+)
+def test_the_markets_own_pages_lie_outside_the_domain_of_consent_passkeys(
+    browsed, host, rp_id, kept_apart
+):
+    """A page may ask any passkey of its domain for the secret that opens a person's keys."""
+    trust = replace(
+        browsed.services.trust, embedded=False, passkeys=PasskeyPolicy(rp_id, (f"https://{rp_id}",))
+    )
+    config = replace(browsed.services.config, public_url=f"https://{host}/", keys_url=KEYS)
+    if kept_apart:
+        passkeys.check_apart(config, trust)
+    else:
+        with pytest.raises(ConfigError, match="their code could use the passkeys that lock"):
+            passkeys.check_apart(config, trust)
+    passkeys.check_apart(config, replace(trust, embedded=True))
+
+
+def test_sign_in_passkeys_may_be_of_a_domain_of_their_own(browsed, owner):
+    config = replace(browsed.services.config, sign_in_rp_id="example.org")
+    services = replace(browsed.services, config=config)
+    made, asked = passkeys.creation_options(services, owner.id), passkeys.request_options(services)
+    assert (made["rp"]["id"], asked["rpId"]) == ("example.org", "example.org")
 
 
 @pytest.mark.parametrize(
