@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute.approvals import judge_order, rule_allows
 from compute.breach import Breach, breach_scope
+from compute.builds import contig_lengths
 from compute.bundle import (
     Bundle,
     Check,
@@ -134,6 +135,7 @@ __all__ = [
     "check_opening",
     "claims_from_attestations",
     "claims_of",
+    "contig_lengths",
     "current_ontology",
     "describe",
     "duo_term",

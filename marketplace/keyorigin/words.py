@@ -15,6 +15,7 @@ from compute import (
     Match,
     Terms,
     Verdict,
+    contig_lengths,
     match_terms,
     plain_words,
     preset,
@@ -27,7 +28,15 @@ from marketplace import currencies
 from marketplace.keyorigin.examples import EXAMPLES, PURPOSE_TITLES, Example, claims_for
 from marketplace.texts import mark, say
 
-QUESTIONS = Path(__file__).parents[1] / "web" / "query_words.toml"
+# Words the key pages explain where they appear; not those that are plain verbs there as often.
+EXPLAINED = frozenset({
+    "attester", "checkpoint", "cohort", "commitment", "consent", "dataset", "expression-table",
+    "genome-build", "ledger", "noise", "passkey", "phenopacket", "printed-code", "privacy-budget",
+    "raw-data", "receipt", "settlement", "vcf", "witness",
+})  # fmt: skip
+WEB = Path(__file__).parents[1] / "web"
+QUESTIONS = WEB / "query_words.toml"
+GLOSSARY = WEB / "glossary.toml"
 # What stands in the way, said to the owner whose terms they are.
 OTHER_USE = mark("it is not among the uses you allow")
 NEVER_ALLOWED = "no_reidentification"
@@ -56,7 +65,19 @@ def words() -> dict[str, Any]:
         "risk_pictures": {rho: risk_picture(Fraction(rho), say=say) for rho in plain["risk"]},
         "presets": {name: _preset(name) for name in PRESETS},
         "families": sorted(catalogue()),
+        "builds": {build: contig_lengths(build) for build in ("GRCh37", "GRCh38")},
+        "glossary": _glossary(),
         "titles": {name: say(title) for name, (title, _about) in _questions().items()},
+    }
+
+
+def _glossary() -> dict[str, dict[str, str]]:
+    """Return what the words mean that the key pages explain, by the word in small letters."""
+    known = tomllib.loads(GLOSSARY.read_text("utf-8"))["meaning"]
+    return {
+        say(one["word"]).lower(): {"slug": one["slug"], "text": say(one["text"])}
+        for one in known
+        if one["slug"] in EXPLAINED
     }
 
 

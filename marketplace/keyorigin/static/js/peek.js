@@ -2,26 +2,48 @@
 // checks again, strictly, when it takes the file in.
 
 import { LONGEST, lookAt } from "./clinical/look.js";
+import { words } from "./config.js";
 import { plainStream, textLines } from "./textfile.js";
+import { lookAtRawData, vendorOf } from "./rawdata.js";
 
-const CHR1 = { 249250621: "GRCh37", 248956422: "GRCh38" };
-const VENDORS = [["23andMe", /^#.{0,80}23andMe/i], ["AncestryDNA", /^#\s?Ancestry/i], ["MyHeritage", /^#.{0,80}MyHeritage/i]];
+const HEAD = 100;
 const MISSING = new Set(["", "NA", "."]);
 
 // -> {modality, kind, facts: [[name, value]], warnings: [], refusals: [], format: {}}
 export async function peek(file, progress = () => {}) {
   if (await beginsLikeJson(file)) return lookAt(await textOf(file, progress));
   const lines = textLines(await plainStream(file), progress, file.size);
-  const { value: first, done } = await lines.next();
-  if (done) return found("unknown", "an empty file", [], [], ["The file is empty."]);
-  if (/^\ufeff?##fileformat=VCF/.test(first)) return peekVcf(lines);
-  if (VENDORS.some(([, pattern]) => pattern.test(first)) || /^"?rsid"?,/i.test(first)) return peekConsumer(first, lines);
-  if (/^\ufeff?(##(namespace|unit|assay)=|feature_id\t)/.test(first)) return peekFeatures(first, lines);
+  const head = await some(lines, HEAD);
+  if (!head.length) return found("unknown", "an empty file", [], [], ["The file is empty."]);
+  const [all, first] = [chained(head, lines), head[0]];
+  if (/^\ufeff?##fileformat=VCF/.test(first)) return peekVcf(all);
+  const vendor = vendorOf(head);
+  if (vendor !== null) return peekRawData(vendor, all);
+  if (/^\ufeff?(##(namespace|unit|assay)=|feature_id\t)/.test(first)) return peekFeatures(all);
   return found("unknown", "unknown", [], [], [
     "This is not a kind of file we know: a VCF (.vcf or .vcf.gz), raw data of 23andMe, AncestryDNA, "
     + "MyHeritage or FamilyTreeDNA, an expression table with the columns feature_id and value, or a "
     + "clinical record (Phenopacket version 2, FHIR R4 or openEHR, as JSON).",
   ]);
+}
+
+async function some(lines, count) {
+  const head = [];
+  for await (const line of { [Symbol.asyncIterator]: () => ({ next: () => lines.next() }) }) {
+    head.push(line);
+    if (head.length === count) break; // the rest of the lines stays to be read
+  }
+  return head;
+}
+
+async function* chained(head, lines) {
+  yield* head;
+  yield* lines;
+}
+
+async function peekRawData(vendor, lines) {
+  const { facts, warnings, refusals, build } = await lookAtRawData(vendor, lines);
+  return found("genotypes", `raw data of ${vendor}`, facts, warnings, refusals, build ? { build, callability: "array-manifest" } : {});
 }
 
 function found(modality, kind, facts, warnings, refusals, format = {}) {
@@ -52,11 +74,11 @@ async function textOf(file, progress) {
 }
 
 async function peekVcf(lines) {
-  const see = { chr1: 0, samples: [], variants: 0, called: 0, het: 0, homAlt: 0, gvcf: false, callability: null, cut: false };
+  const see = { lengths: {}, samples: [], variants: 0, called: 0, het: 0, homAlt: 0, gvcf: false, callability: null, cut: false };
   for await (const line of lines) vcfLine(see, line);
-  const build = CHR1[see.chr1] ?? null;
+  const build = await buildOf(see.lengths);
   const facts = [
-    ["Genome build", build ?? "not stated"], ["People in it", String(see.samples.length)],
+    ["Genome build", build ?? (build === null ? "another one" : "not stated")], ["People in it", String(see.samples.length)],
     ["Variants", see.variants.toLocaleString("en")],
     ["Calls", see.variants ? `${(100 * see.called / see.variants).toFixed(1)} %` : "none"],
     ["Differing on one copy", see.het.toLocaleString("en")], ["Differing on both copies", see.homAlt.toLocaleString("en")],
@@ -68,11 +90,22 @@ async function peekVcf(lines) {
   return found("genotypes", "VCF", facts, warnings, vcfRefusals(see, build), build ? { build, callability: see.callability ?? (see.gvcf ? "gvcf-blocks" : "variant-only") } : {});
 }
 
+const primary = (name) => (name ?? "").replace(/^chr/i, "");
+
+// Every chromosome of known length has a say, as in compute/builds.py. -> a build, null where the
+// lengths fit none or two, undefined where nothing is stated.
+async function buildOf(lengths) {
+  const { builds } = await words();
+  const votes = new Set(Object.entries(lengths).filter(([name]) => name in builds.GRCh37 && name !== "MT")
+    .map(([name, length]) => Object.keys(builds).find((build) => builds[build][name] === length) ?? null));
+  return votes.size > 1 ? null : [...votes][0];
+}
+
 function vcfLine(see, line) {
   if (line.endsWith("\u0000")) see.cut = true;
   if (line.startsWith("##")) {
-    const length = /^##contig=<.*ID=(?:chr)?1[,>].*length=(\d+)/.exec(line) ?? /^##contig=<.*length=(\d+).*ID=(?:chr)?1[,>]/.exec(line);
-    if (length) see.chr1 = Number(length[1]);
+    const [contig, length] = line.startsWith("##contig=") ? [/[<,]ID=([^,>]+)/.exec(line)?.[1], /[<,]length=(\d{1,12})[,>]/.exec(line)?.[1]] : [];
+    if (length) see.lengths[primary(contig)] = Number(length);
     see.callability = /^##omic_callability=(\S+)/.exec(line)?.[1] ?? see.callability;
   } else if (line.startsWith("#CHROM")) see.samples = line.trimEnd().split("\t").slice(9);
   else if (line) vcfRecord(see, line);
@@ -98,45 +131,15 @@ function vcfRefusals(see, build) {
   if (see.samples.length > 1) {
     refusals.push(`The file holds ${see.samples.length} people. Each person is registered alone: split it first (bcftools +split).`);
   }
-  if (build === null) refusals.push("The header does not say how long chromosome 1 is, so the genome build is unclear. Add the ##contig lines (bcftools reheader).");
+  if (build === undefined) refusals.push("The header does not say how long the chromosomes are, so the genome build is unclear. Ask whoever made the file for one with ##contig lines, or add them (bcftools reheader).");
+  if (build === null) refusals.push("The file is on another genome build: its chromosomes have not the lengths of GRCh37 or of GRCh38. Ask whoever made it for a file on one of these, or lift it over.");
   if (see.cut) refusals.push("The last line does not end: the file is cut short. Download it again.");
   if (see.variants === 0) refusals.push("The file lists no variant.");
   return refusals;
 }
 
-async function peekConsumer(first, lines) {
-  const vendor = VENDORS.find(([, pattern]) => pattern.test(first))?.[0] ?? "FamilyTreeDNA";
-  const see = { build: stated(first), rows: 0, missing: 0, cut: false };
-  for await (const line of lines) {
-    if (line.endsWith("\u0000")) see.cut = true;
-    if (line.startsWith("#")) see.build ??= stated(line);
-    else if (/\d/.test(line)) {
-      see.rows += 1;
-      if (/(--|00|\t0\t0|"0","0")\s*$/.test(line)) see.missing += 1;
-    }
-  }
-  const facts = [
-    ["From", vendor], ["Genome build", see.build ?? "not stated"], ["People in it", "1"],
-    ["Markers", see.rows.toLocaleString("en")],
-    ["Markers without an answer", see.missing.toLocaleString("en")],
-  ];
-  const refusals = see.rows ? [] : ["The file lists no marker."];
-  if (see.cut) refusals.push("The last line does not end: the file is cut short. Download it again.");
-  const warnings = [
-    "Raw data of a consumer test gives letters, not which of them is the reference. The market can keep it "
-    + "encrypted for you, but takes it into computations only where it has a table of the test's sites.",
-  ];
-  return found("genotypes", `raw data of ${vendor}`, facts, warnings, refusals, see.build ? { build: see.build, callability: "array-manifest" } : {});
-}
-
-function stated(line) {
-  const number = /\b(?:build|GRCh|hg)[ _]?(\d{2})(?!\d)/i.exec(line)?.[1];
-  return { 37: "GRCh37", 19: "GRCh37", 38: "GRCh38" }[number] ?? null;
-}
-
-async function peekFeatures(first, lines) {
+async function peekFeatures(lines) {
   const see = { meta: {}, rows: 0, missing: 0, cut: false };
-  featureLine(see, first);
   for await (const line of lines) featureLine(see, line);
   const facts = [
     ["Names from", see.meta.namespace ?? "not stated"], ["Unit", see.meta.unit ?? "not stated"],

@@ -1,11 +1,23 @@
-// A text file chosen here or fetched, as lines: as it is, gzip, or BGZF.
+// A text file chosen here or fetched, as lines: as it is, gzip, BGZF, or the one file in a zip.
 
-// Plain bytes of a file: as they are, gzip, or BGZF (many gzip members, each a block of its own).
+import { isZip, zipStream } from "./zip.js";
+
+// Plain bytes of a file: as they are, gzip, BGZF (many gzip members, each a block of its own), or zip.
 export async function plainStream(file) {
   const head = new Uint8Array(await file.slice(0, 18).arrayBuffer());
+  if (isZip(head)) return sound(await zipStream(file));
   if (!(head[0] === 0x1f && head[1] === 0x8b)) return file.stream();
   const isBgzf = head[3] & 4 && head[12] === 0x42 && head[13] === 0x43;
-  return isBgzf ? bgzfStream(file) : file.stream().pipeThrough(new DecompressionStream("gzip"));
+  return sound(isBgzf ? bgzfStream(file) : file.stream().pipeThrough(new DecompressionStream("gzip")));
+}
+
+// What cannot be unpacked is said in words, not in those of the unpacking program.
+async function* sound(stream) {
+  try {
+    yield* stream;
+  } catch {
+    throw new Error("the file is damaged or cut short: it cannot be unpacked. Download it again");
+  }
 }
 
 function bgzfStream(file) {
@@ -15,7 +27,7 @@ function bgzfStream(file) {
       while (at < file.size) {
         const chunk = new Uint8Array(await file.slice(at, at + (1 << 20)).arrayBuffer());
         const { plain, used } = await inflateBlocks(chunk);
-        if (used === 0) throw new Error("the file is cut short: its last compressed block does not end");
+        if (used === 0) throw new Error("its last block does not end");
         at += used;
         if (plain.length) return controller.enqueue(plain);
       }
