@@ -23,7 +23,7 @@ from marketplace.client.home import Home
 
 ROUNDS = 600_000
 MAX_ROUNDS = 5_000_000
-FOLDERS = ("datasets", "grants", "entries", "orders", "passport")
+FOLDERS = ("datasets", "grants", "entries", "orders", "passport", "handed")
 SINGLE = ("identity.json", "enrolled.json", "attestations.json", "passkeys.json")
 MIN_PASSPHRASE = 12
 

@@ -440,3 +440,42 @@ def test_what_cannot_be_cut_is_refused(js):
     said = [js("cut", CUT, one)[0] for one in asked]
     wanted = ("nothing in the file lies there", "only a VCF can be cut", "write the part as")
     assert [part in text for part, text in zip(wanted, said, strict=True)] == [True] * 3, said
+
+
+TABS = """
+const vault = (documents) => ({ wraps: [{ kind: 'code' }], content: { documents, keys: {} } });
+const opened = (text) => { const v = JSON.parse(text); return [v, m.picture(v)]; };
+const save = ([v, before]) => { m.stamp(v, before); return JSON.stringify(v); };
+const first = vault({ 'grants/g.json': { state: 'live' }, 'uploads/u.json': {}, 'passkeys.json': { keys: [{ credential: 'a' }] } });
+m.stamp(first, new Map());
+const start = JSON.stringify(first);
+const [one, two] = [opened(start), opened(start)];
+one[0].content.documents['datasets/d.json'] = { dataset: 'd' };
+one[0].content.documents['grants/g.json'].state = 'withdrawn';
+one[0].content.documents['passkeys.json'].keys.push({ credential: 'b' });
+delete one[0].content.documents['uploads/u.json'];
+two[0].content.documents['grants/g.json'].state = 'paused';
+two[0].content.documents['passkeys.json'].keys.push({ credential: 'c' });
+two[0].content.keys.k = 'secret';
+two[0].wraps.push({ kind: 'prf', credential: 'c' });
+const [left, right] = [save(one), save(two)].map(JSON.parse);
+const [a, b2] = [structuredClone(left), structuredClone(right)];
+m.takeNewer(a, right);
+m.takeNewer(b2, left);
+const again = structuredClone(a);
+return { same: !m.differ(m.picture(a), m.picture(b2)), content: a.content, ways: a.wraps.length,
+  old: m.takeNewer(again, JSON.parse(start)), kept: !m.differ(m.picture(again), m.picture(a)),
+  plain: m.takeNewer(vault({ x: 1 }), vault({ y: 2 })) };
+"""
+
+
+def test_two_copies_of_a_vault_become_one_and_an_older_one_changes_nothing(js):
+    """Whichever takes in the other; an end stays an end, and what was removed stays away."""
+    found = js("sync", TABS)
+    documents = found["content"]["documents"]
+    assert (found["same"], found["old"], found["kept"], found["plain"]) == (True, False, True, True)
+    assert documents["grants/g.json"] == {"state": "withdrawn"}
+    assert documents["datasets/d.json"] == {"dataset": "d"}
+    assert {one["credential"] for one in documents["passkeys.json"]["keys"]} == {"a", "b", "c"}
+    assert "uploads/u.json" not in documents
+    assert (found["content"]["keys"], found["ways"]) == ({"k": "secret"}, 2)

@@ -153,13 +153,14 @@ def key_pages(browser, folder: Path) -> None:
     try:
         person = Person(browser, market)
 
-        def shoot(name: str) -> None:
+        def shoot(name: str, press: str = "") -> None:
             for width, scheme in SIZES:
                 person.page.set_viewport_size({"width": width, "height": 900})
                 person.page.emulate_media(color_scheme=scheme)
-                person.page.screenshot(
-                    path=folder / f"keys-{name}-{width}-{scheme}.png", full_page=True
-                )
+                if press:
+                    person.page.locator(press).first.click()
+                path = folder / f"keys-{name}-{width}-{scheme}.png"
+                person.page.screenshot(path=path, full_page=not press)
 
         person.keys("start", unlock=False)
         shoot("start")
@@ -179,9 +180,28 @@ def key_pages(browser, folder: Path) -> None:
         person.sees("Your consent is in force")
         shoot("granted")
         dataset = person.page.url.rpartition("/")[2]
+        for path in (
+            "withdraw/" + grant_on(person),
+            "unlock",
+            "recover",
+            "import",
+            "verify/3",
+            "start?anew",
+        ):
+            person.keys(path, unlock=False)
+            person.page.wait_for_timeout(500)
+            shoot(path.split("/")[0].replace("?", "-"))
+        person.keys(f"consent/{dataset}")
+        person.page.locator(".term").first.wait_for()
+        shoot("term", press=".term")
         passport(person, shoot, dataset)
     finally:
         market.stop()
+
+
+def grant_on(person) -> str:
+    """The id of the consent whose page is open."""
+    return person.page.get_by_role("link", name="Withdraw").get_attribute("href")[-32:]
 
 
 def passport(person, shoot, dataset) -> None:

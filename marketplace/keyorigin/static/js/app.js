@@ -2,7 +2,10 @@
 
 import { config } from "./config.js";
 import { alert, h, plainError, show } from "./dom.js";
+import { sendAgain } from "./handed.js";
+import { explain } from "./hints.js";
 import * as homes from "./home.js";
+import { unfinished } from "./party.js";
 import { renew } from "./renewal.js";
 import { ChangedPast, checkIn } from "./seen.js";
 import * as answerView from "./views/answer.js";
@@ -55,13 +58,16 @@ async function route() {
   const [name, ...rest] = path.split("/");
   const [view, needsKeys] = VIEWS[name] ?? [missing, false];
   try {
-    if (needsKeys && !homes.unlocked()) {
+    const open = homes.unlocked();
+    await open?.refresh();
+    if (needsKeys && open && unfinished(open)) await startView.goOn({ home: open, next: window.location.hash });
+    else if (needsKeys && !open) {
       const known = await homes.known();
       await (known ? unlockView.gate : startView.start)({ next: window.location.hash, known });
     } else {
       const moved = await renewed();
       if (mine !== newest) return; // somebody went on meanwhile: that view is not to be written over
-      await view({ rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), home: homes.unlocked() });
+      await view({ rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), home: open });
       if (moved) document.getElementById("main").append(said(moved));
     }
   } catch (error) {
@@ -77,18 +83,27 @@ async function route() {
   route.visited = true;
 }
 
-// Before anything is shown: the ledger must still hold what it showed before, and consents whose key
-// ages are moved to compute's newest one. No network is no reason to keep somebody from their keys.
+// Before anything is shown: what another device did is taken in, the ledger must still hold what it
+// showed before, and consents whose key ages are moved to compute's newest one.
 async function renewed() {
   const home = homes.unlocked();
   if (!home) return 0;
-  try {
+  await tried(() => sendAgain(home));
+  await tried(() => home.catchUp());
+  return await tried(async () => {
     await checkIn(home);
-    return await renew(home);
+    return renew(home);
+  }) ?? 0;
+}
+
+// No network is no reason to keep somebody from their keys.
+async function tried(act) {
+  try {
+    return await act();
   } catch (error) {
     if (error instanceof ChangedPast) throw error;
     console.warn(error.message);
-    return 0;
+    return null;
   }
 }
 
@@ -117,6 +132,7 @@ async function frame() {
   document.getElementById("who").replaceChildren(...(home ? [h("button.plain", {
     type: "button", onclick: () => { homes.lock(); window.location.hash = "#/unlock"; },
   }, "Lock")] : []));
+  document.getElementById("glossary").href = `${trust.marketplace_url}/glossary`;
   const strip = document.getElementById("standin");
   if (trust.embedded && strip.hidden) {
     strip.append(h("p", {}, h("strong", {}, "Practice run."), " Witnesses and attester are stand-ins on this machine."));
@@ -125,4 +141,5 @@ async function frame() {
 }
 
 window.addEventListener("hashchange", route);
+explain(document.getElementById("main"));
 route();

@@ -30,7 +30,29 @@ export const facts = (pairs) => h("dl.fields", {}, pairs.map(([name, value]) => 
 
 export const list = (items, tag = "ul") => h(tag, {}, items.map((item) => h("li", {}, item)));
 
-export const alert = (text) => h("p.alert", { role: "alert" }, text);
+export const alert = (text) => h("p.alert", { role: "alert" }, sentence(text));
+
+// Errors begin small and end without a stop, so that they can stand inside others; alone they are a sentence.
+export function sentence(text) {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?:]$/.test(begun) ? begun : `${begun}.`;
+}
+
+// Go on to another view, also where the address names it already.
+export function go(hash) {
+  if (window.location.hash === hash) window.dispatchEvent(new HashChangeEvent("hashchange"));
+  else window.location.hash = hash;
+}
+
+// A passphrase that may be looked at: nobody sees a typing error in dots.
+export function secretField(label, { id, complete, more = "", least = null }) {
+  const input = h("input", { id, type: "password", autocomplete: complete, spellcheck: "false", autocapitalize: "none", minlength: least });
+  const seen = h("input", { type: "checkbox", id: `${id}-seen` });
+  seen.addEventListener("change", () => { input.type = seen.checked ? "text" : "password"; });
+  const element = h("div", {}, h("p.field", {}, h("label", { for: id }, label, more ? h("small", {}, ` ${more}`) : null), input),
+    h("p.check.small", {}, seen, h("label", { for: seen.id }, "Show what I type")));
+  return { element, input };
+}
 
 // A button that cannot be pressed twice, and says what went wrong beside itself.
 export function action(label, act, { quiet = false, busy = "One moment…" } = {}) {
@@ -43,7 +65,7 @@ export function action(label, act, { quiet = false, busy = "One moment…" } = {
     try {
       await act();
     } catch (error) {
-      trouble.textContent = plainError(error);
+      trouble.textContent = sentence(plainError(error));
       trouble.hidden = false;
     } finally {
       button.disabled = false;
@@ -54,8 +76,8 @@ export function action(label, act, { quiet = false, busy = "One moment…" } = {
 }
 
 export function plainError(error) {
-  if (error?.name === "NotAllowedError") return "The passkey was not used: the prompt was closed or timed out. Nothing was changed.";
-  if (error?.name === "InvalidStateError") return "This device already has that passkey.";
+  if (error?.name === "NotAllowedError") return "The passkey was not used: the prompt was closed or timed out. Nothing was signed. Press the button again when you are ready.";
+  if (error?.name === "InvalidStateError") return "This device already has a passkey of yours. Take another device, or a security key you plug in, so that losing this one locks nobody out.";
   if (error?.name === "AbortError") return "It was stopped. Nothing was changed.";
   return String(error?.message ?? error);
 }

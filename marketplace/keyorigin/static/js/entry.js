@@ -1,7 +1,7 @@
 // A ledger entry: DSSE over canonical JSON, its fixed bytes, its commitment and its leaf.
 // The same format as ledger/envelope.py and ledger/leaf.py; tests compare the two byte for byte.
 
-import { b64, concat, hex, hmac, newId, random, sha256, u32, utf8 } from "./bytes.js";
+import { b64, concat, fromUtf8, hex, hmac, newId, random, sha256, u32, unb64, utf8 } from "./bytes.js";
 import { canonical } from "./canonical.js";
 
 const PUBLIC_TYPES = new Set(["order.placed", "review.decided"]);
@@ -71,6 +71,19 @@ export function submissionJson({ entry, salt, attachments }) {
   };
 }
 
+// The inverse: a submission written down, to be sent once more.
+export function submissionFrom({ payload_type: name, payload, signatures, salt, attachments }) {
+  const payloadBytes = unb64(payload);
+  const entry = {
+    type: typeOf(name), payload: JSON.parse(fromUtf8(payloadBytes)), payloadBytes,
+    signatures: signatures.map((one) => ({ kind: one.kind, publicKey: unb64(one.public_key), parts: one.parts.map(unb64) })),
+  };
+  const opened = Object.fromEntries(Object.entries(attachments).map(([key, data]) => [key, unb64(data)]));
+  return { entry, salt: salt === null ? null : unb64(salt), attachments: opened };
+}
+
+const typeOf = (name) => name.replace("application/vnd.omic.", "").replace(/\.v\d+\+json$/, "");
+
 // The leaf the ledger must have made of a submission at a time: anything else is not our entry.
 export async function leafBytes({ entry, salt }, time) {
   const { payload, type } = entry;
@@ -99,7 +112,7 @@ export function parseEntryBytes(data) {
     at += 4 + size;
   }
   const [name, payloadBytes, ...rest] = fields;
-  const type = new TextDecoder().decode(name).replace("application/vnd.omic.", "").replace(/\.v\d+\+json$/, "");
+  const type = typeOf(new TextDecoder().decode(name));
   const payload = JSON.parse(new TextDecoder().decode(payloadBytes));
   const signatures = [];
   while (rest.length) {

@@ -36,14 +36,40 @@ export class Market {
     this.token = (await Market.anonymous("/session", { method: "POST", json: answer })).token;
   }
 
-  async call(path, { method = "GET", headers = {}, ...rest } = {}) {
-    if (this.token === null) await this.signIn();
+  // A session ends after some hours, also in the middle of a long upload: then another is opened.
+  async call(path, options = {}) {
+    const had = this.token;
+    if (had === null) await this.signIn();
+    try {
+      return await this.asked(path, options);
+    } catch (error) {
+      if (error.status !== 401 || had === null) throw error;
+      await this.signIn();
+      return this.asked(path, options);
+    }
+  }
+
+  async asked(path, { method = "GET", headers = {}, ...rest }) {
     const auth = { ...headers, Authorization: `Bearer ${this.token}` };
     return ask(await Market.url(path), { method, headers: auth, ...rest });
   }
 
   post(path, json = {}) {
     return this.call(path, { method: "POST", json });
+  }
+
+  // The copy a way in of ours finds, with its tag for the next write; null where there is none.
+  async keptVault(wraps) {
+    for (const { locator } of wraps.filter((one) => one.locator)) {
+      try {
+        const response = await Market.anonymous(`/vaults/${locator}`, { raw: true });
+        this.tag = response.headers.get("ETag");
+        return await response.json();
+      } catch (error) {
+        if (error.status !== 404) throw error;
+      }
+    }
+    return null;
   }
 
   async backUp(closed) {
@@ -54,9 +80,9 @@ export class Market {
     await response.arrayBuffer();
   }
 
-  async sendPart(dataset, number, bytes, signal) {
-    const headers = { "X-Content-SHA256": hex(await sha256(bytes)) };
-    return this.call(`/uploads/${dataset}/parts/${number}`, { method: "PUT", body: bytes, headers, signal });
+  async sendPart(dataset, number, bytes, digest) {
+    const headers = { "X-Content-SHA256": digest };
+    return this.call(`/uploads/${dataset}/parts/${number}`, { method: "PUT", body: bytes, headers });
   }
 
   // A part of a dataset, cut and encrypted anew, for whoever holds a link.

@@ -4,6 +4,7 @@
 import { b64, hex, newId, random, sha256, unb64 } from "./bytes.js";
 import { reencryptHeader } from "./crypt4gh.js";
 import { makeEntry, submission } from "./entry.js";
+import * as handed from "./handed.js";
 import { grantInfo, sealGrant } from "./hpke.js";
 import { append, recipient } from "./log.js";
 import { Market } from "./market.js";
@@ -14,12 +15,18 @@ import { newUpload, Upload } from "./upload.js";
 const REGION = "local";
 
 // Begin (or take up again) the upload of a file; its secrets lie in the vault from now on.
-export async function beginUpload(home, file, modality, onProgress) {
+export async function beginUpload(home, file, modality, onProgress, onCut) {
   const same = home.list("uploads").find((one) => one.name === file.name && one.size === file.size);
   const pending = same ?? { ...newUpload(newId(), file, unb64(home.keys.encrypt)), modality };
   home.documents[`uploads/${pending.dataset}.json`] = pending;
   await home.save();
-  return new Upload(home.market, pending, file, onProgress);
+  return new Upload(home.market, pending, file, onProgress, onCut);
+}
+
+// Give an unfinished upload up: without its key what was sent is noise, and the market drops it in time.
+export async function forgetUpload(home, dataset) {
+  delete home.documents[`uploads/${dataset}.json`];
+  await home.save();
 }
 
 // Register what was uploaded, and offer it: two statements, posted together.
@@ -101,17 +108,11 @@ async function given(home, { document, recipient: sealedTo }, place) {
   return { ...document, index: place.index, recipient: sealedTo };
 }
 
-const BECOMES = { "consent.withdrawn": "withdrawn", "consent.paused": "paused" };
-
 // Withdraw or pause: signed with the dataset's own key, which this unlocked home holds.
 export async function stop(home, grantId, type) {
   const document = home.documents[`grants/${grantId}.json`];
   if (!document) throw new Error("the keys in this browser know no such consent; open it where you gave it");
-  const [place] = await append([submission(await stopping(home, document, type))]);
-  home.keep([place]);
-  Object.assign(document, { state: BECOMES[type], stop: place.index });
-  await home.save();
-  return place;
+  return handed.stop(home, await stopping(home, document, type));
 }
 
 const stopping = (home, { grant: id, dataset, index }, type) => makeEntry(
@@ -119,6 +120,7 @@ const stopping = (home, { grant: id, dataset, index }, type) => makeEntry(
 
 export async function resume(home, grantId) {
   const document = home.documents[`grants/${grantId}.json`];
+  if (document.stop === null) throw new Error("your pause is still on its way to the ledger; try again when the ledger answers");
   const fields = { grant: grantId, dataset: document.dataset, owner: home.party, resumes: [document.stop] };
   const [place] = await append([submission(await makeEntry("consent.resumed", fields, await consentSigner(home)))]);
   home.keep([place]);
@@ -137,14 +139,7 @@ export async function erase(home, dataset) {
     stops: grants.filter((one) => ["live", "paused"].includes(one.state)).map((one) => one.index).sort((a, b) => a - b),
     erases: about(home, dataset),
   };
-  const [place] = await append([submission(await makeEntry("dataset.erased", fields, home.signer()))]);
-  home.keep([place]);
-  record.erased = true;
-  for (const one of grants) one.state = "erased";
-  delete home.keys[`datasets/${dataset}`];
-  delete record.header;
-  await home.save();
-  return place;
+  return handed.stop(home, await makeEntry("dataset.erased", fields, home.signer()));
 }
 
 function about(home, dataset) {

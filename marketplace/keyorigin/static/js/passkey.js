@@ -11,13 +11,15 @@ const EDDSA = -8;
 export const available = () => typeof PublicKeyCredential === "function";
 
 // -> {credential (base64url), publicKey (SPKI DER), secret (32 bytes, or null without PRF)}
-export async function createConsentKey(label) {
+// known: credentials of which the authenticator asked must hold none.
+export async function createConsentKey(label, known = []) {
   const { rp_id: id } = (await config()).trust.passkeys;
   const made = await navigator.credentials.create({
     publicKey: {
       rp: { id, name: "Omic Market" },
       user: { id: random(32), name: `Consent · ${label}`, displayName: `Omic Market: consent (${label})` },
       challenge: random(32),
+      excludeCredentials: listed(known),
       pubKeyCredParams: [ES256, EDDSA].map((alg) => ({ type: "public-key", alg })),
       authenticatorSelection: { residentKey: "required", userVerification: "required" },
       extensions: { prf: { eval: { first: PRF_INPUT } } },
@@ -55,12 +57,19 @@ export function passkeySigner({ credential, publicKey }) {
   };
 }
 
+const listed = (credentials) => credentials.map((id) => ({ type: "public-key", id: unb64url(id) }));
+
+// Which of these passkeys is at hand: the person is asked, and nothing is signed but a random number.
+export async function whichPasskey(credentials) {
+  return b64url(new Uint8Array((await get(random(32), credentials, {})).rawId));
+}
+
 async function get(challenge, credentials, extensions) {
   const { rp_id: rpId } = (await config()).trust.passkeys;
   return navigator.credentials.get({
     publicKey: {
       rpId, challenge, extensions, userVerification: "required", timeout: 120000,
-      allowCredentials: credentials.map((id) => ({ type: "public-key", id: unb64url(id) })),
+      allowCredentials: listed(credentials),
     },
   });
 }

@@ -1,11 +1,12 @@
 // Encrypt and send a file in parts: pause, continue, and take up again after a reload.
 // What the server already has is asked, not remembered; the same file gives the same bytes.
 
-import { b64, random, unb64 } from "./bytes.js";
+import { b64, hex, random, sha256, unb64 } from "./bytes.js";
 import { makeHeader, publicOf } from "./crypt4gh.js";
 
 export const PART = 4 << 20;
-const TRIES = 6;
+const TRIES = 8;
+const LONGEST_WAIT = 20_000;
 
 // Trusted Types: the only script this page may start besides its own modules.
 const policy = self.trustedTypes?.createPolicy("omic", { createScriptURL: () => "/js/encrypt.worker.js" });
@@ -35,8 +36,9 @@ export function newUpload(dataset, file, encryptSecret) {
 }
 
 export class Upload {
-  constructor(market, pending, file, onProgress) {
-    Object.assign(this, { market, pending, file, onProgress });
+  // onProgress(read, total): bytes of the file; onCut(): the connection is gone, and is tried again.
+  constructor(market, pending, file, onProgress, onCut = () => {}) {
+    Object.assign(this, { market, pending, file, onProgress, onCut });
     this.gate = Promise.resolve();
     this.release = null;
   }
@@ -54,7 +56,7 @@ export class Upload {
 
   // -> {sha256, size, header_size} of the whole ciphertext, as signed into dataset.registered.
   async run() {
-    if (this.file.size !== this.pending.size) throw new Error("this is not the file the upload began with");
+    if (this.file.size !== this.pending.size) throw new Error("this is not the file the upload began with; choose that one, or forget the upload");
     const encryptor = new Encryptor();
     try {
       return await this.parts(encryptor);
@@ -70,20 +72,24 @@ export class Upload {
     for (let number = 0; ; number += 1) {
       await this.gate;
       const { part, done, read } = await encryptor.call({ do: "part" });
-      if (there.get(number)?.size !== part.length) await this.send(number, part);
+      const digest = hex(await sha256(part));
+      if (there.get(number)?.sha256 !== digest) await this.send(number, part, digest);
       this.onProgress(read, this.file.size);
       if (done) return this.finish(done, number + 1);
     }
   }
 
-  async send(number, part) {
+  // A part that does not arrive is sent again, for about two minutes, or as soon as there is a network.
+  async send(number, part, digest) {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.market.sendPart(this.pending.dataset, number, part);
+        return await this.market.sendPart(this.pending.dataset, number, part, digest);
       } catch (error) {
         const hopeless = error.status >= 400 && error.status < 500 && error.status !== 429;
-        if (hopeless || attempt === TRIES) throw error;
-        await new Promise((resolve) => { setTimeout(resolve, 250 * 2 ** attempt); });
+        if (hopeless) throw error;
+        if (attempt === TRIES) throw new Error("the connection is cut. What was sent is kept: press the button again, now or another day, and it goes on from there");
+        this.onCut();
+        await connected(Math.min(LONGEST_WAIT, 250 * 2 ** attempt));
         await this.gate;
       }
     }
@@ -93,4 +99,11 @@ export class Upload {
     await this.market.post(`/uploads/${this.pending.dataset}/complete`, { sha256: done.sha256, size: done.size, parts });
     return { sha256: done.sha256, size: done.size, header_size: unb64(this.pending.header).length };
   }
+}
+
+function connected(most) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, most);
+    self.addEventListener("online", resolve, { once: true });
+  });
 }

@@ -33,17 +33,30 @@ export async function close(vault) {
   return { v: 1, wraps: vault.wraps, box: await box(vault.key, utf8(JSON.stringify(vault.content))) };
 }
 
+// What a closed copy holds, for who has its key already; null where it is of another key.
+export async function contentOf(key, closed) {
+  if (closed.v !== 1 || typeof closed.box !== "string") return null;
+  const plain = await unbox(key, closed.box);
+  return plain === null ? null : JSON.parse(fromUtf8(plain));
+}
+
+const WRONG = {
+  prf: "this passkey does not open the keys kept here. Use another passkey, your passphrase or your printed code.",
+  code: "this code does not open the keys kept here. Compare it with your paper, letter by letter; a code you replaced opens nothing any more.",
+  passphrase: "this passphrase does not open the keys. Check it for typing errors, also capital letters, or use your printed code.",
+};
+
 export async function open(closed, way) {
-  if (closed.v !== 1) throw new Error("this vault is of a newer version");
+  if (closed.v !== 1) throw new Error("these keys were saved by a newer version of this page; reload it");
   for (const wrap of closed.wraps.filter((one) => one.kind === way.kind)) {
     const secret = way.kind === "passphrase" ? await stretched(way.secret, unb64(wrap.salt), wrap.rounds) : way.secret;
     const key = await unbox(await hkdf(secret, "omic/vault/wrap/v1", 32), wrap.box);
     if (key === null) continue;
     const plain = await unbox(key, closed.box);
-    if (plain === null) throw new Error("the vault is damaged");
+    if (plain === null) throw new Error("the locked copy of your keys is damaged. Bring them here again with your printed code, or from a file you exported.");
     return { key, wraps: closed.wraps, content: JSON.parse(fromUtf8(plain)) };
   }
-  throw new Error("this does not open the vault");
+  throw new Error(WRONG[way.kind]);
 }
 
 async function stretched(passphrase, salt, iterations) {
@@ -82,7 +95,7 @@ export function formatCode(bytes) {
 
 export function parseCode(text) {
   const plain = text.toUpperCase().replace(/[^0-9A-Z]/g, "").replaceAll("O", "0").replace(/[IL]/g, "1");
-  if (plain.length !== 32) throw new Error("a printed code has 32 letters and digits");
+  if (plain.length !== 32) throw new Error(`a printed code has 32 letters and digits; here are ${plain.length}`);
   let bits = 0n;
   for (const letter of plain) {
     const value = ALPHABET.indexOf(letter);

@@ -7,6 +7,7 @@ import { conditionsOf } from "../match.js";
 import * as owner from "../owner.js";
 import { describe } from "../terms.js";
 import { toMarket } from "./keys.js";
+import { inPublic } from "./share.js";
 
 export async function approve({ home, rest: [order, dataset] }) {
   const record = home.documents[`datasets/${dataset}.json`];
@@ -31,7 +32,7 @@ export async function approve({ home, rest: [order, dataset] }) {
       ["Your data", record.name], ["Read from", `ledger entry ${asked.index}, checked here`],
       ["Why you are asked", asked.reasons.map((one) => one.text).join("; ")],
     ]),
-    h("div.exact", {}, h("h2", {}, "You would consent, for this order alone, under your terms"), list(await describe(standing.terms))),
+    h("div.exact", {}, h("h2", {}, "You would consent, for this order alone, under your terms"), list([...await describe(standing.terms), inPublic(standing.facets ?? record.facets)])),
     h("div.actions", {},
       action("Yes, for this order, with my passkey", async () => yes(home, record, standing, order), { busy: "Follow your device\u2026" }),
       h("a.button.quiet", { href: "#/" }, "No, leave it")),

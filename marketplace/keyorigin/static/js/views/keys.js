@@ -1,8 +1,8 @@
 // My keys: what there is, ways in, and taking it elsewhere.
 
 import { config } from "../config.js";
-import { action, facts, h, save, show } from "../dom.js";
-import { addConsentKey, exported } from "../party.js";
+import { action, facts, h, save, secretField, show } from "../dom.js";
+import { addConsentKey, addSignInKey, exported } from "../party.js";
 import { newCode, underWay } from "../recovery.js";
 import { formatCode } from "../vault.js";
 import { paper } from "./start.js";
@@ -12,7 +12,6 @@ const WAYS = { prf: "a passkey", code: "the printed code", passphrase: "a passph
 export async function overview({ home }) {
   const { role } = home.identity;
   const datasets = home.list("datasets").filter((one) => !one.erased);
-  const waiting = datasets.filter((one) => !home.list("grants").some((g) => g.dataset === one.dataset && g.state !== "withdrawn"));
   show(
     h("header.page", {}, h("p.eyebrow", {}, "Your keys"), h("h1", {}, "Unlocked on this device")),
     h("div.actions", {}, role === "owner" ? h("a.button", { href: "#/share" }, "Share data") : null, toMarket(home),
@@ -20,13 +19,16 @@ export async function overview({ home }) {
       role === "owner" && datasets.length ? h("a.button.quiet", { href: "#/uses" }, "Every use of my data") : null,
       role === "researcher" ? h("a.button.quiet", { href: "#/shared" }, "Open a co-author's answer") : null),
     underWay(home) ? h("p.note", {}, "You asked for this account back. ", h("a", { href: "#/recovery" }, "See from when on it is yours"), ".") : null,
-    waiting.length ? h("section.note", {}, h("h2", {}, "Waiting for your consent"),
-      h("ul", {}, waiting.map((one) => h("li", {}, h("a", { href: `#/consent/${one.dataset}` }, one.name), ", registered, used by nobody yet")))) : null,
-    datasets.length ? h("section", { "aria-labelledby": "files" }, h("h2", { id: "files" }, "Your files"), datasets.map(file)) : null,
+    home.level ? null : h("p.note", {}, "The market did not answer, so its locked copy of your keys is older than what is here. The next visit sends it; until then do not lose this device."),
+    role === "owner" ? files(home, datasets) : null,
     h("div.two", {},
       h("section", {}, h("h2", {}, "Ways in"),
-        h("ul", {}, home.vault.wraps.map((one) => h("li", {}, WAYS[one.kind]))),
-        action("Add a passkey", async () => { await addConsentKey(home); await overview({ home }); }, { quiet: true }),
+        h("ul", { id: "ways" }, home.vault.wraps.map((one) => h("li", {}, WAYS[one.kind]))),
+        h("p.muted", {}, "A passkey on another device, or on a security key you plug in, opens your keys when this device is lost."),
+        action("Add a passkey", async () => added(home), { quiet: true, busy: "Follow your device…" }),
+        h("p.muted", {}, "The market's pages are signed in to with a passkey of its own, which can consent to nothing."),
+        action("Make a passkey to sign in with", async () => signInKey(home), { quiet: true, busy: "Follow your device…" }),
+        h("p.muted", {}, "A new code ends the one you have: make it when somebody may have seen that."),
         action("Make a new printed code", async () => paper(formatCode(await newCode(home)), "#/", home.party), { quiet: true })),
       h("section", {}, h("h2", {}, "Take it elsewhere"), exporter(home))),
     h("section", {}, h("h2", {}, "Who you are on the ledger"),
@@ -34,11 +36,44 @@ export async function overview({ home }) {
   );
 }
 
-// What was found in a file when it was looked into here; only these keys know it.
-function file({ dataset, name, index, summary }) {
+async function signInKey(home) {
+  await addSignInKey(home);
+  await overview({ home });
+  tell("Made. It signs you in on the market's pages from this device.");
+}
+
+const tell = (said) => document.getElementById("ways").after(h("p.note", { role: "status" }, said));
+
+async function added(home) {
+  const opens = await addConsentKey(home, { elsewhere: true });
+  await overview({ home });
+  tell(opens ? "Added. It signs for you, and opens your keys in any browser." : "Added. It signs for you, but that device cannot open keys with it: keep your printed code or passphrase too.");
+}
+
+function files(home, datasets) {
+  return h("section", { "aria-labelledby": "files" }, h("h2", { id: "files" }, "Your files"),
+    datasets.length ? h("ul.consents", {}, datasets.map((one) => card(home, one)))
+      : h("p", {}, "There is none yet. ", h("a", { href: "#/share" }, "Choose a file"), ": you see what is in it, and decide who may compute on it, before anything leaves this device."));
+}
+
+const STATES = { live: ["good", "Consent in force"], paused: ["wait", "Consent paused"], none: ["calm", "Used by nobody"] };
+
+// One file: what it may be used for now, and every step from there.
+function card(home, { dataset, name, index, summary }) {
+  const mine = home.list("grants").filter((one) => one.dataset === dataset);
+  const standing = mine.find((one) => one.order == null && one.state in STATES);
+  const [tone, said] = STATES[standing?.state ?? "none"];
+  const link = (href, label) => h("a.button.quiet.small", { href }, label, h("span.sr", {}, ` ${name}`));
+  const steps = {
+    live: () => [link(`#/pause/${standing.grant}`, "Pause"), link(`#/withdraw/${standing.grant}`, "Withdraw")],
+    paused: () => [link(`#/resume/${standing.grant}`, "Resume"), link(`#/withdraw/${standing.grant}`, "Withdraw")],
+    none: () => [link(`#/consent/${dataset}`, mine.length ? "Consent again" : "Read the terms and consent")],
+  }[standing?.state ?? "none"]();
   const found = Object.entries(summary ?? {}).filter(([, value]) => ["string", "number"].includes(typeof value));
-  return h("details", {}, h("summary", {}, name), facts([...found.map(([what, value]) => [what.replaceAll("_", " "), String(value)]), ["Registered in", `ledger entry ${index}`]]),
-    h("div.actions", {}, h("a.button.quiet.small", { href: `#/terms/${dataset}` }, "Change its terms"), h("a.button.quiet.small", { href: `#/erase/${dataset}` }, "Erase it")));
+  return h("li.card", {}, h("div.head", {}, h("h3", {}, name), h(`span.state.${tone}`, {}, said)),
+    h("div.actions", {}, ...steps, link(`#/terms/${dataset}`, "Change its terms"), link(`#/erase/${dataset}`, "Erase")),
+    h("details", {}, h("summary", {}, "What is in it"),
+      facts([...found.map(([what, value]) => [what.replaceAll("_", " "), String(value)]), ["Registered in", `ledger entry ${index}`]])));
 }
 
 export function toMarket(home, label = home.identity.role === "owner" ? "Go to my data" : "Go to my research") {
@@ -50,12 +85,13 @@ export function toMarket(home, label = home.identity.role === "owner" ? "Go to m
 }
 
 function exporter(home) {
-  const phrase = h("input", { id: "export-phrase", type: "password", autocomplete: "new-password", minlength: "12" });
+  const phrase = secretField("Passphrase for the file", { id: "export-phrase", complete: "new-password", more: "12 characters or more", least: 12 });
   return h("div", {},
-    h("p", {}, "One locked file with all your keys, consents and receipts. ", h("code", {}, "omic identity import FILE"), " reads it, and so does this page."),
-    h("p.field", {}, h("label", { for: "export-phrase" }, "Passphrase for the file (12 characters or more)"), phrase),
+    h("p", {}, "One locked file with all your keys, consents and receipts. ", h("code", {}, "omic identity import FILE"), " reads it, and so does this page in another browser."),
+    phrase.element,
     action("Download my keys", async () => {
-      if (phrase.value.length < 12) throw new Error("choose 12 characters or more");
-      save("omic-identity.json", "application/json", JSON.stringify(await exported(home, phrase.value)));
+      const { value } = phrase.input;
+      if (value.length < 12) throw new Error(`choose 12 characters or more; these are ${value.length}`);
+      save("omic-identity.json", "application/json", JSON.stringify(await exported(home, value)));
     }, { quiet: true }));
 }

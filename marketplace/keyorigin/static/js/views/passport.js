@@ -6,6 +6,7 @@ import { action, alert, facts, h, plainError, save, show } from "../dom.js";
 import * as homes from "../home.js";
 import * as passports from "../passport.js";
 import { toMarket } from "./keys.js";
+import { gate } from "./unlock.js";
 
 const MONTH = 30 * 86_400_000;
 const MADE_BY = "crypt4gh-keygen --sk me.sec --pk me.pub";
@@ -146,7 +147,9 @@ export async function unshare({ home, rest: [share, dataset] }) {
   const lead = "Nobody can fetch it by that link from now on. What was fetched before stays with whoever fetched it.";
   const keep = h("a.button.quiet", { href: "#/passport" }, "Keep it");
   if (home) return page("Health passport", "Stop sharing?", lead, h("div.actions", {}, action("Stop sharing now", () => ended(home, share, dataset), { busy: "Stopping…" }), keep));
-  if (!await homes.known()) throw new Error("this browser does not hold the keys of this share. Bring them here first, or stop it on the device where you gave it.");
+  const known = await homes.known();
+  if (!known) return page("Health passport", "Your keys are not in this browser", "Stop it on the device where you gave it, or bring your keys here with a passkey or your printed code.", h("div.actions", {}, h("a.button", { href: "#/recover" }, "Bring my keys here")));
+  if (!homes.byPasskey(known)) return gate({ next: window.location.hash, known });
   const act = async () => ended(await homes.unlockWithPasskey(), share, dataset);
   return page("Health passport", "Stop sharing?", lead, h("div.actions", {}, action("Stop with my passkey", act, { busy: "Follow your device…" }), h("a.button.quiet", { href: "#/unlock" }, "Another way to unlock")));
 }

@@ -49,12 +49,9 @@ function ask() {
 
 async function asked({ party, signer }, passkey, passphrase) {
   const { home, code } = await recoveries.freshHome(party, passkey, passphrase);
-  try {
-    await recoveries.request(home, signer, passkey, code);
-  } catch (error) {
-    homes.lock(); // nothing was asked, so nothing is kept
-    throw error;
-  }
+  await recoveries.request(home, signer, passkey, code); // refused: nothing was asked, so nothing is kept
+  homes.adopt(home);
+  await homes.remember(passkey.credential);
   paper(formatCode(code), "#/recovery?asked", party); // another address, so that the view is drawn anew
 }
 
@@ -64,7 +61,7 @@ function waiting(home) {
   const end = async () => {
     const place = await recoveries.finish(home);
     await addSignInKey(home);
-    await home.save();
+    await home.save({ must: true });
     page("Done", "Your account is back", "Your new keys count from now on.", receipt(place),
       h("div.actions", {}, toMarket(home), h("a.button.quiet", { href: "#/share" }, "Share data")));
     document.getElementById("main").focus();

@@ -9,10 +9,10 @@ import { termsForm } from "./termsform.js";
 
 export async function share({ home }) {
   if (home.identity.role !== "owner") throw new Error("this identity is for research; make another one to share data");
-  const input = h("input", { id: "file", type: "file", accept: ".vcf,.gz,.txt,.csv,.tsv,.json" });
+  const input = h("input", { id: "file", type: "file", accept: ".vcf,.gz,.txt,.csv,.tsv,.json,.zip" });
   const below = h("div", { id: "below" });
   const zone = h("div.drop", {}, h("label", { for: "file" }, "Choose the file with your data"), input,
-    h("p.muted", {}, "A VCF, raw data of a consumer test, an expression table, or a clinical record (Phenopacket, FHIR or openEHR, as JSON). It is opened here; nothing is sent."));
+    h("p.muted", {}, "A VCF, raw data of a consumer test (the .zip as you got it will do), an expression table, or a clinical record (Phenopacket, FHIR or openEHR, as JSON). It is opened here; nothing is sent."));
   input.addEventListener("change", () => chosen(home, input.files[0], below));
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("drop", (event) => {
@@ -22,8 +22,14 @@ export async function share({ home }) {
   });
   const underWay = home.list("uploads");
   show(h("div.narrow", {}, h("p.eyebrow", {}, "Step 2 of 3"), h("h1", {}, "Which data?"),
-    underWay.length ? h("p.note", {}, `An upload of ${underWay[0].name} is not finished. Choose the same file again, and it goes on where it stopped.`) : null,
+    ...underWay.map((one) => unfinished(home, one)),
     zone, below));
+}
+
+function unfinished(home, { dataset, name }) {
+  const box = h("div.note", {}, h("p", {}, `An upload of ${name} is not finished. Choose the same file again, and it goes on where it stopped.`),
+    action("Forget it", async () => { await owner.forgetUpload(home, dataset); box.remove(); }, { quiet: true }));
+  return box;
 }
 
 async function chosen(home, file, below) {
@@ -61,7 +67,7 @@ function sender(home, file, look, form) {
       bar.value = done;
       const speed = done / 1048.576 / (performance.now() - began);
       said.textContent = `${Math.round(100 * done / total)} % encrypted and sent (${speed.toFixed(1)} MB/s). Only you can read it.`;
-    });
+    }, () => { said.textContent = "The connection is cut. It goes on by itself when it is back; leave this page open, or come back another day."; });
     hold.onclick = () => {
       if (upload.paused) upload.resume();
       else upload.pause();
@@ -83,13 +89,19 @@ export async function consent({ home, rest: [dataset] }) {
   const terms = record.terms ?? await fromPreset("non_profit_research", { now: Date.now() });
   show(h("div.narrow", {}, h("p.eyebrow", {}, "Step 3 of 3"), h("h1", {}, "Your consent"),
     h("p.lead", {}, "This is all of it. Your passkey signs these terms and no others; compute cannot open your data under any other."),
-    h("div.exact", {}, h("h2", {}, record.name), list(await describe(terms))),
+    h("div.exact", {}, h("h2", {}, record.name), list([...await describe(terms), inPublic(record.facets)])),
     h("details", {}, h("summary", {}, "The terms as they are signed"), h("pre.json", { tabindex: "0", role: "group", "aria-label": "Terms as JSON" }, JSON.stringify(terms, null, 1))),
     h("div.actions", {}, action("Consent with my passkey", async () => granted(home, record, await owner.grant(home, record, terms, record.facets ?? {})), { busy: "Follow your device…" }),
       h("a.button.quiet", { href: "#/" }, "Not now")),
     h("p.muted", {}, "Withdrawing takes two clicks, at any time: the key of this consent is then destroyed."),
   ));
 }
+
+// What stands in the consent beside its terms, and is seen by whoever looks for data.
+export const inPublic = (facets) => {
+  const said = Object.entries(facets ?? {}).map(([name, value]) => `${name} ${value}`).join(", ");
+  return said ? `Said in public, so that you can be found: ${said}.` : "Nothing about you is said in public.";
+};
 
 function granted(home, record, grant) {
   show(h("div.trouble", {}, h("p.eyebrow", {}, "Done"), h("h1", {}, "Your consent is in force"),

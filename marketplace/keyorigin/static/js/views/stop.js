@@ -24,16 +24,18 @@ function page(eyebrow, title, lead, ...more) {
 }
 
 function done(home, title, lead, place) {
-  page("Done", title, lead, facts([["Your receipt", `ledger entry ${place.index}, cosigned by the witnesses, checked here`]]), h("div.actions", {}, toMarket(home)));
+  const receipt = place ? `ledger entry ${place.index}, cosigned by the witnesses, checked here`
+    : "on its way: the ledger does not answer now. The market has what you signed and acts on it already; your next visit fetches the receipt";
+  page("Done", title, lead, facts([["Your receipt", receipt]]), h("div.actions", {}, toMarket(home)));
   document.getElementById("main").focus();
 }
 
 // One question and one button. said: {eyebrow, title(name), lead, now, locked, keep, busy}; act(home) does it.
 async function ask(home, name, said, act) {
   const known = await homes.known();
-  if (!home && !known) throw new Error("this browser does not hold the keys of this. Bring them here first (Have keys already?), or do it on the device where you made them.");
+  if (!home && !known) return page(said.eyebrow, "Your keys are not in this browser", "Do it on the device where you made them, or bring your keys here with a passkey or your printed code.", h("div.actions", {}, h("a.button", { href: "#/recover" }, "Bring my keys here")));
   const otherwise = () => gate({ next: window.location.hash, known });
-  if (!home && !known.wraps.some((one) => one.kind === "prf")) return otherwise();
+  if (!home && !homes.byPasskey(known)) return otherwise();
   const button = home ? said.now : said.locked;
   const run = async () => act(home ?? await homes.unlockWithPasskey());
   return page(said.eyebrow, said.title(name), said.lead, h("div.actions", {},
@@ -63,19 +65,26 @@ const ERASE = {
 
 export async function withdraw({ home, rest: [id] }) {
   const [grant, record] = home ? find(home, id) : [];
-  if (grant?.state === "withdrawn" || grant?.state === "erased") {
-    return page("Withdrawn", "This consent has ended", "Nobody can compute on this data by it.", h("a.button.quiet", { href: "#/" }, "Back to your keys"));
-  }
+  if (grant && hasEnded(grant)) return over();
   return ask(home, record?.name, WITHDRAW, async (open) => {
-    find(open, id);
-    done(open, "Your consent is withdrawn", "The key is being destroyed. You can consent again whenever you like.", await owner.stop(open, id, "consent.withdrawn"));
+    if (hasEnded(await found(open, id))) return over();
+    return done(open, "Your consent is withdrawn", "The key is being destroyed. You can consent again whenever you like.", await owner.stop(open, id, "consent.withdrawn"));
   });
+}
+
+const hasEnded = ({ state }) => ["withdrawn", "erased", "replaced"].includes(state);
+const over = () => page("Withdrawn", "This consent has ended", "Nobody can compute on this data by it.", h("a.button.quiet", { href: "#/" }, "Back to your keys"));
+
+// Given on another device, perhaps: what that one saved at the market is taken in first.
+async function found(home, id) {
+  if (!home.documents[`grants/${id}.json`]) await home.catchUp();
+  return find(home, id)[0];
 }
 
 export async function pause({ home, rest: [id] }) {
   const [, record] = home ? find(home, id) : [];
   return ask(home, record?.name, PAUSE, async (open) => {
-    find(open, id);
+    await found(open, id);
     done(open, "Your consent is paused", "Resume it whenever you like.", await owner.stop(open, id, "consent.paused"));
   });
 }
@@ -83,7 +92,7 @@ export async function pause({ home, rest: [id] }) {
 export async function resume({ home, rest: [id] }) {
   const [, record] = home ? find(home, id) : [];
   return ask(home, record?.name, RESUME, async (open) => {
-    find(open, id);
+    await found(open, id);
     done(open, "Your consent counts again", "Under the same terms as before.", await owner.resume(open, id));
   });
 }

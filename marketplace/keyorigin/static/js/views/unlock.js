@@ -1,6 +1,6 @@
 // Opening the vault: by passkey, passphrase or printed code; here, or on a new device.
 
-import { action, h, show } from "../dom.js";
+import { action, go, h, secretField, show } from "../dom.js";
 import * as homes from "../home.js";
 import { addConsentKey, imported } from "../party.js";
 import { prfSecret } from "../passkey.js";
@@ -8,25 +8,27 @@ import { parseCode } from "../vault.js";
 
 const TITLES = [
   [/^#\/withdraw/, "Withdraw a consent"], [/^#\/erase/, "Erase a dataset"], [/^#\/answer/, "Open your answer"],
-  [/^#\/order/, "Order"], [/^#\/cancel/, "Somebody asked for your account"], [/^#\/pause/, "Pause a consent"], [/^#\/resume/, "Resume a consent"],
+  [/^#\/unshare/, "Stop sharing"], [/^#\/order/, "Order"], [/^#\/cancel/, "Somebody asked for your account"], [/^#\/pause/, "Pause a consent"], [/^#\/resume/, "Resume a consent"],
   [/^#\/use/, "Uses of my data"], [/^#\/terms/, "Change your terms"],
 ];
 
 // Shown instead of a view that needs keys; goes on to it once they are open.
-export async function gate({ next, known }) {
+// anew: where somebody goes for whom these are not the right keys.
+export async function gate({ next, known, anew = "#/start?anew" }) {
   const verb = TITLES.find(([pattern]) => pattern.test(next))?.[1];
   const kinds = new Set(known.wraps.map((wrap) => wrap.kind));
-  const go = () => {
-    if (window.location.hash === next) window.dispatchEvent(new HashChangeEvent("hashchange"));
-    else window.location.hash = next;
-  };
+  const byPhrase = () => secretForm("passphrase", async (text) => { await homes.unlock(homes.passphrase(text)); go(next); });
   show(h("div.trouble", {},
     h("p.eyebrow", {}, verb ?? "Your keys"), h("h1", {}, verb ? "First, it is you" : "Unlock your keys"),
     h("p.lead", {}, "Your keys are kept locked in this browser."),
-    kinds.has("prf") ? action("Unlock with my passkey", async () => { await homes.unlockWithPasskey(); go(); }) : null,
-    kinds.has("passphrase") ? secretForm("Passphrase", "current-password", async (text) => { await homes.unlock(homes.passphrase(text)); go(); }) : null,
+    kinds.has("prf") ? action("Unlock with my passkey", async () => { await homes.unlockWithPasskey(); go(next); }, { busy: "Follow your device…" }) : null,
+    kinds.has("passphrase") && !kinds.has("prf") ? byPhrase() : null,
     h("details", {}, h("summary", {}, "I cannot use it now"),
-      secretForm("Printed code", "off", async (text) => { await homes.unlock({ kind: "code", secret: parseCode(text) }); go(); })),
+      kinds.has("passphrase") && kinds.has("prf") ? byPhrase() : null,
+      codeForm(async (secret) => { await homes.unlock({ kind: "code", secret }); go(next); }),
+      h("p", {}, "None of it at hand? ", h("a", { href: "#/recover" }, "Bring your keys here from elsewhere"), ".")),
+    h("details", {}, h("summary", {}, "These are not my keys"),
+      h("p", {}, "Somebody else uses this browser too, or you want others for another purpose: ", h("a", { href: anew }, "make keys of your own"), " or ", h("a", { href: "#/recover" }, "bring yours here"), ". They take the place of these here; these stay locked at the market, for whoever has their passkey or printed code.")),
   ));
 }
 
@@ -36,10 +38,15 @@ export async function unlock() {
   else window.location.hash = "#/start";
 }
 
-function secretForm(label, complete, act) {
-  const id = `in-${label.replaceAll(" ", "-")}`;
-  const input = h("input", { id, type: complete === "off" ? "text" : "password", autocomplete: complete, spellcheck: "false", autocapitalize: "characters" });
-  return h("div", {}, h("p.field", {}, h("label", { for: id }, label), input), action(`Use my ${label.toLowerCase()}`, () => act(input.value), { quiet: true }));
+function secretForm(what, act) {
+  const { element, input } = secretField("Passphrase", { id: "in-Passphrase", complete: "current-password" });
+  return h("div", {}, element, action(`Use my ${what}`, () => act(input.value), { quiet: true }));
+}
+
+function codeForm(act) {
+  const input = h("input", { id: "in-Printed-code", type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "characters" });
+  return h("div", {}, h("p.field", {}, h("label", { for: input.id }, "Printed code"), input),
+    action("Use my printed code", () => act(parseCode(input.value)), { quiet: true }));
 }
 
 export function recover() {
@@ -49,8 +56,8 @@ export function recover() {
     h("h2", {}, "With a passkey"),
     action("Use a passkey I have", withPasskey),
     h("h2", {}, "With the printed code"),
-    secretForm("Printed code", "off", async (text) => {
-      const home = await homes.recover({ kind: "code", secret: parseCode(text) });
+    codeForm(async (secret) => {
+      const home = await homes.recover({ kind: "code", secret });
       await addConsentKey(home);
       window.location.hash = "#/";
     }),
@@ -61,23 +68,35 @@ export function recover() {
 }
 
 async function withPasskey() {
-  const { secret } = await prfSecret();
-  if (secret === null) throw new Error("this passkey cannot open keys; use the printed code");
+  const { secret, credential } = await prfSecret();
+  if (secret === null) throw new Error("this passkey signs, but cannot open keys; use the printed code");
   await homes.recover({ kind: "prf", secret });
+  await homes.remember(credential);
   window.location.hash = "#/";
 }
 
 export function importFile() {
   const file = h("input", { id: "file", type: "file", accept: ".json" });
-  const phrase = h("input", { id: "phrase", type: "password", autocomplete: "current-password" });
+  const phrase = secretField("Its passphrase", { id: "phrase", complete: "current-password" });
   show(h("div.trouble", {},
     h("h1", {}, "Import keys"),
     h("p.lead", {}, "From a file that ", h("code", {}, "omic identity export"), " or another browser wrote. Both go on as one identity."),
     h("p.field", {}, h("label", { for: "file" }, "The file"), file),
-    h("p.field", {}, h("label", { for: "phrase" }, "Its passphrase"), phrase),
+    phrase.element,
     action("Import", async () => {
-      await imported(JSON.parse(await file.files[0].text()), phrase.value);
+      await imported(await exportedIn(file.files[0]), phrase.input.value);
       window.location.hash = "#/";
-    }),
+    }, { busy: "Follow your device…" }),
   ));
+}
+
+async function exportedIn(file) {
+  if (!file) throw new Error("choose the file first; it is called omic-identity.json unless you named it otherwise");
+  try {
+    const closed = JSON.parse(await file.text());
+    if (closed.v >= 1 && Array.isArray(closed.wraps) && typeof closed.box === "string") return closed;
+  } catch {
+    // said below
+  }
+  throw new Error(`${file.name} holds no keys. Choose the file that "Download my keys" or "omic identity export" wrote`);
 }
