@@ -4,6 +4,7 @@ import { action, facts, h, list, plainError, show } from "../dom.js";
 import * as owner from "../owner.js";
 import { describe, fromPreset } from "../terms.js";
 import { toMarket } from "./keys.js";
+import { inPublic } from "./share.js";
 import { termsForm } from "./termsform.js";
 
 export async function change({ home, rest: [dataset] }) {
@@ -19,16 +20,16 @@ export async function change({ home, rest: [dataset] }) {
   const form = await termsForm(now, async (read) => {
     shown = null;
     try {
-      const terms = read();
-      exact.replaceChildren(h("h2", {}, "You would consent to"), list(await describe(terms)));
-      shown = terms;
+      const [terms, facets] = [read(), form.facets()];
+      exact.replaceChildren(h("h2", {}, "You would consent to"), list([...await describe(terms), inPublic(facets)]));
+      shown = { terms, facets };
     } catch (error) {
       exact.replaceChildren(h("p", {}, `Still to decide: ${plainError(error)}.`));
     }
   });
   const sign = async () => {
     if (shown === null) throw new Error("decide what is missing first");
-    done(home, record, await owner.changeTerms(home, record, shown, form.facets()));
+    done(home, record, await owner.changeTerms(home, record, shown.terms, shown.facets));
   };
   show(h("div.narrow", {}, h("p.eyebrow", {}, record.name), h("h1", {}, given ? "Change your terms" : "Your terms"),
     h("p.lead", {}, given ? "They take the place of the consent you gave: it ends, and this one counts from the same moment." : "Nobody can compute on it until you consent."),

@@ -2,6 +2,7 @@
 
 import { config } from "../config.js";
 import { action, facts, h, save, secretField, show } from "../dom.js";
+import { standing } from "../owner.js";
 import { addConsentKey, addSignInKey, exported } from "../party.js";
 import { newCode, underWay } from "../recovery.js";
 import { formatCode } from "../vault.js";
@@ -61,14 +62,14 @@ const STATES = { live: ["good", "Consent in force"], paused: ["wait", "Consent p
 // One file: what it may be used for now, and every step from there.
 function card(home, { dataset, name, index, summary }) {
   const mine = home.list("grants").filter((one) => one.dataset === dataset);
-  const standing = mine.find((one) => one.order == null && one.state in STATES);
-  const [tone, said] = STATES[standing?.state ?? "none"];
+  const given = standing(home, dataset);
+  const [tone, said] = STATES[given?.state ?? "none"];
   const link = (href, label) => h("a.button.quiet.small", { href }, label, h("span.sr", {}, ` ${name}`));
   const steps = {
-    live: () => [link(`#/pause/${standing.grant}`, "Pause"), link(`#/withdraw/${standing.grant}`, "Withdraw")],
-    paused: () => [link(`#/resume/${standing.grant}`, "Resume"), link(`#/withdraw/${standing.grant}`, "Withdraw")],
+    live: () => [link(`#/pause/${given.grant}`, "Pause"), link(`#/withdraw/${given.grant}`, "Withdraw")],
+    paused: () => [link(`#/resume/${given.grant}`, "Resume"), link(`#/withdraw/${given.grant}`, "Withdraw")],
     none: () => [link(`#/consent/${dataset}`, mine.length ? "Consent again" : "Read the terms and consent")],
-  }[standing?.state ?? "none"]();
+  }[given?.state ?? "none"]();
   const found = Object.entries(summary ?? {}).filter(([, value]) => ["string", "number"].includes(typeof value));
   return h("li.card", {}, h("div.head", {}, h("h3", {}, name), h(`span.state.${tone}`, {}, said)),
     h("div.actions", {}, ...steps, link(`#/terms/${dataset}`, "Change its terms"), link(`#/erase/${dataset}`, "Erase")),
