@@ -2,7 +2,8 @@
 
 The key origin's pages write and read the same document (their vault), so that a browser and the
 omic command can be one identity. AES-256-GCM under a vault key that a passphrase wraps
-(PBKDF2-SHA256, 600,000 rounds); a browser's vault has further ways in, which are kept.
+(PBKDF2-SHA256, 600,000 rounds). The vault key is kept among the keys, so that every copy of an
+identity, wherever it was written, is of one vault: a browser joins what each copy knows.
 """
 
 import json
@@ -21,6 +22,7 @@ from ledger import LedgerError, b64, unb64
 from marketplace.client.errors import HomeError
 from marketplace.client.home import Home
 
+VAULT = "vault"  # 32 random bytes, kept like a signing key; nothing is signed with it
 ROUNDS = 600_000
 MAX_ROUNDS = 5_000_000
 FOLDERS = ("datasets", "grants", "entries", "orders", "passport", "handed")
@@ -32,7 +34,9 @@ def export(home: Home, passphrase: str) -> bytes:
     """Return the identity file of a home. Raises HomeError for a short passphrase."""
     if len(passphrase) < MIN_PASSPHRASE:
         raise HomeError(f"choose a passphrase of {MIN_PASSPHRASE} characters or more")
-    key, salt = os.urandom(32), os.urandom(16)
+    if not home.keys.has(VAULT):
+        home.keys.create(VAULT, "sign")
+    key, salt = home.keys.signing(VAULT).private.private_bytes_raw(), os.urandom(16)
     wrap = {
         "kind": "passphrase",
         "salt": b64(salt),

@@ -7,7 +7,9 @@ import pytest
 
 from compute.crypt import decrypt_file
 from ledger import LedgerClient, parse_entry_bytes, unb64
+from marketplace.client.owner import Owner
 from marketplace.client.session import Session
+from marketplace.client.vault import export
 from tests.e2e.test_browser_owner import (
     PASSPHRASE,
     Person,
@@ -195,6 +197,46 @@ def test_a_passkey_that_is_not_used_changes_nothing_and_says_so(chromium, market
     assert not [g for g in full_state(market).grants.values() if g.dataset == dataset]
     assert person.trouble == []
     person.context.close()
+
+
+# -- the omic command
+
+
+def test_an_identity_goes_to_the_command_and_on_to_another_browser_as_one(person, other, market):
+    """Each goes on with it, and what any of them did is known to all; the ways in stay."""
+    dataset = person.share("me.vcf", a_vcf())
+    home = person_home(person, market, "round")
+    Owner(Session.open(home)).erase(dataset)
+    file = market.layout.root / "round-back.json"
+    file.write_bytes(export(home, PASSPHRASE))
+    page = other.page
+    other.keys("import")
+    other.click("Import")
+    page.get_by_text("Choose the file first").wait_for()
+    page.set_input_files("#file", {"name": "x.json", "mimeType": "", "buffer": b"{}"})
+    other.click("Import")
+    page.get_by_text("x.json holds no keys").wait_for()
+    page.set_input_files("#file", file)
+    page.fill("#phrase", "another passphrase")
+    other.click("Import")
+    page.get_by_text("Check it for typing errors").wait_for()
+    assert page.evaluate("async () => (await import('/js/home.js')).known()") is None
+    page.fill("#phrase", PASSPHRASE)
+    other.click("Import")
+    other.sees("Unlocked on this device")
+    page.get_by_text("There is none yet").wait_for()
+    other.click("Share data", "link")
+    other.share("second.vcf", a_vcf(seed=7))
+    given = other.consent()
+    person.keys()
+    person.page.get_by_role("heading", name="second.vcf").wait_for()
+    assert person.page.get_by_role("heading", name="me.vcf").count() == 0
+    person.keys(f"withdraw/{given}", unlock=False)
+    person.click("Withdraw with my passkey")
+    person.sees("Your consent is withdrawn")
+    page.evaluate(FORGET_BROWSER)
+    by_code(other, person.code)
+    other.sees("Unlocked on this device")
 
 
 # -- a device without PRF

@@ -465,7 +465,14 @@ m.takeNewer(b2, left);
 const again = structuredClone(a);
 return { same: !m.differ(m.picture(a), m.picture(b2)), content: a.content, ways: a.wraps.length,
   old: m.takeNewer(again, JSON.parse(start)), kept: !m.differ(m.picture(again), m.picture(a)),
-  plain: m.takeNewer(vault({ x: 1 }), vault({ y: 2 })) };
+  plain: m.takeNewer(vault({ x: 1 }), vault({ y: 2 })), stopped: later() };
+function later() {
+  const told = vault({ 'grants/g.json': { grant: 'g', index: 5, state: 'paused', stop: 9 } });
+  const counted = vault({ 'grants/g.json': { grant: 'g', index: 5, state: 'live' } });
+  m.stamp(counted, new Map());
+  m.takeNewer(told, counted);
+  return told.content.documents['grants/g.json'].state;
+}
 """
 
 
@@ -473,6 +480,7 @@ def test_two_copies_of_a_vault_become_one_and_an_older_one_changes_nothing(js):
     """Whichever takes in the other; an end stays an end, and what was removed stays away."""
     found = js("sync", TABS)
     documents = found["content"]["documents"]
+    assert found["stopped"] == "paused"  # by the omic command, which counts no saves
     assert (found["same"], found["old"], found["kept"], found["plain"]) == (True, False, True, True)
     assert documents["grants/g.json"] == {"state": "withdrawn"}
     assert documents["datasets/d.json"] == {"dataset": "d"}

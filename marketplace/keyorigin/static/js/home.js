@@ -25,6 +25,7 @@ export class Home {
   // seen: the closed copy this vault was opened from; none for one that is new.
   constructor(vault, seen = null) {
     this.vault = vault;
+    vault.content.keys.vault = b64(vault.key); // so that a copy written elsewhere is of this vault too
     this.seen = seen;
     this.fresh = seen === null;
     this.before = this.fresh ? new Map() : picture(vault);

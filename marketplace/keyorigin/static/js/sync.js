@@ -43,8 +43,10 @@ export function takeNewer(mine, theirs) {
   return taken;
 }
 
-// What was never counted is never taken for removed. An end stays an end, however it was counted.
+// What was never counted (the omic command counts nothing) is never taken for removed. An end stays an
+// end, however it was counted, and a consent is as the later ledger entry about it left it.
 function chosen(name, [a, mine], [b, theirs]) {
+  if (a && b && reach(a) !== reach(b)) return reach(a) > reach(b) ? a : b;
   if (mine === 0 && theirs === 0) return a ?? b;
   // Counted alike on two devices: either will do, but both must take the same.
   const later = theirs === mine ? JSON.stringify(b) > JSON.stringify(a) : theirs > mine;
@@ -55,6 +57,7 @@ function chosen(name, [a, mine], [b, theirs]) {
   return ended(other) && !ended(value) ? other : value;
 }
 
+const reach = ({ grant, index = 0, stop }) => (grant ? Math.max(index, stop ?? 0) : 0);
 const ended = (document) => ENDED.has(document.state) || document.erased === true;
 
 function joined(keys, more) {

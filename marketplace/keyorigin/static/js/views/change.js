@@ -17,10 +17,10 @@ export async function change({ home, rest: [dataset] }) {
   };
   const exact = h("div.exact", { "aria-live": "polite" });
   let shown = null; // what is signed is what was shown last, and nothing else
-  const form = await termsForm(now, async (read) => {
+  const form = await termsForm(now, async (read, readFacets) => {
     shown = null;
     try {
-      const [terms, facets] = [read(), form.facets()];
+      const [terms, facets] = [read(), readFacets()];
       exact.replaceChildren(h("h2", {}, "You would consent to"), list([...await describe(terms), inPublic(facets)]));
       shown = { terms, facets };
     } catch (error) {

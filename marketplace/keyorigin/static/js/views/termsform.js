@@ -17,7 +17,7 @@ const PRESETS = {
 const AS_NOW = "as_now";
 const VERDICTS = { permitted: ["good", "Yes"], needs_owner: ["wait", "Asks you first"], forbidden: ["stop", "No"] };
 
-// now: terms and facets to start from, for who changes them. changed: told after each choice, how to read the terms.
+// now: terms and facets to start from, for who changes them. changed: told after each choice, how to read terms and facets.
 // -> {element, terms(), facets()}
 export async function termsForm(now = null, changed = () => {}) {
   const detail = await adjuster();
@@ -31,7 +31,7 @@ export async function termsForm(now = null, changed = () => {}) {
     turn += 1;
     const mine = turn;
     if (refill) detail.fill(base = await start.terms());
-    await changed(terms);
+    await changed(terms, detail.facets);
     try {
       const found = await wouldAllow(terms());
       if (mine === turn) preview.replaceChildren(table(found));
