@@ -18,7 +18,7 @@ from ledger import Signature, b64, unb64
 from marketplace.client.errors import HomeError
 
 PrivateKey = Ed25519PrivateKey | X25519PrivateKey
-_NAME = re.compile(r"sign|encrypt|datasets/[0-9a-f]{32}")
+_NAME = re.compile(r"sign|encrypt|vault|datasets/[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)

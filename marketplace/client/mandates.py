@@ -18,6 +18,7 @@ from marketplace.client.home import Home
 from marketplace.client.owner import Owner, cosigned
 from marketplace.client.session import Session
 from marketplace.client.statements import append, drafted, new_id, stated
+from marketplace.client.vault import VAULT
 
 KINDS = ("guardian", "deputy", "custodian")
 
@@ -114,6 +115,7 @@ def take_over(session: Session, mandate: str) -> TakenOver:
     for record in _registered_under(session.home, int(document["index"])):
         made[str(record["dataset"])] = _own(session, record)
     ended = document["ended"] if document["ended"] is not None else end(session, mandate).index
+    session.home.keys.delete(VAULT)  # the custodian may have it: the next identity file has its own
     return TakenOver(ended, account.rotate(session).index, made)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from compute.crypt import encrypt_file, generate_keypair, read_header
 from ledger import LedgerError, TrustPolicy, b64, unb64
-from marketplace.client import demo_owners
+from marketplace.client import demo_owners, vault
 from marketplace.client import owner as owners
 from marketplace.client.home import Home
 from marketplace.client.session import LedgerView, Session
@@ -173,6 +173,7 @@ def test_a_person_takes_over_and_the_custodians_copies_of_their_keys_count_no_mo
     done(omic(study, "custodian", "split", tmp_path / "s.vcf", "--out", out))
     (made,) = done(omic(study, "custodian", "register", out, "--code", "study-x"))
     (person,) = out.glob("*/home")
+    vault.export(Home(person), "a passphrase the custodian chose")
     shutil.copytree(person, copy)
     terms = ("--terms", "my_condition_free", "--disease", "MONDO:0005148")
     offer = done(omic(person, "offer", made["dataset"], *terms))["offer"]
@@ -189,6 +190,7 @@ def test_a_person_takes_over_and_the_custodians_copies_of_their_keys_count_no_mo
     done(omic(person, "consent", "withdraw", consents[new]["grant"]))
     again = done(omic(person, "offer", new, *terms))["offer"]
     assert done(omic(person, "consent", "grant", again))["grants"]
+    assert not Home(person).keys.has(vault.VAULT)
     # What the custodian kept signs nothing any more: not as the person, not for the dataset.
     status, _, said = omic(copy, "account", "rotate")
     assert status == 2 and "the party has no such key" in said, said

@@ -21,7 +21,7 @@ export async function explain(root) {
   root.addEventListener("toggle", look, true);
   tip.addEventListener("pointerleave", hide);
   window.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-  window.addEventListener("scroll", hide, { passive: true });
+  for (const name of ["scroll", "resize"]) window.addEventListener(name, place, { passive: true });
   window.addEventListener("hashchange", hide);
   look();
 }
@@ -58,7 +58,11 @@ function term(said, word, meaning) {
   // No <button>: a line of text would break before and after one as around a picture.
   const one = h("span.term", { role: "button", tabindex: "0", "data-word": word, "aria-describedby": "tip" }, said);
   const reveal = () => show(one, meaning);
-  one.addEventListener("keydown", ({ key }) => { if (key === "Enter" || key === " ") reveal(); });
+  one.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault(); // a blank would scroll
+    reveal();
+  });
   for (const name of ["pointerenter", "focus", "click"]) one.addEventListener(name, reveal);
   one.addEventListener("blur", hide);
   // Whoever moves on to the meaning itself may read it there.
@@ -72,7 +76,13 @@ async function show(one, { text, slug }) {
   tip.replaceChildren(h("p", {}, text), h("p", {}, h("a", { href: `${trust.marketplace_url}/glossary#${slug}`, target: "_blank", rel: "noopener", tabindex: "-1" }, "In the glossary")));
   document.getElementById("main").append(tip); // a view that is drawn anew takes it away
   tip.hidden = false;
-  const [word, own] = [one.getBoundingClientRect(), tip.getBoundingClientRect()];
+  place();
+}
+
+// Below the word where there is room, else above it.
+function place() {
+  if (!shown) return;
+  const [word, own] = [shown.getBoundingClientRect(), tip.getBoundingClientRect()];
   const below = word.bottom + GAP / 2 + own.height < window.innerHeight;
   const left = Math.max(GAP, Math.min(word.left, document.documentElement.clientWidth - own.width - GAP));
   tip.style.setProperty("left", `${left}px`);

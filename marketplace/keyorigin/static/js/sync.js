@@ -2,7 +2,7 @@
 // Every document, key and way in has the count of the save that last changed it (content.revs); the
 // higher count wins, also where it is a removal. So an older copy, whoever hands it out, changes nothing.
 
-const ENDED = new Set(["withdrawn", "erased"]);
+const ENDED = new Set(["withdrawn", "erased", "replaced"]);
 const wayName = ({ kind, credential = "" }) => `way/${kind} ${credential}`;
 const under = (folder, values) => Object.entries(values).map(([name, value]) => [`${folder}/${name}`, value]);
 

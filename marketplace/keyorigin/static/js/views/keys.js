@@ -12,7 +12,7 @@ const WAYS = { prf: "a passkey", code: "the printed code", passphrase: "a passph
 
 export async function overview({ home }) {
   const { role } = home.identity;
-  const datasets = home.list("datasets").filter((one) => !one.erased);
+  const datasets = home.list("datasets").filter((one) => !one.erased && !one.replaced_by);
   show(
     h("header.page", {}, h("p.eyebrow", {}, "Your keys"), h("h1", {}, "Unlocked on this device")),
     h("div.actions", {}, role === "owner" ? h("a.button", { href: "#/share" }, "Share data") : null, toMarket(home),
