@@ -65,6 +65,15 @@ def _point(session: Session, party: str, locators: set[str]) -> None:
     session.add_all([VaultLocator(locator=one, party=party) for one in sorted(locators)])
 
 
+def own(services: Services, party: str) -> tuple[dict[str, Any], str]:
+    """Return a party's vault and its etag. Raises NotFoundError."""
+    with services.db.read() as session:
+        row = session.get(VaultCopy, party)
+    if row is None:
+        raise NotFoundError("no vault of yours is kept here; PUT one first")
+    return json.loads(row.body), row.etag
+
+
 def find(services: Services, locator: str) -> tuple[dict[str, Any], str]:
     """Return a vault and its etag by a locator. Raises NotFoundError."""
     with services.db.read() as session:

@@ -93,6 +93,15 @@ def keep_vault(json_data: models_keys.VaultIn) -> Any:
     return {"etag": etag}, 200, {"ETag": f'"{etag}"'}
 
 
+@browser.get("/me/vault")
+@browser.output(models_keys.VaultOut)
+@browser.doc(security="session", summary="Fetch your vault")
+def own_vault() -> Any:
+    """Fetch your vault (ciphertext) as your last device left it, with its ETag."""
+    body, etag = vaults.own(services(), principal().party)
+    return body, 200, {"ETag": f'"{etag}"'}
+
+
 @browser.get("/vaults/<locator>")
 @browser.output(models_keys.VaultOut)
 def find_vault(locator: str) -> Any:

@@ -419,6 +419,7 @@ def test_a_word_of_the_trade_is_explained_where_it_stands(other, market):
     other.keys("recovery")
     word, tip = page.locator(".term[data-word='printed code']"), page.get_by_role("tooltip")
     word.wait_for()
+    page.locator("#standin").wait_for()
     assert word.count() == 1
     assert tip.count() == 0
     word.hover()

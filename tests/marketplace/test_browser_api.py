@@ -133,6 +133,17 @@ def test_a_vault_is_found_by_its_ways_in_and_by_nothing_else(browsed, owner):
     assert browsed.http.get(f"/api/v1/vaults/{two}").status_code == 404
 
 
+def test_a_vault_is_fetched_by_its_party_and_by_nobody_else(browsed, owner):
+    assert browsed.http.get("/api/v1/me/vault", headers=owner.auth).status_code == 404
+    mine = a_vault(new_id())
+    kept = browsed.http.put("/api/v1/me/vault", json=mine, headers=owner.auth)
+    found = browsed.http.get("/api/v1/me/vault", headers=owner.auth)
+    assert (found.json, found.headers["ETag"]) == (mine, kept.headers["ETag"])
+    other = somebody(browsed)
+    assert browsed.http.get("/api/v1/me/vault", headers=other.auth).status_code == 404
+    assert browsed.http.get("/api/v1/me/vault").status_code == 401
+
+
 def test_two_devices_do_not_overwrite_each_other(browsed, owner):
     put = lambda body, tag: browsed.http.put(  # noqa: E731
         "/api/v1/me/vault", json=body, headers={**owner.auth, **({"If-Match": tag} if tag else {})}

@@ -142,4 +142,4 @@ async function frame() {
 
 window.addEventListener("hashchange", route);
 explain(document.getElementById("main"));
-route();
+frame().finally(route); // first, so that what is above a view does not push it down later

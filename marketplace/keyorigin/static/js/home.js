@@ -126,7 +126,7 @@ export class Home {
 
   // Take in what another device left at the market; -> whether the market lacks something of ours.
   async pull() {
-    const kept = await this.market.keptVault(this.vault.wraps);
+    const kept = await this.market.keptVault();
     const taken = kept === null ? null : await this.takeIn(kept);
     if (taken) await this.keepHere();
     return taken === null || differ(picture(this.vault), picture(await this.opened(kept)));

@@ -58,18 +58,16 @@ export class Market {
     return this.call(path, { method: "POST", json });
   }
 
-  // The copy a way in of ours finds, with its tag for the next write; null where there is none.
-  async keptVault(wraps) {
-    for (const { locator } of wraps.filter((one) => one.locator)) {
-      try {
-        const response = await Market.anonymous(`/vaults/${locator}`, { raw: true });
-        this.tag = response.headers.get("ETag");
-        return await response.json();
-      } catch (error) {
-        if (error.status !== 404) throw error;
-      }
+  // Our own copy, with its tag for the next write; null where there is none.
+  async keptVault() {
+    try {
+      const response = await this.call("/me/vault", { raw: true });
+      this.tag = response.headers.get("ETag");
+      return await response.json();
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      return null;
     }
-    return null;
   }
 
   async backUp(closed) {
