@@ -127,6 +127,7 @@ ERRORS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("get", f"{V1}/passport/{{share_id}}"): (410,),
     ("put", f"{V1}/passport/{{share_id}}"): (410,),
     ("post", f"{V1}/passport"): (410,),
+    ("get", f"{V1}/me/vault"): (404,),
     ("put", f"{V1}/me/vault"): (412,),
 }
 # What an answer leads to: operation id -> where its path parameter stands in the answer.
