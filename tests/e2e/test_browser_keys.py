@@ -353,7 +353,7 @@ def test_a_withdrawal_without_a_ledger_is_handed_to_the_market(person, market):
     page.unroute(handed)
     with page.expect_response(handed) as answer:
         person.keys(f"withdraw/{given}")  # what was signed is sent again by itself
-        person.page.get_by_role("link", name="Another way to unlock").click()
+        person.page.get_by_role("button", name="Another way to unlock").click()
         person.unlock()
     assert answer.value.ok
     # The market's own outbox may have brought it to the ledger already.
