@@ -6,10 +6,10 @@ import { config, words } from "./config.js";
 import { h } from "./dom.js";
 
 const WITHIN = "p, li, dd, dt, td, figcaption";
-const NOT_WITHIN = ".term, .tip, select, textarea, a, button, label, summary, code, pre, [role=alert], .progress, .code-sheet, .state, h1, h2, h3, [hidden], details:not([open]) > :not(summary)";
+const NOT_WITHIN = ".term, .meaning, select, textarea, a, button, label, summary, code, pre, [role=alert], .progress, .code-sheet, .state, h1, h2, h3, [hidden], details:not([open]) > :not(summary)";
 const GAP = 8;
 
-const tip = h("div.tip", { id: "tip", role: "tooltip", hidden: true });
+const tip = h("div.meaning", { id: "tip", role: "tooltip", hidden: true });
 let shown = null;
 
 // Explain what stands in `root` now and whatever comes to stand there.
