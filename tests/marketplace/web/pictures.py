@@ -1,14 +1,15 @@
 """Pictures of every page, wide and on a phone: python -m tests.marketplace.web.pictures.
 
-Without an option the few pictures of the README are made anew in docs/pictures. --all DIR writes
-every page and every question's preview at 1280 and 390 pixels, light and dark, and --keys with it
-the key pages' journey too, on a whole market of processes. --only takes one of the three.
+Without an option the README's pictures (docs/pictures) and the gallery of every page (docs/PAGES.md,
+docs/pages) are made anew. --all DIR only writes every page and every question's preview at 1280 and
+390 pixels, light and dark, and --keys with it the key pages' journey, on a whole market of
+processes. --only takes one of the three.
 """
 
 import argparse
 import shutil
 import tempfile
-import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
@@ -18,11 +19,14 @@ from compute.crypt import generate_keypair
 from compute.crypt.keyfiles import format_public_key
 from marketplace.client.examples import example, filled
 from marketplace.web.dry_run_form import FAMILIES, form_of
+from tests.marketplace.web.gallery import write_gallery
 from tests.marketplace.web.web_world import lively
+from tests.served import served
 
 DOCS = Path(__file__).parents[3] / "docs" / "pictures"
 KEYS = "http://localhost:8087"
 SIZES = [(1280, "light"), (390, "light"), (1280, "dark"), (390, "dark")]
+LIGHT = SIZES[:2]
 ROLES = ("owner", "researcher", "reviewer", "operator")
 
 
@@ -30,14 +34,11 @@ class Studio:
     """The lively market behind a real server, and signed-in browsers by role."""
 
     def __init__(self, browser) -> None:
-        from waitress import create_server
-
-        self.browser = browser
+        self.browser, self.stack = browser, ExitStack()
         # As people meet it: with the key pages' address, so that buttons stand before commands.
         self.world, self.who = lively(Path(tempfile.mkdtemp()), keys_url=KEYS)
-        self.server = create_server(self.world.app, host="127.0.0.1", port=0, threads=8)
-        threading.Thread(target=self.server.run, daemon=True).start()
-        self.base = f"http://127.0.0.1:{self.server.effective_port}"
+        port = self.stack.enter_context(served(self.world.app, threads=8))
+        self.base = f"http://127.0.0.1:{port}"
         self.states = {role: self._sign_in(role) for role in ROLES} | {"": None}
 
     def _sign_in(self, role):
@@ -78,23 +79,30 @@ class Studio:
         context.close()
 
     def pages(self):
+        """Yield (whose, address, name) of every page once."""
         orders = self.who["orders"]
-        yield from (("", p) for p in ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger"))
-        yield from (("", p) for p in ("/status", "/glossary", "/signin", "/docs/api", "/ledger/6"))
-        yield from (("", f"/tour/{step}") for step in range(1, 7))
-        yield "", f"/jobs/{orders['settled']}"
-        yield from (("owner", p) for p in ("/me", "/me/uses", "/me/statement"))
-        yield from (("researcher", f"/orders/{order}") for order in orders.values())
-        yield "researcher", f"/orders/{orders['unpaid']}/invoice"
-        yield from (("researcher", f"/dry-run?family={name}") for name in FAMILIES)
+        public = ("how-it-works", "catalogue", "jobs", "ledger", "status", "glossary", "signin")
+        yield "", "/", "landing"
+        yield from (("", f"/{path}", path) for path in public)
+        yield from (("", f"/tour/{step}", f"tour-{step}") for step in range(1, 7))
+        yield "", "/docs/api", "docs-api"
+        yield "", "/ledger/6", "ledger-entry"
+        yield "", f"/jobs/{orders['settled']}", "job"
+        yield "", "/nothing-here", "not-found"
+        yield "owner", "/me", "me"
+        yield "owner", "/me/uses", "uses"
+        yield "owner", "/me/statement", "statement"
+        yield "researcher", "/research", "research"
         yield from (
-            ("researcher", "/research"),
-            ("reviewer", "/reviews"),
-            ("operator", "/operator"),
+            ("researcher", f"/orders/{one}", f"order-{name}") for name, one in orders.items()
         )
+        yield "researcher", f"/orders/{orders['unpaid']}/invoice", "invoice"
+        yield from (("researcher", f"/dry-run?family={f}", f"dry-run-{f}") for f in FAMILIES)
+        yield "reviewer", "/reviews", "reviews"
+        yield "operator", "/operator", "operator"
 
     def close(self) -> None:
-        self.server.close()
+        self.stack.close()
         self.world.close()
 
 
@@ -131,22 +139,21 @@ def for_readme(studio: Studio) -> None:
         Image.open(path).convert("RGB").quantize(96).save(path, optimize=True)
 
 
-def every_page(studio: Studio, folder: Path) -> None:
-    for role, path in studio.pages():
-        name = path.strip("/").replace("/", "-").replace("?family=", "-")[:60] or "landing"
-        for width, scheme in SIZES:
+def every_page(studio: Studio, folder: Path, sizes=SIZES) -> None:
+    for role, path, name in studio.pages():
+        for width, scheme in sizes:
             studio.take(role, path, folder / f"{name}-{width}-{scheme}.png", width, scheme)
 
 
-def every_preview(studio: Studio, folder: Path) -> None:
+def every_preview(studio: Studio, folder: Path, sizes=(SIZES[0], SIZES[3])) -> None:
     for family in FAMILIES:
-        for width, scheme in (SIZES[0], SIZES[3]):
+        for width, scheme in sizes:
             studio.preview(family, folder / f"preview-{family}-{width}-{scheme}.png", width, scheme)
 
 
-def key_pages(browser, folder: Path) -> None:
+def key_pages(browser, folder: Path, sizes=SIZES) -> None:
     from tests.e2e.stack import Stack
-    from tests.e2e.test_browser_owner import Person, a_vcf
+    from tests.e2e.test_browser_owner import Person
 
     market = Stack(Path(tempfile.mkdtemp()))
     market.start()
@@ -154,7 +161,7 @@ def key_pages(browser, folder: Path) -> None:
         person = Person(browser, market)
 
         def shoot(name: str, press: str = "") -> None:
-            for width, scheme in SIZES:
+            for width, scheme in sizes:
                 person.page.set_viewport_size({"width": width, "height": 900})
                 person.page.emulate_media(color_scheme=scheme)
                 if press:
@@ -162,39 +169,10 @@ def key_pages(browser, folder: Path) -> None:
                 path = folder / f"keys-{name}-{width}-{scheme}.png"
                 person.page.screenshot(path=path, full_page=not press)
 
-        person.keys("start", unlock=False)
-        shoot("start")
-        person.click("Make my keys")
-        person.page.wait_for_selector("#code")
-        shoot("code")
-        person.click("I have written it down", "link")
-        chosen = {"name": "me.vcf", "mimeType": "text/plain", "buffer": a_vcf()}
-        person.page.set_input_files("#file", chosen)
-        person.page.wait_for_selector("table.would")
-        person.page.locator("details.adjust summary").click()
-        shoot("share")
-        person.click("Encrypt and register")
-        person.page.wait_for_selector(".exact")
-        shoot("consent")
-        person.click("Consent with my passkey")
-        person.sees("Your consent is in force")
-        shoot("granted")
-        dataset = person.page.url.rpartition("/")[2]
-        for path in (
-            "withdraw/" + grant_on(person),
-            "unlock",
-            "recover",
-            "import",
-            "verify/3",
-            "start?anew",
-        ):
-            person.keys(path, unlock=False)
-            person.page.wait_for_timeout(500)
-            shoot(path.split("/")[0].replace("?", "-"))
-        person.keys(f"consent/{dataset}")
-        person.page.locator(".term").first.wait_for()
-        shoot("term", press=".term")
+        dataset = shared(person, shoot)
+        others(person, shoot, dataset)
         passport(person, shoot, dataset)
+        recovery(person, shoot)
     finally:
         market.stop()
 
@@ -204,10 +182,51 @@ def grant_on(person) -> str:
     return person.page.get_by_role("link", name="Withdraw").get_attribute("href")[-32:]
 
 
+def shared(person, shoot) -> str:
+    """Walk from new keys to a granted consent; return the dataset's id."""
+    from tests.e2e.test_browser_owner import a_vcf
+
+    person.keys("start", unlock=False)
+    shoot("start")
+    person.click("Make my keys")
+    person.page.wait_for_selector("#code")
+    shoot("code")
+    person.click("I have written it down", "link")
+    chosen = {"name": "me.vcf", "mimeType": "text/plain", "buffer": a_vcf()}
+    person.page.set_input_files("#file", chosen)
+    person.page.wait_for_selector("table.would")
+    person.page.locator("details.adjust summary").click()
+    shoot("share")
+    person.click("Encrypt and register")
+    person.page.wait_for_selector(".exact")
+    shoot("consent")
+    person.click("Consent with my passkey")
+    person.sees("Your consent is in force")
+    shoot("granted")
+    return person.page.url.rpartition("/")[2]
+
+
+def others(person, shoot, dataset) -> None:
+    """Look at the ways in, the end of a consent, a proof, and a word explained."""
+    paths = (
+        "withdraw/" + grant_on(person),
+        "unlock",
+        "recover",
+        "import",
+        "verify/3",
+        "start?anew",
+    )
+    for path in paths:
+        person.keys(path, unlock=False)
+        person.page.wait_for_timeout(500)
+        shoot(path.split("/")[0].replace("?", "-"))
+    person.keys(f"consent/{dataset}")
+    person.page.locator(".term").first.wait_for()
+    shoot("term", press=".term")
+
+
 def passport(person, shoot, dataset) -> None:
     """Share the dataset with a professional, and look at each page of it, also as theirs."""
-    from tests.e2e.test_browser_owner import Person
-
     key = format_public_key(generate_keypair()[1]).decode()
     person.keys(f"passport/{dataset}")
     person.page.fill("#reader", "Dr Ada Example")
@@ -226,6 +245,12 @@ def passport(person, shoot, dataset) -> None:
     ):
         person.keys(path, unlock=False)
         shoot(name)
+
+
+def recovery(person, shoot) -> None:
+    """Look at what is kept, at a recovery somebody else asked for, and at one of one's own."""
+    from tests.e2e.test_browser_owner import Person
+
     person.keys()
     person.sees("Unlocked on this device")
     shoot("overview")
@@ -249,21 +274,35 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         if options.all:
             options.all.mkdir(parents=True, exist_ok=True)
-        if options.only != "keys":
-            of_market(Studio(browser), options.all, options.only)
-        if options.all and (options.keys or options.only == "keys"):
-            key_pages(browser, options.all)
+            to_look_at(browser, options.all, options.only, options.keys)
+        else:
+            to_keep(browser)
         browser.close()
 
 
-def of_market(studio: Studio, folder: Path | None, only: str | None) -> None:
-    if folder is None:
-        for_readme(studio)
-    if folder and only in (None, "pages"):
-        every_page(studio, folder)
-    if folder and only in (None, "previews"):
-        every_preview(studio, folder)
+def to_look_at(browser, folder: Path, only: str | None, keys: bool) -> None:
+    if only != "keys":
+        studio = Studio(browser)
+        if only != "previews":
+            every_page(studio, folder)
+        if only != "pages":
+            every_preview(studio, folder)
+        studio.close()
+    if keys or only == "keys":
+        key_pages(browser, folder)
+
+
+def to_keep(browser) -> None:
+    """Make the pictures of the documents: the README's, and every page's."""
+    folder = Path(tempfile.mkdtemp())
+    studio = Studio(browser)
+    for_readme(studio)
+    every_page(studio, folder, LIGHT)
+    every_preview(studio, folder, LIGHT)
     studio.close()
+    key_pages(browser, folder, LIGHT)
+    write_gallery(folder, DOCS.parent)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
