@@ -45,6 +45,8 @@ from compute.result import (
     ResultDocument,
     answer_bytes,
     check_opening,
+    commitment_of,
+    committed_bytes,
     make_opening,
     result_commitment,
 )
@@ -135,6 +137,8 @@ __all__ = [
     "check_opening",
     "claims_from_attestations",
     "claims_of",
+    "commitment_of",
+    "committed_bytes",
     "contig_lengths",
     "current_ontology",
     "describe",

@@ -1,4 +1,4 @@
-"""A result: its one document, its answer's exact bytes, and the salted commitment in the log.
+"""A result: its one document, the exact bytes of what it says, and their salted commitment.
 
 Floats are allowed here and nowhere else in signed documents: they are written as the shortest text
 that reads back to the same number, so the same answer always has the same bytes.
@@ -11,20 +11,20 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import StrictStr
+from pydantic import StrictStr, ValidationError
 
 from compute.errors import BundleError
 from compute.values import Value
 from ledger import LedgerError, b64, unb64
 
-CONTEXT = b"omic/result/v1"
+CONTEXT = b"omic/result/v2"
 SALT_BYTES = 32
 LEAST_SIZE = 4096
 LARGEST_STEP = 1 << 20
 
 
 class Opening(Value):
-    """What opens the commitment: the salt (base64) and SHA-256 of the answer's bytes (hex)."""
+    """What opens the commitment: the salt (base64) and SHA-256 of the committed bytes (hex)."""
 
     salt: StrictStr
     result_sha256: StrictStr
@@ -33,7 +33,7 @@ class Opening(Value):
 class ResultDocument(Value):
     """A result as its researcher reads it. n: a bucket of people; suppressed: what is hidden."""
 
-    v: Literal[1]
+    v: Literal[2]
     order: StrictStr
     access: StrictStr
     query: dict[str, Any]
@@ -44,6 +44,9 @@ class ResultDocument(Value):
     answer: Any
     suppressed: list[Any]
     opening: Opening
+
+
+VERSION = 2  # of the document, as in the commitment's context
 
 
 def answer_bytes(answer: Any) -> bytes:
@@ -85,30 +88,52 @@ def padded(document: bytes) -> bytes:
     return document.ljust(size)
 
 
-def result_commitment(salt: bytes, answer: bytes) -> str:
-    """Return HMAC-SHA256(salt, context || SHA-256(answer bytes)) in hex; salt: 32 random bytes.
+def committed_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return what a result commits to: all it says but the opening, canonical.
+
+    Numbers, how many people they are about, what is hidden and what was asked: nobody changes one
+    of them and keeps the proof. Raises BundleError for a document that lacks a part.
+    """
+    try:
+        said = {name: document[name] for name in ResultDocument.model_fields if name != "opening"}
+    except KeyError as error:
+        raise BundleError(f"not a result: it lacks {error.args[0]}") from None
+    return answer_bytes(said)
+
+
+def result_commitment(salt: bytes, committed: bytes) -> str:
+    """Return HMAC-SHA256(salt, context || SHA-256(committed bytes)) in hex; salt: 32 random bytes.
 
     Raises BundleError for a salt of another length.
     """
     if len(salt) != SALT_BYTES:
         raise BundleError(f"the salt of a result is {SALT_BYTES} bytes, not {len(salt)}")
-    inner = hashlib.sha256(answer).digest()
+    inner = hashlib.sha256(committed).digest()
     return hmac.new(salt, CONTEXT + inner, hashlib.sha256).hexdigest()
 
 
-def make_opening(salt: bytes, answer: bytes) -> dict[str, str]:
+def make_opening(salt: bytes, committed: bytes) -> dict[str, str]:
     """Return the opening a result document carries."""
-    return {"salt": b64(salt), "result_sha256": hashlib.sha256(answer).hexdigest()}
+    return {"salt": b64(salt), "result_sha256": hashlib.sha256(committed).hexdigest()}
+
+
+def commitment_of(document: Mapping[str, Any]) -> str:
+    """Return the commitment of a result or a draft, from what it says and its own salt.
+
+    Raises BundleError for a document that is no result, or is not the one its opening names.
+    """
+    committed = committed_bytes(document)
+    try:
+        opening = Opening.model_validate(document["opening"])
+        salt = unb64(opening.salt)
+    except (KeyError, ValidationError, LedgerError):
+        raise BundleError("the opening of the result is malformed") from None
+    if hashlib.sha256(committed).hexdigest() != opening.result_sha256:
+        raise BundleError("the result is not the one its opening names")
+    return result_commitment(salt, committed)
 
 
 def check_opening(document: ResultDocument, commitment: str) -> None:
-    """Check that a result's answer and salt open a commitment. Raises BundleError."""
-    answer = answer_bytes(document.answer)
-    if hashlib.sha256(answer).hexdigest() != document.opening.result_sha256:
-        raise BundleError("the answer is not the one its opening names")
-    try:
-        salt = unb64(document.opening.salt)
-    except LedgerError:
-        raise BundleError("the salt of the opening is not base64") from None
-    if not hmac.compare_digest(result_commitment(salt, answer), commitment):
-        raise BundleError("answer and salt do not open the commitment in the log")
+    """Check that a result and its salt open a commitment. Raises BundleError."""
+    if not hmac.compare_digest(commitment_of(document.model_dump()), commitment):
+        raise BundleError("result and salt do not open the commitment in the log")

@@ -13,19 +13,25 @@ from compute.keys import KEY_BYTES
 from compute.orderbook import OrderInHand
 from compute.queries import query_value
 from compute.release import Released
-from compute.result import SALT_BYTES, answer_bytes, make_opening, padded, result_commitment
+from compute.result import (
+    SALT_BYTES,
+    VERSION,
+    answer_bytes,
+    commitment_of,
+    committed_bytes,
+    make_opening,
+    padded,
+)
 from compute.scope import bucket
 from compute.worker_order import VerifiedOrder
 from compute.worker_outcomes import Code, JobRefusedError
 from compute.worker_ports import Workshop
-from ledger import unb64
 
 
 def make_result(order: VerifiedOrder, held: OrderInHand, released: Released) -> bytes:
     """Fix the result of one attempt: the contract's document with the opening of its commitment."""
-    answer = answer_bytes(released.answer)
-    document = {
-        "v": 1,
+    said = {
+        "v": VERSION,
         "order": order.id,
         "access": held.access,
         "query": query_value(order.query),
@@ -35,9 +41,9 @@ def make_result(order: VerifiedOrder, held: OrderInHand, released: Released) -> 
         "n": _people(order, released),
         "answer": released.answer,
         "suppressed": [dict(note) for note in released.suppressed],
-        "opening": make_opening(secrets.token_bytes(SALT_BYTES), answer),
     }
-    return answer_bytes(document)
+    opening = make_opening(secrets.token_bytes(SALT_BYTES), committed_bytes(said))
+    return answer_bytes({**said, "opening": opening})
 
 
 def _people(order: VerifiedOrder, released: Released) -> dict[str, str]:
@@ -51,12 +57,6 @@ def _people(order: VerifiedOrder, released: Released) -> dict[str, str]:
     return {**told, "of": "match" if order.mode == "trusted" else "scope"}
 
 
-def commitment_of(result: bytes) -> str:
-    """Return the commitment of a kept result, from the answer and salt it holds."""
-    document = json.loads(result)
-    return result_commitment(unb64(document["opening"]["salt"]), answer_bytes(document["answer"]))
-
-
 def keep_result(
     shop: Workshop, order: VerifiedOrder, held: OrderInHand, released: Released, opened: bytes
 ) -> str:
@@ -68,7 +68,7 @@ def keep_result(
     """
     shop.store.keep(name_of(held, "result"), make_result(order, held, released))
     result = kept_file(shop, held, "result")
-    commitment = commitment_of(result)
+    commitment = commitment_of(json.loads(result))
     shop.store.keep(name_of(held, "openings"), opened)
     shop.store.keep(name_of(held, "file"), seal_to(order.result_key, padded(result)))
     if order.mode == "trusted":

@@ -8,7 +8,9 @@ import typer
 
 from compute import parse_purpose, parse_release, parse_scope
 from compute.queries import catalogue, family_digest, supports_match
+from marketplace.client import cli_coauthors
 from marketplace.client.answers import columns_of, draw, gwas_figures, gwas_ssf, rows_of, tsv
+from marketplace.client.cli_coauthors import Folder, write_answer
 from marketplace.client.errors import ClientError
 from marketplace.client.examples import example
 from marketplace.client.order_words import dry_run_lines, left_out, order_lines, price_lines
@@ -51,6 +53,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("references")(references)
     app.command("resolve")(resolve)
     app.command("dry-run")(dry_run)
+    cli_coauthors.add_to(order_app)
     app.add_typer(order_app, name="order")
 
 
@@ -335,13 +338,8 @@ def wait(context: typer.Context, order: str) -> None:
 def result(
     context: typer.Context,
     order: str,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(),
+    output: Folder = Path(),
 ) -> None:
-    """Open the answer with your key and write result and proof bundle."""
-    answer = _researcher(context).answer(order)
-    output.mkdir(parents=True, exist_ok=True)
-    written = {"result": output / f"{order}.result.json", "bundle": output / f"{order}.bundle.json"}
-    written["result"].write_bytes(answer.result_bytes)
-    written["bundle"].write_bytes(answer.bundle)
-    value = {name: str(path) for name, path in written.items()}
-    show(context_of(context), value, [f"{n}: {p}" for n, p in value.items()])
+    """Open the answer with your key, check its proof, and write result and proof bundle."""
+    written = write_answer(order, _researcher(context).answer(order), output)
+    show(context_of(context), written, [f"{name}: {path}" for name, path in written.items()])

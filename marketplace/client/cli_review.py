@@ -44,10 +44,9 @@ def reject(context: typer.Context, order: str) -> None:
 
 def _decide(context: typer.Context, order: str, decision: str) -> None:
     reviewer = _reviewer(context)
-    matching = [w for w in reviewer.waiting() if w["order"] == order]
-    if not matching:
+    if all(waiting["order"] != order for waiting in reviewer.waiting()):
         raise ClientError(f"order {order} has no draft waiting for you; see `omic review list`")
-    index = reviewer.decide(order, str(matching[0]["draft_commitment"]), decision)
+    index = reviewer.decide(reviewer.draft(order), decision)
     show(context_of(context), {"index": index}, [f"Signed: ledger entry {index}."])
 
 

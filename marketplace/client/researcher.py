@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from compute import ComputeError, Purpose, Scope, made_up_answer
+from compute import ComputeError, Purpose, Scope, made_up_answer, verify_bundle
 from compute.crypt import decrypt_file
 from compute.queries import (
     QueryError,
@@ -21,7 +21,7 @@ from compute.queries import (
     query_digest,
     query_value,
 )
-from ledger import Submission, b64
+from ledger import Submission, TrustPolicy, b64
 from marketplace.client.errors import ClientError
 from marketplace.client.owner import cosigned
 from marketplace.client.session import Session
@@ -259,12 +259,32 @@ class Researcher:
         )
 
     def answer(self, order: str) -> Answer:
-        """Fetch and open the answer with this home's key."""
+        """Fetch and open the answer with this home's key, and check that it is what was asked.
+
+        Raises ClientError when its proof does not hold: anybody can encrypt a file to this key.
+        """
         market, key = self.session.market, self.session.home.keys.encryption()
         sealed = market.download(f"/orders/{order}/objects/result")
         opened = decrypt_file(sealed, key.secret)
         bundle = decrypt_file(market.download(f"/orders/{order}/objects/bundle"), key.secret)
-        return Answer(json.loads(opened), opened, bundle)
+        return proved(order, opened, bundle, self.session.home.trust)
+
+
+def proved(order: str, result: bytes, bundle: bytes, trust: TrustPolicy) -> Answer:
+    """Return an answer whose bundle holds, is of this order, and proves this very result.
+
+    Raises ClientError for any other: it is not to be used.
+    """
+    report = verify_bundle(bundle, trust, now_ms())
+    if not report.ok:
+        raise ClientError(f"do not use this answer to order {order}. {report.verdict}")
+    shown, proven = json.loads(result), json.loads(bundle)
+    if proven["order"] != order or shown != proven["result"]:
+        raise ClientError(
+            f"do not use this answer to order {order}: its proof is of another answer; "
+            "fetch it again, and tell the market's operator if that is no better"
+        )
+    return Answer(shown, result, bundle)
 
 
 def _assuming(maf: str | None, sd: str | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from compute.queries import filters_of_text
-from compute.result import answer_bytes, result_commitment
+from compute.result import committed_bytes, result_commitment
 from compute.utility import private_counts_request
 from tests.attacks.runs import SITES, TICK_MS, WatchedWorld
 from tests.compute import worker_world
@@ -161,8 +161,7 @@ def test_who_knows_everybody_else_cannot_try_answers_against_a_commitment(
     worlds = [trusted(data) for data in (CARRIES, LACKS)]
     orders = [world.seen(monkeypatch, counts_query())[0] for world in worlds]
     answers = [
-        answer_bytes(world.result(order)["answer"])
-        for world, order in zip(worlds, orders, strict=True)
+        committed_bytes(world.result(order)) for world, order in zip(worlds, orders, strict=True)
     ]
     public = commitment(worlds[0], orders[0])
     tries = [

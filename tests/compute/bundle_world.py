@@ -5,13 +5,13 @@ import os
 from dataclasses import replace
 
 from compute import (
-    answer_bytes,
     bundle_entry,
+    commitment_of,
+    committed_bytes,
     make_auditor_bundle,
     make_opening,
     make_researcher_bundle,
     preset,
-    result_commitment,
     terms_sha256,
 )
 from ledger import (
@@ -266,8 +266,14 @@ class Story(Log):
         self._publish()
 
     def _publish(self):
-        salt, answer = os.urandom(32), answer_bytes(ANSWER)
-        commitment = result_commitment(salt, answer)
+        said = {
+            "v": 2, "order": self.order, "access": self.access, "query": QUERY,
+            "query_digest": self.query_digest, "code_digest": "33" * 32,
+            "release": {"mode": self.mode, "rho": "0"}, "n": {"bucket": "<20"},
+            "answer": ANSWER, "suppressed": [],
+        }  # fmt: skip
+        self.result = {**said, "opening": make_opening(os.urandom(32), committed_bytes(said))}
+        commitment = commitment_of(self.result)
         for number, (party, seed) in enumerate(self.reviewers[: self.get("reviews", 2)]):
             decision = self.get("decisions", ("approve", "approve"))[number]
             review = {
@@ -281,12 +287,6 @@ class Story(Log):
         }  # fmt: skip
         seed = self.get("publisher", self.seeds["compute"])
         self.public.append(self.append("result.published", published, seed))
-        self.result = {
-            "v": 1, "order": self.order, "access": self.access, "query": QUERY,
-            "query_digest": self.query_digest, "code_digest": "33" * 32,
-            "release": {"mode": self.mode, "rho": "0"}, "n": {"bucket": "<20"},
-            "answer": ANSWER, "suppressed": [], "opening": make_opening(salt, answer),
-        }  # fmt: skip
 
     def researcher_bundle(self, result=None, without=()):
         wanted = [i for i in self.public if self.records[i][0].type not in without]

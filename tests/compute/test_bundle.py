@@ -12,6 +12,9 @@ from compute import (
     BundleError,
     answer_bytes,
     check_opening,
+    commitment_of,
+    committed_bytes,
+    make_opening,
     parse_bundle,
     preset,
     result_commitment,
@@ -112,6 +115,8 @@ def test_a_missing_entry_fails_the_log(missing):
         ("result commitment", {"answer": {**ANSWER, "counts": [2.5, 0.1, 3]}}),
         ("result commitment", {"answer": None}),
         ("result commitment", {"order": new_id()}),
+        ("result commitment", {"n": {"bucket": "1000-1999"}}),
+        ("result commitment", {"suppressed": [{"rows": 1}]}),
         ("query and code", {"query": {"v": 1}}),
         ("query and code", {"code_digest": "99" * 32}),
         ("release", {"release": {"mode": "private", "rho": "0"}}),
@@ -124,11 +129,8 @@ def test_a_changed_result_is_found(check, change):
 
 def test_an_answer_with_an_opening_of_its_own_does_not_open_the_logs_commitment():
     story = Story()
-    answer = {"counts": []}
-    forged = {**story.result, "answer": answer}
-    from compute import make_opening
-
-    forged["opening"] = make_opening(os.urandom(32), answer_bytes(answer))
+    forged = {**story.result, "answer": {"counts": []}}
+    forged["opening"] = make_opening(os.urandom(32), committed_bytes(forged))
     assert failed(story, story.researcher_bundle(forged)) == {"result commitment"}
 
 
@@ -313,12 +315,26 @@ def test_the_commitment_is_the_published_construction():
     import hashlib
     import hmac
 
-    salt, answer = bytes(range(32)), b'{"a":1}'
-    inner = hashlib.sha256(answer).digest()
-    want = hmac.new(salt, b"omic/result/v1" + inner, "sha256").hexdigest()
-    assert result_commitment(salt, answer) == want
+    salt, committed = bytes(range(32)), b'{"a":1}'
+    inner = hashlib.sha256(committed).digest()
+    want = hmac.new(salt, b"omic/result/v2" + inner, "sha256").hexdigest()
+    assert result_commitment(salt, committed) == want
     with pytest.raises(BundleError):
-        result_commitment(salt[:-1], answer)
+        result_commitment(salt[:-1], committed)
+
+
+def test_all_a_result_says_is_committed_to_and_nothing_added_to_it_counts():
+    said = {name: value for name, value in STORY.result.items() if name != "opening"}
+    assert json.loads(committed_bytes(STORY.result)) == said
+    assert commitment_of({**STORY.result, "draft_commitment": "0" * 64}) == commitment_of(
+        STORY.result
+    )
+    for name in said:
+        with pytest.raises(BundleError, match=rf"lacks {name}|opening"):
+            commitment_of({key: value for key, value in STORY.result.items() if key != name})
+    for broken in ({}, {"salt": "x", "result_sha256": "0" * 64}, "text"):
+        with pytest.raises(BundleError, match="opening"):
+            commitment_of({**STORY.result, "opening": broken})
 
 
 def test_an_opening_opens_its_own_commitment_alone():

@@ -135,7 +135,8 @@ class Stack:
             waiting = self.trying(reviewer.waiting, "the list of drafts")
             (mine,) = [w for w in waiting if w["order"] == order]
             if mine["mine"] is None:
-                reviewer.decide(order, str(mine["draft_commitment"]), decision)
+                draft = self.trying(lambda one=reviewer: one.draft(order), "the draft")
+                reviewer.decide(draft, decision)
 
     # -- hurting it
 

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from marketplace.client.coauthors import parse_answer_key, share
+from marketplace.client.researcher import Answer
 from tests.e2e.stack import a_people
 from tests.e2e.test_browser_owner import (
     AXE,
@@ -134,6 +136,36 @@ def test_a_co_author_opens_what_was_shared_with_them_and_nobody_else_does(
     for person in (coauthor, stranger):
         assert person.trouble == []
         person.context.close()
+
+
+def test_another_answer_behind_a_true_proof_is_not_shown(answered, chromium, market, tmp_path):
+    """The files are made as `omic order share` makes them, so that the two read each other."""
+    coauthor = Person(chromium, market)
+    coauthor.keys("start?role=researcher", unlock=False)
+    coauthor.enrol()
+
+    def saved(name):
+        with answered.page.expect_download() as download:
+            answered.page.get_by_role("button", name=name).click()
+        return download.value.path().read_bytes()
+
+    def opened(result):
+        coauthor.page.goto(f"{market.layout.url('keys')}/#/shared")
+        reader = parse_answer_key(coauthor.page.locator("#answer-key").inner_text())
+        file.write_bytes(share(Answer({}, result, bundle), answered.order, reader))
+        coauthor.page.set_input_files("#shared", file)
+
+    file, result, bundle = tmp_path / "a.c4gh", saved("JSON"), saved("Proof bundle")
+    lie = result.replace(b'"bucket":"20-49"', b'"bucket":"1000-1999"')
+    assert lie != result
+    opened(lie)
+    coauthor.page.get_by_text("Do not use this answer").wait_for()
+    assert coauthor.page.locator("figure, table").count() == 0
+    coauthor.page.reload()
+    coauthor.unlock()
+    opened(result)
+    coauthor.page.get_by_role("heading", name="It checks out").wait_for()
+    coauthor.context.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -141,7 +141,7 @@ function countWhileSearching() {
 
 // Sign in with the passkey made for it. Consents are signed by other passkeys, on another address.
 function offerPasskey() {
-  const place = document.getElementById("passkey");
+  const place = document.getElementById("passkey-signin");
   if (!place || !window.PublicKeyCredential?.parseRequestOptionsFromJSON) return;
   place.hidden = false;
   const trouble = document.getElementById("passkey-trouble");

@@ -34,7 +34,8 @@ SECTIONS = {
     "Keys, on an address of their own": {
         "keys-start": "Keys are made in the browser", "keys-code": "The printed code",
         "keys-share": "What is in a file, before anything leaves", "keys-consent": "Consent to exact terms",
-        "keys-granted": "It is in force", "keys-withdraw": "Take it back", "keys-verify": "A proof, checked",
+        "keys-granted": "It is in force", "keys-withdraw": "Take it back",
+        "keys-terms": "Other terms", "keys-uses": "Every use, found by the browser", "keys-verify": "A proof, checked",
         "keys-term": "A word explained", "keys-unlock": "Unlock", "keys-overview": "My keys",
         "keys-recover": "Back with the printed code", "keys-import": "Keys from the omic command",
         "keys-passport-form": "Share with a professional", "keys-passport-given": "Shared",
@@ -52,7 +53,7 @@ SECTIONS = {
     },
     "An auditor, and the public": {
         "ledger": "Ledger", "ledger-entry": "An entry and its proof", "jobs": "Public job log",
-        "job": "Where an answer comes from", "status": "Status and witnesses", "docs-api": "The API",
+        "job": "Where an answer comes from", "keys-check": "Check a proof or a bundle, offline", "status": "Status and witnesses", "docs-api": "The API",
     },
     "An operator": {"operator": "Operator's page"},
 }  # fmt: skip

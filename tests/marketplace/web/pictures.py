@@ -207,7 +207,7 @@ def shared(person, shoot) -> str:
 
 
 def others(person, shoot, dataset) -> None:
-    """Look at the ways in, the end of a consent, a proof, and a word explained."""
+    """Look at the ways in, the end of a consent, other terms, proofs, and a word explained."""
     paths = (
         "withdraw/" + grant_on(person),
         "unlock",
@@ -220,6 +220,14 @@ def others(person, shoot, dataset) -> None:
         person.keys(path, unlock=False)
         person.page.wait_for_timeout(500)
         shoot(path.split("/")[0].replace("?", "-"))
+    person.page.goto(f"{person.page.url.partition('#')[0]}verify.html")
+    shoot("check")
+    for name, path, there in (
+        ("uses", "uses", "h1"), ("terms", f"terms/{dataset}", "table.would"),
+    ):  # fmt: skip
+        person.keys(path)
+        person.page.locator(there).first.wait_for()
+        shoot(name)
     person.keys(f"consent/{dataset}")
     person.page.locator(".term").first.wait_for()
     shoot("term", press=".term")

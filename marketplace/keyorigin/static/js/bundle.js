@@ -23,7 +23,7 @@ export async function checkBundle(trust, text) {
   lines.push(["It was paid before anything was opened", paid(story, trust)]);
   lines.push(["The use was written down before anything was opened", opened(story, trust)]);
   await sameQuestion(story);
-  await checkAnswer(bundle.result, answerText(text), story.published.payload);
+  await checkResult(bundle.result, committedText(text), story.published.payload);
   lines.push(["This very answer was committed to", `entry ${story.published.index}`]);
   return { bundle, entries, published: story.published, lines };
 }
@@ -129,17 +129,32 @@ async function sameQuestion({ placed, access, published, document }) {
   if (document.order !== published.payload.order || document.access !== published.payload.access) throw new Error("the answer is of another order");
 }
 
-// The answer's own bytes: numbers must not be written again, or the commitment would not open.
-export function answerText(text) {
-  const end = text.lastIndexOf(',"code_digest":');
-  const start = text.indexOf('"answer":', text.lastIndexOf('"result":{"access":'));
-  if (start < 0 || end < start) throw new Error("the result is not in its canonical form");
-  return text.slice(start + 9, end);
+// What the result says, byte for byte as it was committed to: all but its opening. Numbers must not be
+// written again, or the commitment would not open; and nothing may stand beside what was committed to.
+export function committedText(text) {
+  const document = JSON.parse(text).result;
+  const { opening, ...said } = document;
+  const start = text.lastIndexOf('"result":{"access":') + 9;
+  const whole = text.slice(start, text.lastIndexOf(',"v":'));
+  const parts = whole.split(`"opening":{"result_sha256":"${opening?.result_sha256}","salt":"${opening?.salt}"},`);
+  if (start < 9 || parts.length !== 2) throw new Error("the result is not in its canonical form");
+  const committed = parts.join("");
+  if (!sameValue(JSON.parse(committed), said)) throw new Error("the result is not in its canonical form");
+  return committed;
 }
 
-export async function checkAnswer(document, answer, published) {
-  const digest = await sha256(utf8(answer));
+// Two parsed JSON values that say the same.
+export const sameValue = (one, other) => JSON.stringify(ordered(one)) === JSON.stringify(ordered(other));
+
+function ordered(value) {
+  if (Array.isArray(value)) return value.map(ordered);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.keys(value).sort().map((name) => [name, ordered(value[name])]));
+}
+
+async function checkResult(document, committed, published) {
+  const digest = await sha256(utf8(committed));
   if (document.opening.result_sha256 !== hex(digest)) throw new Error("the answer is not the one its proof names");
-  const made = await hmac(unb64(document.opening.salt), concat(utf8("omic/result/v1"), digest));
+  const made = await hmac(unb64(document.opening.salt), concat(utf8("omic/result/v2"), digest));
   if (!equal(made, unhex(published.commitment))) throw new Error("the answer is not the one the ledger commits to");
 }

@@ -35,8 +35,7 @@ function otherLog(trust, entries) {
 
 async function wholeBundle(trust, text) {
   const { bundle, lines } = await checkBundle(trust, text);
-  const more = [["Not covered by any signature", "What the file says of the number of people and of hidden rows"]];
-  if (bundle.kind === "auditor") more.push(["Not checked here", "The consents one by one: omic audit result does"]);
+  const more = bundle.kind === "auditor" ? [["Not checked here", "The consents one by one: omic audit result does"]] : [];
   return { holds: true, title: "It holds", said: "Question, payment, the opening of data and this very answer stand in the log, in this order, as signed.", lines: [...lines, ...more] };
 }
 

@@ -1,7 +1,7 @@
 // The answer: fetched encrypted, opened and drawn here, checked against the ledger.
 
 import { config, words } from "../config.js";
-import { checkBundle } from "../bundle.js";
+import { checkBundle, sameValue } from "../bundle.js";
 import { action, alert, facts, h, plainError, save, show } from "../dom.js";
 import { conditionsOf } from "../match.js";
 import { plotsOf, png, standalone } from "../../plots.js";
@@ -34,37 +34,46 @@ export async function shared({ home }) {
     h("p.code-sheet.small", { id: "answer-key" }, researcher.answerKey(home))));
 }
 
+// Nothing is shown, drawn or saved before its proof holds.
 async function reveal(order, found) {
   const { document: doc } = found;
-  const verdict = h("div", { role: "status" }, h("p.muted", {}, "Checking it against the ledger…"));
-  const columns = doc.answer.columns ?? {};
   const [{ trust }, { titles }] = [await config(), await words()];
-  const asked = titles[doc.query.family] ?? doc.query.family;
-  const cite = h("p", { id: "citation" }, "After the check above.");
-  show(h("header.page", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, asked),
-    h("p.lead", {}, `Decrypted in this browser. ${people(doc.n)}`)), verdict,
-  ...drawings(doc),
-  h("section", {}, h("h2", {}, "The numbers"), table(columns), downloads(order, found, columns)),
-  sharing(order, found),
-  h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust, asked))),
-    h("section", {}, h("h2", {}, "To cite"), cite,
-      h("h3", {}, "In a notebook"), h("p", {}, "With your keys in a home of the omic command, by ", h("a", { href: "#/" }, "Download my keys"), " and ", h("code", {}, "omic identity import FILE"), ":"),
-      h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order)))));
-  const proof = await checked(found);
-  verdict.replaceChildren(proof.said);
-  cite.replaceChildren(...(proof.published ? citation(doc, trust, proof.published) : ["Nothing to cite: the proof does not hold."]));
+  const asked = titles[doc.query?.family] ?? doc.query?.family ?? "";
+  const verdict = h("div", { role: "status" }, h("p.muted", {}, "Checking it against the ledger…"));
+  const head = h("header.page", {}, h("p.eyebrow", {}, "Answer"), h("h1", {}, asked));
+  show(head, verdict);
+  let proof;
+  try {
+    proof = await checked(order, found, trust);
+  } catch (error) {
+    verdict.replaceChildren(alert(`The proof does not hold: ${plainError(error)}. Do not use this answer.`));
+    return;
+  }
+  head.append(h("p.lead", {}, `Decrypted in this browser. ${people(doc.n)}`));
+  verdict.replaceChildren(h("div.note", {}, h("h2", {}, "It checks out"), facts(proof.lines)));
+  verdict.after(...told(order, found, trust, asked, proof.published)); // nowhere, if somebody went on
+}
+
+function told(order, found, trust, asked, published) {
+  const { document: doc } = found;
+  const columns = doc.answer.columns ?? {};
+  return [...drawings(doc),
+    h("section", {}, h("h2", {}, "The numbers"), table(columns), downloads(order, found, columns)),
+    sharing(order, found),
+    h("div.two", {}, h("section", {}, h("h2", {}, "For your methods section"), h("p", { id: "methods" }, methods(doc, trust, asked))),
+      h("section", {}, h("h2", {}, "To cite"), h("p", { id: "citation" }, ...citation(doc, trust, published)),
+        h("h3", {}, "In a notebook"), h("p", {}, "With your keys in a home of the omic command, by ", h("a", { href: "#/" }, "Download my keys"), " and ", h("code", {}, "omic identity import FILE"), ":"),
+        h("pre", { tabindex: "0", role: "group", "aria-label": "Python" }, notebook(order))))];
 }
 
 const OF = { match: ", those whom the match keeps", scope: " in scope; how many of them match, only the noised numbers tell" };
 const people = (n) => (n?.bucket ? `People: ${n.bucket}${OF[n.of] ?? ""}.` : "");
 
-async function checked({ bundle }) {
-  try {
-    const { lines, published } = await checkBundle((await config()).trust, bundle);
-    return { said: h("div.note", {}, h("h2", {}, "It checks out"), facts(lines)), published };
-  } catch (error) {
-    return { said: alert(`The proof does not hold: ${plainError(error)}. Do not use this answer.`) };
-  }
+// Is what is shown the very result the bundle proves? Anybody can encrypt a file to these keys.
+async function checked(order, { document: shown, bundle }, trust) {
+  const { bundle: proven, lines, published } = await checkBundle(trust, bundle);
+  if (proven.order !== order || !sameValue(proven.result, shown)) throw new Error("it is the proof of another answer");
+  return { lines, published };
 }
 
 function drawings({ answer: result, query }) {
