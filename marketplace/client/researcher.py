@@ -254,7 +254,7 @@ class Researcher:
             time.sleep(pause)
             pause = min(POLL_SECONDS[1], 1.5 * pause)
         raise ClientError(
-            f"order {order} is still {status['state']} after {timeout:.0f} s; "
+            f"order {order} is still {status['state']} after {timeout:.0f} s{_why(status)}; "
             "it goes on by itself, ask again with `omic order show`"
         )
 
@@ -290,6 +290,17 @@ def proved(order: str, result: bytes, bundle: bytes, trust: TrustPolicy) -> Answ
 def _assuming(maf: str | None, sd: str | None) -> dict[str, str]:
     given = {"assumed_maf": maf, "assumed_sd": sd}
     return {name: text for name, text in given.items() if text}
+
+
+def _why(status: Mapping[str, Any]) -> str:
+    """Say what an order waits for where that is people, and not a machine."""
+    waits = {
+        "awaiting_payment": "to be paid",
+        "needs_owners": "for owners to say yes",
+        "releasing": "for two output reviewers, if its answer is exact",
+    }
+    waited = waits.get(str(status["state"]))
+    return f", waiting {waited}" if waited else ""
 
 
 def standing(status: Mapping[str, Any]) -> str:

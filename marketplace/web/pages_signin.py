@@ -88,8 +88,8 @@ def _home(opened: Opened) -> str:
 
 
 def logout() -> ResponseReturnValue:
-    """End the session."""
-    return sessions.end(_go(url_for("web.home")))
+    """End the session, and everywhere else too where that is asked for."""
+    return sessions.end(_go(url_for("web.home")), everywhere="everywhere" in request.form)
 
 
 def _go(address: str) -> Response:

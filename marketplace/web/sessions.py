@@ -97,9 +97,11 @@ def start(response: Response, opened: Opened) -> Response:
     return response
 
 
-def end(response: Response) -> Response:
-    """End the session and remove its cookie."""
+def end(response: Response, *, everywhere: bool = False) -> Response:
+    """End the session and remove its cookie; everywhere: all others of the same party as well."""
     services = pages().services
+    if everywhere and current() is not None:
+        accounts.end_other_sessions(services, request.cookies[cookie_name(services.config)])
     _end_old(services)
     response.set_cookie(value="", max_age=0, **_attributes(services.config))
     # What this browser kept of the pages goes too.

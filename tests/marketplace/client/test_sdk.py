@@ -185,3 +185,17 @@ def test_what_is_refused_for_good_or_still_busy_is_said_at_once_or_in_the_end(mo
     market, sent = answering(httpx.ConnectError("no"))
     with pytest.raises(ClientError, match="is it running"):
         market.get("/status")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("releasing", "two output reviewers"),
+        ("awaiting_payment", "waiting to be paid"),
+        ("running", "still running after 0 s; it goes on"),
+    ],
+)
+def test_who_waits_too_long_is_told_what_for(monkeypatch, state, said):
+    monkeypatch.setattr(Researcher, "status", lambda self, order: {**TOLD, "state": state})
+    with pytest.raises(ClientError, match=said):
+        Researcher(None).wait(TOLD["order"], timeout=0.05)

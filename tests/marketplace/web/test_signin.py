@@ -77,6 +77,14 @@ def test_signing_out_ends_the_session_for_good(fresh):
     assert client.get("/research").status_code == 401
 
 
+def test_signing_out_everywhere_ends_the_other_browsers_too(fresh):
+    party, other = fresh.researcher(), fresh.researcher()
+    here, lost, elses = fresh.browser(party), fresh.browser(party), fresh.browser(other)
+    post(here, "/logout", {"everywhere": "yes"}, page="/research")
+    assert [one.get("/research").status_code for one in (here, lost, elses)] == [401, 401, 200]
+    assert post(here, "/logout", {"everywhere": "yes"}, page="/signin").status_code == 303
+
+
 def test_an_ended_session_is_nobody(fresh):
     client = fresh.browser(fresh.researcher())
     fresh.clock.forward(13 * 3_600_000)
