@@ -13,8 +13,8 @@ import os
 import random
 import shutil
 import statistics
-import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +32,7 @@ from ledger.note import Note, format_note, sign_note
 from marketplace.keyorigin import build
 from marketplace.keyorigin.server import make_app
 from marketplace.view import LedgerView
+from tests.served import served
 
 START = 1_700_000_000_000
 FILES = 300  # that one owner holds beside: their page must stay light too
@@ -39,8 +40,8 @@ USERS, THINK_SECONDS, LOAD_SECONDS = 200, 2.0, 30.0
 PUBLIC = ("/", "/how-it-works", "/catalogue", "/jobs", "/ledger", "/status", "/glossary", "/signin")
 MORE = ("/docs/api", "/tour/4")
 STYLES = "/assets/omic.css"
-OWNERS = ("/me", "/me/statement")
-RESEARCHERS = ("/research", "/dry-run")
+OWNERS = ("/me", "/me/uses", "/me/statement")
+RESEARCHERS = ("/research", "/dry-run", "/catalogue?use=HMB&kind=genotypes")
 ENCRYPT = """
 async ({ size, native, workers }) => {
   const { Encryptor } = await import('/js/upload.js');
@@ -148,12 +149,11 @@ def _one_more(state, template, of=None) -> None:
     state.parties[owner] = replace(known, id=owner, datasets=held)
 
 
+@contextmanager
 def serving(app):
-    from waitress import create_server
-
-    server = create_server(app, host="127.0.0.1", port=0, threads=8, connection_limit=500)
-    threading.Thread(target=server.run, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.effective_port}"
+    """Serve from this process for the block's length; yields the address."""
+    with served(app, threads=8, connection_limit=500) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def browser_figures(megabytes: int) -> list[Figure]:
@@ -161,15 +161,14 @@ def browser_figures(megabytes: int) -> list[Figure]:
 
     from tests.marketplace.keyorigin.conftest import trust_document
 
-    server, _ = serving(make_app(build(trust_document())))
     plain = os.urandom(megabytes * 1_000_000)
     limit = megabytes / _bare_encryption(plain)
-    with sync_playwright() as driver:
+    with served(make_app(build(trust_document()))) as port, sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page()
-        page.goto(f"http://localhost:{server.effective_port}/#/verify", wait_until="load")
+        page.goto(f"http://localhost:{port}/#/verify", wait_until="load")
         page.wait_for_selector("main h1")
         weight = page.evaluate(WEIGHT)
         bare = page.evaluate(BARE, 20_000_000)
@@ -181,7 +180,6 @@ def browser_figures(megabytes: int) -> list[Figure]:
             for workers in (1, 2)
         }
         browser.close()
-    server.close()
     name = "encrypt a file as Crypt4GH in a browser"
     both = "OpenSSL (cryptography) and SHA-256, one thread"
     return [
@@ -254,23 +252,22 @@ def external_figures(world, who) -> list[Figure]:
     """What pages in a real browser ask of any other origin: scripts, fonts, pictures, all of it."""
     from playwright.sync_api import sync_playwright
 
-    server, base = serving(world.app)
-    asked: list[str] = []
-    weights: dict[str, int] = {}
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        for role, paths in (("owner", OWNERS), ("researcher", RESEARCHERS)):
-            page = browser.new_context().new_page()
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(f"{base}/signin#{world.link(who[role])}")
-            page.wait_for_url(lambda url: "signin" not in url)
-            for path in (*PUBLIC[:-1], *MORE, *paths):
-                page.goto(base + path, wait_until="load")
-                weights[path] = page.evaluate(WEIGHT)
-        browser.close()
-    server.close()
+    with serving(world.app) as base:
+        asked: list[str] = []
+        weights: dict[str, int] = {}
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            for role, paths in (("owner", OWNERS), ("researcher", RESEARCHERS)):
+                page = browser.new_context().new_page()
+                page.on("request", lambda request: asked.append(request.url))
+                page.goto(f"{base}/signin#{world.link(who[role])}")
+                page.wait_for_url(lambda url: "signin" not in url)
+                for path in (*PUBLIC[:-1], *MORE, *paths):
+                    page.goto(base + path, wait_until="load")
+                    weights[path] = page.evaluate(WEIGHT)
+            browser.close()
     others = [url for url in asked if not url.startswith((f"{base}/", "data:", "blob:"))]
     heaviest = max(weights, key=lambda path: weights[path])
     return [
@@ -289,7 +286,9 @@ def page_figures(world, who, rounds: int) -> list[Figure]:
     asked = [(anybody, path) for path in (*PUBLIC, *MORE)]
     asked += [(anybody, f"/ledger/{random.randrange(size)}") for _ in range(4)]
     asked += [(owner, "/me"), (researcher, "/research"), (researcher, "/dry-run")]
-    asked += [(owner, "/me/statement"), (researcher, "/dry-run?family=linear_association")]
+    asked += [(owner, "/me/uses"), (owner, "/me/statement")]
+    asked += [(researcher, "/dry-run?family=linear_association")]
+    asked += [(researcher, f"/catalogue?use={code}&kind=genotypes") for code in ("HMB", "POA")]
     asked += [(researcher, f"/orders/{order}") for order in who["orders"].values()]
     seconds, first, bare = [], [], []
     sizes: dict[str, int] = {}
@@ -340,9 +339,8 @@ async def _load(base: str, users: int, seconds: float):
 
 
 def load_figures(world, users: int, seconds: float) -> list[Figure]:
-    server, base = serving(world.app)
-    took, wrong = asyncio.run(_load(base, users, seconds))
-    server.close()
+    with serving(world.app) as base:
+        took, wrong = asyncio.run(_load(base, users, seconds))
     note = f"{len(took)} pages in {seconds:.0f} s, think time {THINK_SECONDS} s on average"
     return [
         Figure(f"errors with {users} users at once", len(wrong), "errors", 0, False, note=note),

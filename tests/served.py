@@ -10,9 +10,9 @@ ENDS_SECONDS = 5
 
 
 @contextmanager
-def served(app, port: int = 0, threads: int = 4) -> Iterator[int]:
-    """Serve an application until the block ends; yields the port."""
-    server = create_server(app, host="127.0.0.1", port=port, threads=threads)
+def served(app, port: int = 0, threads: int = 4, **options) -> Iterator[int]:
+    """Serve an application until the block ends; yields the port. options: waitress' own."""
+    server = create_server(app, host="127.0.0.1", port=port, threads=threads, **options)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

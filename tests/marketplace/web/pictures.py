@@ -223,10 +223,11 @@ def others(person, shoot, dataset) -> None:
     person.page.goto(f"{person.page.url.partition('#')[0]}verify.html")
     shoot("check")
     for name, path, there in (
-        ("uses", "uses", "h1"), ("terms", f"terms/{dataset}", "table.would"),
+        ("uses", "uses", "text=Every use"), ("terms", f"terms/{dataset}", "table.would"),
     ):  # fmt: skip
         person.keys(path)
         person.page.locator(there).first.wait_for()
+        person.page.wait_for_timeout(1500)  # the ledger is read
         shoot(name)
     person.keys(f"consent/{dataset}")
     person.page.locator(".term").first.wait_for()

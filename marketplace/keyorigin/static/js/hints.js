@@ -15,7 +15,8 @@ let shown = null;
 // Explain what stands in `root` now and whatever comes to stand there.
 export async function explain(root) {
   const { glossary } = await words();
-  const pattern = new RegExp(`\\b(${Object.keys(glossary).sort((a, b) => b.length - a.length).map(quoted).join("|")})(e?s)?\\b`, "gi");
+  // Not within a file's name: the vcf of me.vcf is no word.
+  const pattern = new RegExp(`(?<![\\w.])(${Object.keys(glossary).sort((a, b) => b.length - a.length).map(quoted).join("|")})(e?s)?\\b`, "gi");
   const look = () => mark(root, glossary, pattern);
   new MutationObserver(look).observe(root, { childList: true, subtree: true });
   root.addEventListener("toggle", look, true);

@@ -38,7 +38,7 @@ show(h("p.eyebrow", {}, "Check a proof"), h("h1", {}, "Believe nothing, check it
   h("p.lead", {}, "Choose the proof that came with an answer. It is checked on this device; this page is not able to send anything anywhere."),
   h("div.drop", {}, h("label", { for: "proof" }, "A proof bundle, or an entry's proof"), proof), out,
   kept ? h("p.muted", {}, "You opened a kept copy. It needs no network.")
-    : h("p", {}, h("a.button.quiet", { href: location.pathname, download: "omic-check-a-proof.html" }, "Keep this page"), " It works from your disk, without any network, as long as there are browsers."),
+    : h("p.actions", {}, h("a.button.quiet", { href: location.pathname, download: "omic-check-a-proof.html" }, "Keep this page"), h("span.muted", {}, "It works from your disk, without any network, as long as there are browsers.")),
   h("details", {}, h("summary", {}, "Whose keys this page believes"), keys,
     h("p", {}, "Compare them with what witnesses and log publish elsewhere. Do you have a trust file you believe more?"),
     h("div.drop", {}, h("label", { for: "own" }, "Your own trust.json"), own)),
