@@ -250,7 +250,7 @@ def test_pages_work_without_javascript(served, chromium):
     page.get_by_role("button", name="Show").click()
     page.wait_for_url("**/me/uses?who=&year=*")
     assert page.locator("ol.uses li").count() == 2
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_role("heading", name="A consent is a key.").wait_for()
     context.close()
 
