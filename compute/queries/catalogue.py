@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -157,6 +158,9 @@ def parse_query(value: Mapping[str, Any] | str | bytes) -> Query:
     return Query(family.name, family.version, cast("Build | None", build), params)
 
 
+_CLASS = re.compile(r"[A-Z][a-z]+[A-Za-z]*")
+
+
 def _modalities(family: Family, params: Any) -> frozenset[Modality]:
     judged = [filter_needs(one).modalities for one in params.match or ()]
     return family.needs(params).modalities.union(*judged)
@@ -177,11 +181,32 @@ def _params(family: Family, value: object) -> Strict:
     try:
         return family.params.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(["params", *map(str, first["loc"])])
-        raise QueryError(f"{place}: {first['msg']}", code="params") from None
+        raise QueryError(_what_is_wrong(error), code="params") from None
     except RecursionError as error:
         raise QueryError("params nests too deeply", code="params") from error
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    """Say where params are wrong: of a value that has several forms, in the one that was meant."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    meant = [one for one in found if not _of_another_form(one["type"])]
+    first = (meant or found)[0]
+    if not meant and len({one["loc"][1] for one in found if len(one["loc"]) > 1}) > 1:
+        return (
+            f"params.{first['loc'][0]}: it has none of the forms it may have; "
+            "`omic order template` shows one"
+        )
+    place = ".".join(["params", *(str(one) for one in first["loc"] if not _names_a_form(one))])
+    return f"{place}: {first['msg']}"
+
+
+def _names_a_form(part: str | int) -> bool:
+    """Tell whether a step of the place is a type of ours, which nobody wrote."""
+    return isinstance(part, str) and ("[" in part or _CLASS.fullmatch(part) is not None)
+
+
+def _of_another_form(kind: str) -> bool:
+    return kind in ("missing", "extra_forbidden") or kind.endswith("_type")
 
 
 def query_value(query: Query) -> dict[str, Any]:

@@ -188,3 +188,18 @@ def test_counting_never_loads_pysam():
     """A program that only counts or verifies must not pull in a file parser."""
     code = "import compute.queries, sys; sys.exit('pysam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ({"region": "22:1-2x"}, r"params\.variants\.region"),
+        ({"panel": "mine"}, r"params\.variants\.panel: Input should be 'all'"),
+        (["1-2-A"], r"params\.variants\.0: String"),
+        ({"list": "1-2-A-C"}, r"params\.variants: it has none of the forms"),
+        ("all", r"params\.variants: it has none of the forms"),
+    ],
+)
+def test_a_value_of_several_forms_is_judged_as_the_one_that_was_meant(variants, said):
+    with pytest.raises(QueryError, match=said):
+        parse_query({"v": 1, "family": "genotype_counts", "build": "GRCh37", "params": {"variants": variants}})  # fmt: skip
