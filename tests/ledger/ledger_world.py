@@ -271,8 +271,11 @@ class World:
         self.stack.callback(end)
         return process
 
-    def wait_healthy(self, url: str | None = None) -> None:
+    def wait_healthy(self, url: str | None = None, process=None) -> None:
+        """Wait until a server answers; fail at once when its process (if named) ends instead."""
+
         def up():
+            assert process is None or process.poll() is None, "it ended instead of serving"
             try:
                 return httpx.get(f"{url or self.url}/healthz", timeout=5).status_code == 200
             except httpx.TransportError:

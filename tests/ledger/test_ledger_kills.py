@@ -47,7 +47,7 @@ class Writers:
 def verify_after_crash(world, writers, follower):
     """Start again: everything acknowledged is in its place, and the log only grew."""
     process = world.spawn()
-    world.wait_healthy()
+    world.wait_healthy(process=process)
     client = world.client()
     places = client.append([note for note, _ in writers.tried_once()], wait=True)
     newest = follower.sync()
