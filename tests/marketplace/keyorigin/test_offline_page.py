@@ -103,6 +103,13 @@ def test_what_stands_beside_the_committed_bytes_does_not_hold(kept, story):
             assert verdict(kept, changed).startswith("It does not hold"), changed[-80:]
     beside = b',"zz":' + data[data.rindex(b'"result":') + 9 : -7]
     assert verdict(kept, data[:-7] + beside + b',"v":1}').startswith("It does not hold")
+    forged = {
+        "v": 2,
+        **story.result,
+        "answer": {"counts": [9]},
+    }  # a second result, read in its place
+    again = b',"result":' + json.dumps(forged, separators=(",", ":")).encode() + b"}"
+    assert verdict(kept, data[:-1] + again).startswith("It does not hold")
 
 
 def test_a_bundle_of_another_log_is_named_as_one(kept, monkeypatch):
