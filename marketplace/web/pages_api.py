@@ -80,7 +80,7 @@ def _groups(spec: Mapping[str, Any], origin: str) -> dict[str, list[Operation]]:
     for path, method, value in _operations(spec):
         tag = str((value.get("tags") or ["more"])[0])
         groups.setdefault(tag, []).append(_operation(spec, origin, path, method, value))
-    return groups
+    return {tag: sorted(found, key=lambda one: one.path) for tag, found in groups.items()}
 
 
 def _operations(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
